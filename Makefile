@@ -1,0 +1,26 @@
+# Every target sets the environment up first (./setup.sh does nothing when it already stands).
+SHELL := /bin/sh
+PYTHON := $(if $(VIRTUAL_ENV),python,$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),python,.venv/bin/python))
+
+.PHONY: help setup demo test slow lint clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+
+setup:
+	@./setup.sh
+
+demo: setup  ## simulated corpus -> dataset -> training -> evaluation -> one prediction; 4 minutes
+	@$(PYTHON) -m erc demo
+
+lint: setup  ## ruff and mypy
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+
+test: lint  ## lint and all quick tests; under 10 minutes
+	@$(PYTHON) -m pytest -m "not slow"
+
+slow: setup  ## the tests that take minutes
+	@$(PYTHON) -m pytest -m slow
+
+clean:  ## remove what runs wrote here (not data, not .venv)
+	rm -rf runs outputs multirun .pytest_cache .ruff_cache .mypy_cache

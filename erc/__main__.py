@@ -1,0 +1,155 @@
+"""The `erc` command. Thin: each command is a function below that calls one other module."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from erc.errors import ConfigError, did_you_mean, one_line_errors
+
+
+def synth(args: argparse.Namespace) -> int:
+    """Write a simulated corpus."""
+    from erc.corpora.synthetic import write_tree
+
+    print(write_tree(args.out_dir, args.layout, args.sessions, args.utterances, args.seed))
+    return 0
+
+
+def prepare(args: argparse.Namespace) -> int:
+    """Decode a corpus into the cache and report what was dropped."""
+    from erc.datasets import HF_KEMD
+
+    folds = "session" if args.folds == "session" else int(args.folds)
+    data = HF_KEMD(args.root, "all", 0, args.corpus, num_folds=folds, num_proc=args.workers)
+    print(data)
+    return 0
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train as `python train.py` does."""
+    from erc.experiment import run
+
+    run(args.overrides)
+    return 0
+
+
+def cross_validate(args: argparse.Namespace) -> int:
+    """Train one model per fold; mean ± standard deviation of their scores."""
+    from erc.crossval import cross_validate
+
+    cross_validate(args.overrides)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Score a finished run again, or on another corpus."""
+    from erc.experiment import evaluate
+
+    evaluate(args.run, args.overrides, args.output)
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Emotion, valence and arousal of recordings."""
+    from erc.output import predict
+
+    return predict(args.files, args.text, args.model, args.format, args.output)
+
+
+def import_reference(args: argparse.Namespace) -> int:
+    """Turn a checkpoint with the published key names into a model folder."""
+    from erc.checkpoint import import_reference
+
+    import_reference(args.checkpoint, args.config, args.out_dir)
+    print(f"wrote {args.out_dir}")
+    return 0
+
+
+def demo(args: argparse.Namespace) -> int:
+    """The whole path on a simulated corpus."""
+    from erc.experiment import demo
+
+    demo(Path(args.out_dir))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Commands and options; nothing heavy is imported to build it."""
+    top = argparse.ArgumentParser(
+        prog="erc", description="Emotion, valence and arousal from speech and transcript."
+    )
+    top.add_argument("--version", action="version", version=_version())
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, call) -> argparse.ArgumentParser:
+        summary = call.__doc__.strip()
+        sub = commands.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(call=call)
+        return sub
+
+    c = add("demo", demo)
+    c.add_argument("out_dir", nargs="?", default="runs/demo", metavar="OUT_DIR")
+
+    c = add("synth", synth)
+    c.add_argument("out_dir", metavar="OUT_DIR", help="the corpus folder to write")
+    c.add_argument("--layout", default="kemdy19", choices=["kemdy19", "kemdy20"])
+    c.add_argument("--sessions", type=int, default=20, help="numbered from 1 (default 20)")
+    c.add_argument("--utterances", type=int, default=60, help="per session (default 60)")
+    c.add_argument("--seed", type=int, default=0)
+
+    c = add("prepare", prepare)
+    c.add_argument("root", help="corpus folder or manifest file")
+    c.add_argument("--corpus", help="kemdy19 | kemdy20 | manifest (default: what it looks like)")
+    c.add_argument("--folds", default="5", help="number of folds by session, or 'session'")
+    c.add_argument("--workers", type=int, default=2, help="recordings decoded at once")
+
+    for name, call in (("train", train), ("cross-validate", cross_validate)):
+        c = add(name, call)
+        c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
+
+    c = add("evaluate", evaluate)
+    c.add_argument("run", help="folder of a run, runs/…")
+    c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. dataset.paths=…")
+    c.add_argument("-o", "--output", help="folder for results.json and predictions.csv")
+
+    c = add("predict", predict)
+    c.add_argument("files", nargs="*", help="recordings, or folders of them")
+    c.add_argument("--text", help="what is said (one recording, or none)")
+    c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
+    c.add_argument("--format", choices=["json", "csv", "table"], help="default: by -o, else json")
+    c.add_argument("-o", "--output", help="file to write (default: stdout)")
+
+    c = add("import-reference", import_reference)
+    c.add_argument("checkpoint", metavar="CHECKPOINT.safetensors")
+    c.add_argument("config", metavar="CONFIG.json")
+    c.add_argument("out_dir", metavar="OUT_DIR")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 all good, 1 some inputs failed, 2 usage or input."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    with one_line_errors():
+        top = parser()
+        known = top._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+        if words and not words[0].startswith("-") and words[0] not in known:
+            raise ConfigError(
+                f"there is no command '{words[0]}'{did_you_mean(words[0], known)}; "
+                f"commands: {', '.join(known)}"
+            )
+        args = top.parse_args(words)
+        return args.call(args)
+    return 2
+
+
+def _version() -> str:
+    from erc import __version__
+
+    return __version__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""Temperature scaling: one number that makes probabilities mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+RANGE = (0.05, 20.0)  # temperatures that are tried
+
+
+def fit_temperature(logits: np.ndarray, soft: np.ndarray) -> float:
+    """T that minimises the cross-entropy of `softmax(logits / T)` to the votes (Guo et al. 2017).
+
+    Fitted to the distribution of votes, not to their majority: probabilities estimate the share of
+    raters who would choose each emotion.
+
+    Args:
+        logits: [N, 7] of utterances that were not trained on.
+        soft: [N, 7] votes as distributions; rows of nan are left out.
+
+    Returns:
+        T > 0; 1 where nothing is labelled.
+
+    >>> logits = np.log([[0.9, 0.1, *[1e-9] * 5]])
+    >>> round(fit_temperature(3 * logits, np.exp(logits)), 2)  # three times too sure
+    3.0
+    """
+    known = ~np.isnan(soft).any(-1)
+    if not known.any():
+        return 1.0
+    z, y = np.asarray(logits[known], np.float64), soft[known]
+
+    def cross_entropy(log_t: float) -> float:
+        return float(-(y * log_softmax(z / np.exp(log_t), axis=-1)).sum(-1).mean())
+
+    return float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(RANGE), method="bounded").x))

@@ -1,0 +1,255 @@
+"""Store → Example: one view on a corpus for training, one for validation, one for testing.
+
+`python -m fire erc.datasets HF_KEMD --mode=train --validation_fold=4` builds the store of a corpus
+(or opens it) and prints what the view holds.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from erc import audio, corpora, labels
+from erc.corpora import synthetic
+from erc.errors import ConfigError, CorpusError, did_you_mean
+from erc.files import atomic, cache_dir
+from erc.preprocess import count_folds, split
+from erc.store import Store, build
+
+MODES = ("train", "valid", "test", "all")
+TARGETS = ("peakl", "soft", "hard")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One utterance, ready for a batch. nan marks what was not labelled."""
+
+    row: int  # in the store
+    speech: np.ndarray  # int16 [T], 16 kHz; [0]: no recording
+    text: str | None
+    soft: np.ndarray  # [7] votes as a distribution
+    peakl: np.ndarray  # [7]
+    hard: np.ndarray  # [7] one-hot, ties resolved
+    valence_arousal: np.ndarray  # [2], 1–5
+
+
+class HF_KEMD(Dataset):
+    """Utterances of a corpus that belong to one side of one fold.
+
+    Args:
+        paths: a corpus folder, or a folder that holds `KEMDy19` and `KEMDy20…`; for a manifest
+            the CSV, JSONL or Parquet file.
+        mode: train | valid | test | all.
+        validation_fold: the held-out fold, 0 … folds − 1.
+        dataset_name: kemdy19 | kemdy20 | manifest; None takes every KEMDy found under `paths`.
+        protocol: "paper": the held-out fold also stops training (valid = test); "strict": training
+            stops on sessions carved from training, the held-out fold is touched once.
+        num_folds: number of folds by session, or "session" for one fold a session.
+        multilabel: False replaces the votes by their majority.
+        remove_deuce: leave out utterances whose majority is a tie.
+        num_data: keep this many utterances, evenly spaced (for fast dev runs).
+        num_proc: workers that decode recordings; see `erc.store.build`.
+        wav_max_length: samples kept of a recording; None keeps all.
+        txt_max_length: tokens kept of a transcript.
+        wav_processor, txt_processor: feature extractor and tokenizer, Hugging Face id or folder;
+            None takes those of the model's encoders.
+        emotion_map, where: see `erc.corpora.manifest.read`.
+        reference_rows: see `erc.corpora.kemdy19.read`.
+        cache: folder of the built stores; None is `erc.files.cache_dir()`.
+
+    Raises:
+        ConfigError: unknown name, mode, protocol, or fold out of range.
+        CorpusError: missing, empty or broken corpus.
+    """
+
+    def __init__(
+        self,
+        paths: str = "./data",
+        mode: str = "train",
+        validation_fold: int = 4,
+        dataset_name: str | None = None,
+        protocol: str = "paper",
+        num_folds: int | str = 5,
+        multilabel: bool = True,
+        remove_deuce: bool = False,
+        num_data: int | None = None,
+        num_proc: int = 1,
+        wav_max_length: int | None = audio.MAX_SAMPLES,
+        txt_max_length: int = 128,
+        wav_processor: str | None = None,
+        txt_processor: str | None = None,
+        emotion_map: dict[str, str] | None = None,
+        where: dict[str, str] | None = None,
+        reference_rows: bool = False,
+        cache: str | None = None,
+    ):
+        if mode not in MODES:
+            raise ConfigError(
+                f"mode '{mode}' is not one of {', '.join(MODES)}{did_you_mean(mode, MODES)}"
+            )
+        self.mode, self.validation_fold, self.protocol = mode, validation_fold, protocol
+        self.wav_max_length, self.txt_max_length = wav_max_length, txt_max_length
+        self.store = open_store(
+            paths, dataset_name, emotion_map, where, reference_rows, num_proc, cache
+        )
+        self._sides = split(
+            self.store.column("session"), self.store.column("speaker"),
+            self.store.column("corpus"), validation_fold, num_folds, protocol,
+        )  # fmt: skip
+        self.folds = count_folds(
+            self.store.column("session"), self.store.column("corpus"), num_folds
+        )
+        self._sides["all"] = range(len(self.store))
+        self._label(np.asarray(self._sides["train"]), multilabel)
+        self.remove_deuce, self.num_data = remove_deuce, num_data
+        self.rows = self._select()
+
+    def side(self, mode: str) -> HF_KEMD:
+        """The same fold seen from another side; "all" is the whole store, nothing left out."""
+        other = copy.copy(self)
+        other.__dict__.pop("lengths", None)
+        other.mode = mode
+        if mode == "all":
+            other.num_data, other.remove_deuce = None, False
+        other.rows = other._select()
+        return other
+
+    def _label(self, training: np.ndarray, multilabel: bool) -> None:
+        """Labels of the whole store; tie-breaking centroids come from the training side only."""
+        store = self.store
+        self.soft = labels.soft(store.votes())
+        self.valence_arousal = np.stack([store.column("valence"), store.column("arousal")], -1)
+        self.tied = labels.tied(self.soft)
+        centroids = labels.va_centroids(self.soft[training], self.valence_arousal[training])
+        self.hard = labels.hard(self.soft, self.valence_arousal, centroids)
+        if not multilabel:
+            self.soft = self.hard
+        self.peakl = labels.peakl(self.soft)
+
+    def _select(self) -> np.ndarray:
+        rows = np.asarray(self._sides[self.mode])
+        if self.remove_deuce:
+            rows = rows[~self.tied[rows]]
+        if self.num_data is not None:
+            if self.num_data < 1:
+                raise ConfigError(f"dataset.num_data is {self.num_data}; give ≥ 1 or null for all")
+            rows = rows[np.unique(np.linspace(0, len(rows) - 1, self.num_data).round().astype(int))]
+        if not len(rows):
+            raise CorpusError(f"{self.store.path}: no utterance on the {self.mode} side")
+        return rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Example:
+        row = int(self.rows[index])
+        return Example(
+            row=row,
+            speech=self.store.pcm(row)[: self.wav_max_length],
+            text=self.store.table["text"][row].as_py(),
+            soft=self.soft[row],
+            peakl=self.peakl[row],
+            hard=self.hard[row],
+            valence_arousal=self.valence_arousal[row],
+        )
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Samples of each recording after the cut, [N]; by which batches are bucketed."""
+        import pyarrow.compute as pc
+
+        size = pc.binary_length(self.store.table["audio"]).to_numpy()[self.rows] // 2
+        return np.minimum(size, self.wav_max_length or size)
+
+    @property
+    def simulated(self) -> bool:
+        """True if no person was recorded."""
+        return self.store.simulated
+
+    def has(self, modality: str) -> np.ndarray:
+        """True where the utterance has "speech" or a "text", bool [N]."""
+        if modality == "speech":
+            return self.lengths > 0
+        return np.array([bool(t) for t in self.store.column("text")[self.rows]])
+
+    def __str__(self) -> str:
+        sessions = sorted(set(self.store.column("session")[self.rows]))
+        counts = np.nansum(self.hard[self.rows], 0).astype(int)
+        return "\n".join(
+            [
+                f"{self.mode} side of fold {self.validation_fold} ({self.protocol} protocol): "
+                f"{len(self)} utterances, {self.lengths.sum() / audio.SAMPLE_RATE / 60:.1f} min, "
+                f"{len(sessions)} sessions ({_first_and_last(sessions)})",
+                "  ".join(f"{e} {n}" for e, n in zip(labels.EMOTIONS, counts, strict=True))
+                + f"  (ties {int(self.tied[self.rows].sum())})",
+                f"store {'loaded from' if self.store.loaded else 'built in'} {self.store.path}",
+                str(self.store.report),
+            ]
+        )
+
+    __repr__ = __str__
+
+
+class KEMDy19Dataset(HF_KEMD):
+    """`HF_KEMD` of KEMDy19 alone."""
+
+    def __init__(self, paths: str = "./data/KEMDy19", **options: Any):
+        super().__init__(paths, dataset_name="kemdy19", **options)
+
+
+class KEMDy20Dataset(HF_KEMD):
+    """`HF_KEMD` of KEMDy20 alone."""
+
+    def __init__(self, paths: str = "./data/KEMDy20_v1_1", **options: Any):
+        super().__init__(paths, dataset_name="kemdy20", **options)
+
+
+class SyntheticKEMD(HF_KEMD):
+    """`HF_KEMD` of a simulated corpus, which is written to `paths` when it is not there.
+
+    Args:
+        paths: the corpus folder.
+        layout, sessions, utterances, synthetic_seed: see `erc.corpora.synthetic.write_tree`.
+        options: those of `HF_KEMD`.
+    """
+
+    def __init__(
+        self,
+        paths: str = "./data/synthetic",
+        layout: str = "kemdy19",
+        sessions: int = 20,
+        utterances: int = 60,
+        synthetic_seed: int = 0,
+        **options: Any,
+    ):
+        if not Path(paths).exists():
+            with atomic(paths, folder=True) as folder:
+                synthetic.write_tree(folder, layout, sessions, utterances, synthetic_seed)
+            print(f"wrote a simulated corpus of {sessions} × {utterances} utterances to {paths}")
+        super().__init__(paths, dataset_name=layout, **options)
+
+
+def open_store(
+    paths: str,
+    dataset_name: str | None = None,
+    emotion_map: dict[str, str] | None = None,
+    where: dict[str, str] | None = None,
+    reference_rows: bool = False,
+    num_proc: int = 1,
+    cache: str | None = None,
+) -> Store:
+    """Read the corpus under `paths` and build its store, or open it; see `HF_KEMD`."""
+    corpus = corpora.find(
+        paths, dataset_name, emotion_map=emotion_map, where=where, reference_rows=reference_rows
+    )
+    return build(corpus, Path(cache) if cache else cache_dir(), num_proc)
+
+
+def _first_and_last(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"

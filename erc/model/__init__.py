@@ -1,0 +1,1 @@
+"""The model: encoders × fusion × head. `erc.model.emotion.EmotionModel` puts them together."""

@@ -1,0 +1,245 @@
+"""Speech and text encoders: any Hugging Face model by id or folder, or a tiny one without download."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
+from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+from erc.errors import AudioError, ConfigError
+from erc.hub import from_hub
+from erc.model.backbones import SAMPLE_RATE, backbone, check_supported
+from erc.model.pooling import mask
+from erc.model.pretrained import TINY_SPEECH, TINY_TEXT, build, load_model, parse
+
+
+class Encoder(nn.Module):
+    """What the speech and the text encoder share. `size`: width D of a frame or token state."""
+
+    size: int
+    frozen = False
+
+    def freeze(self) -> Self:
+        """No gradients, and evaluation mode (no dropout) even inside a model in training mode."""
+        self.frozen = True
+        self.requires_grad_(False)
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
+
+    def _grad(self) -> torch.set_grad_enabled:
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen)
+
+
+class SpeechEncoder(Encoder):
+    """Waveform → frames, the same for a clip alone, in a padded batch or in a bucket.
+
+    Args:
+        model: a Hugging Face model of the wav2vec2 family, or a Whisper encoder.
+        layer: hidden layer to take: 0 is the input of the first layer, −1 the final output;
+            "mean" averages all of them, a good choice for a frozen encoder.
+        normalize: this model expects every clip at zero mean and unit variance. Whoever makes the
+            batch does that, per clip; `forward` takes the samples as they are.
+        context: for Whisper, "real" or "30s"; see `WhisperBackbone`.
+        spec_augment: for the wav2vec2 family, mask spans of frames in training.
+
+    Attributes:
+        min_samples, max_samples: the shortest clip that gives a frame; the longest (or None).
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        layer: int | str = -1,
+        normalize: bool = False,
+        context: str = "real",
+        spec_augment: bool = False,
+    ):
+        super().__init__()
+        self.backbone = backbone(model, context, spec_augment)
+        layers = self.backbone.layers
+        if layer != "mean" and not (isinstance(layer, int) and -layers - 1 <= layer <= layers):
+            raise ConfigError(
+                f"layer {layer!r} is not 0 … {layers}, negative from the end, or 'mean'"
+            )
+        if layer != -1 and hasattr(model.config, "layerdrop"):
+            model.config.layerdrop = 0.0  # a dropped layer would shift the numbering
+        self.layer, self.normalize = layer, normalize
+        self.context, self.spec_augment = context, spec_augment
+        self.size = self.backbone.size
+        self.min_samples, self.max_samples = self.backbone.min_samples, self.backbone.max_samples
+
+    @classmethod
+    def from_name(cls, name: str, *, normalize: bool | None = None, **options: Any) -> Self:
+        """Load pretrained weights by Hugging Face id or folder, or build `tiny-…` at random.
+
+        Args:
+            name: e.g. "kresnik/wav2vec2-large-xlsr-korean", "./whisper-tiny", "tiny-wav2vec2".
+            normalize: None asks the model's own feature extractor.
+            options: `layer`, `context`, `spec_augment` of the constructor.
+
+        Raises:
+            CheckpointError: nothing usable there.
+            ConfigError: a model of another kind, or not for 16 kHz.
+        """
+        if name in TINY_SPEECH:
+            config = TINY_SPEECH[name]
+            usual = config.model_type != "whisper"
+            return cls(
+                build(config), normalize=usual if normalize is None else normalize, **options
+            )
+        config = from_hub(AutoConfig.from_pretrained, name, "speech encoder")
+        check_supported(config)
+        if config.model_type == "whisper":
+            model = load_model(WhisperEncoder, name, config, {r"^(model\.)?encoder\.": ""})
+        else:
+            model = load_model(AutoModel, name, config)
+        if normalize is None:
+            extractor = from_hub(AutoFeatureExtractor.from_pretrained, name, "speech encoder")
+            if extractor.sampling_rate != SAMPLE_RATE:
+                raise ConfigError(
+                    f"'{name}' wants {extractor.sampling_rate} Hz; erc works at 16000"
+                )
+            normalize = bool(getattr(extractor, "do_normalize", False))
+        return cls(model, normalize=normalize, **options)
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Number of frames that `lengths` [B] samples give, [B]."""
+        return self.backbone.frame_lengths(lengths)
+
+    def forward(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames of each clip.
+
+        Args:
+            speech: [B, T] float, 16 kHz; what lies beyond a row's length is not read.
+            lengths: [B] long, samples, all ≥ `min_samples`.
+
+        Returns:
+            frames [B, N, D] float32, frame lengths [B] long.
+
+        Raises:
+            AudioError: a clip too short or too long for the encoder.
+        """
+        self._check(lengths)
+        speech = speech[:, : int(lengths.max())]
+        speech = torch.where(mask(lengths, speech.shape[1]), speech, 0)
+        with self._grad():
+            states = self.backbone(speech, lengths)
+        frames = torch.stack(states).mean(0) if self.layer == "mean" else states[self.layer]
+        return frames.float(), self.frame_lengths(lengths)
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain JSON from which `from_config` builds the same encoder, without weights."""
+        return {
+            "model": self.backbone.model.config.to_dict(),
+            "layer": self.layer,
+            "normalize": self.normalize,
+            "context": self.context,
+            "spec_augment": self.spec_augment,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build from `to_config()`; nothing is downloaded, the weights are random."""
+        return cls(
+            build(parse(config["model"])), **{k: v for k, v in config.items() if k != "model"}
+        )
+
+    def _check(self, lengths: Tensor) -> None:
+        short, long = int(lengths.min()), int(lengths.max())
+        if short < self.min_samples:
+            raise AudioError(
+                f"a clip has {short} samples; this encoder needs "
+                f"{self.min_samples} ({1000 * self.min_samples / SAMPLE_RATE:g} ms) for one frame"
+            )
+        if self.max_samples is not None and long > self.max_samples:
+            raise AudioError(
+                f"a clip lasts {long / SAMPLE_RATE:.1f} s; this encoder "
+                f"has positions for {self.max_samples / SAMPLE_RATE:g} s: cut it into windows"
+            )
+
+
+class TextEncoder(Encoder):
+    """Token ids → states of a Hugging Face text encoder (BERT, RoBERTa, ELECTRA, …).
+
+    Attributes:
+        max_tokens: the longest sequence its positions allow.
+        pad_token_id: what stands beyond a row's length.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        config = model.config
+        if config.is_encoder_decoder or not getattr(config, "max_position_embeddings", 0):
+            raise ConfigError(f"'{config.model_type}' is not a text encoder in the manner of BERT")
+        if hasattr(model, "pooler"):
+            model.pooler = None  # states are pooled here; an unused layer would never train
+        self.model = model
+        self.size: int = config.hidden_size
+        self.pad_token_id: int = config.pad_token_id or 0
+        # RoBERTa numbers its positions from pad_token_id + 1.
+        embeddings = getattr(model, "embeddings", None)
+        offset = embeddings.padding_idx + 1 if hasattr(embeddings, "padding_idx") else 0
+        self.max_tokens: int = config.max_position_embeddings - offset
+
+    @classmethod
+    def from_name(cls, name: str, *, vocab_size: int | None = None) -> Self:
+        """Load by Hugging Face id or folder, or build "tiny-roberta" for `vocab_size` tokens.
+
+        Raises:
+            CheckpointError: nothing usable there.
+        """
+        if name in TINY_TEXT:
+            config = TINY_TEXT[name].to_dict()
+            return cls(build(parse(config | {"vocab_size": vocab_size or config["vocab_size"]})))
+        config = from_hub(AutoConfig.from_pretrained, name, "text encoder")
+        return cls(load_model(AutoModel, name, config))
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States of each token.
+
+        Args:
+            input_ids: [B, S] long; what lies beyond a row's length is not read.
+            lengths: [B] long, tokens, all ≥ 1.
+
+        Returns:
+            states [B, S', D] float32 with S' = max(lengths), lengths [B].
+
+        Raises:
+            ConfigError: a text that is empty or too long, or ids of another tokenizer.
+        """
+        if int(lengths.min()) < 1 or int(lengths.max()) > self.max_tokens:
+            raise ConfigError(
+                f"texts have {int(lengths.min())} to {int(lengths.max())} tokens; this encoder takes "
+                f"1 to {self.max_tokens}: truncate with dataset.txt_max_length={self.max_tokens}"
+            )
+        input_ids = input_ids[:, : int(lengths.max())]
+        inside = mask(lengths, input_ids.shape[1])
+        input_ids = torch.where(inside, input_ids, self.pad_token_id)
+        if int(input_ids.max()) >= self.model.config.vocab_size:
+            raise ConfigError(
+                f"token id {int(input_ids.max())} is outside the encoder's vocabulary of "
+                f"{self.model.config.vocab_size}: the tokenizer belongs to another model"
+            )
+        with self._grad():
+            output = self.model(input_ids=input_ids, attention_mask=inside.long())
+        return output.last_hidden_state.float(), lengths
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain JSON from which `from_config` builds the same encoder, without weights."""
+        return {"model": self.model.config.to_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build from `to_config()`; nothing is downloaded, the weights are random."""
+        return cls(build(parse(config["model"])))
+
+
+def freeze(encoder: Encoder) -> Encoder:
+    """See `Encoder.freeze`."""
+    return encoder.freeze()

@@ -1,0 +1,119 @@
+"""Losses on the vote distribution and on valence/arousal. Rows of nan are not labelled: weight 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from erc.errors import ConfigError, did_you_mean
+from erc.model.emotion import Output
+
+GAMMA = 2.0  # focusing parameter of the focal loss
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """−Σₖ yₖ log pₖ of each utterance, [B, 7]² → [B]; `target` rows sum to 1."""
+    return -(target * logits.log_softmax(-1)).sum(-1)
+
+
+def focal(logits: Tensor, target: Tensor, gamma: float = GAMMA) -> Tensor:
+    """Focal loss (Lin et al. 2017, eq. 4) of each utterance, [B, 7]² → [B].
+
+    `(1 − p)^γ · CE` with `p = exp(−CE)`, the probability of the label: for a one-hot target that of
+    its emotion, for a soft one the geometric mean over the emotions weighted by the votes.
+    """
+    ce = soft_cross_entropy(logits, target)
+    return (-torch.expm1(-ce)) ** gamma * ce
+
+
+def kl(logits: Tensor, target: Tensor) -> Tensor:
+    """KL(y ‖ p) = Σₖ yₖ (log yₖ − log pₖ) ≥ 0 of each utterance, [B, 7]² → [B]; 0 log 0 = 0."""
+    return soft_cross_entropy(logits, target) + torch.special.xlogy(target, target).sum(-1)
+
+
+def mse(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over the rated values of [B, 2]; 0 where there is none."""
+    prediction, target, rated = _rated(prediction, target)
+    return ((prediction - target) ** 2).sum() / rated.sum().clamp(min=1)
+
+
+def ccc_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """1 − CCC, mean over valence and arousal (Lin 1989); needs batches that vary.
+
+    `CCC = 2 cov / (var + var + (difference of means)²)` with population moments over the rated rows.
+    A column with nothing rated counts 0; one with no spread at all (a single row) counts 1, with
+    no gradient.
+    """
+    prediction, target, rated = _rated(prediction, target)
+    count = rated.sum(0)
+    n = count.clamp(min=1)
+    mean_p, mean_t = prediction.sum(0) / n, target.sum(0) / n
+    p, t = (prediction - mean_p) * rated, (target - mean_t) * rated
+    spread = (p**2).sum(0) / n + (t**2).sum(0) / n + (mean_p - mean_t) ** 2
+    loss = 1 - 2 * (p * t).sum(0) / n / spread.clamp(min=1e-8)
+    used = count > 0
+    return torch.where(used, loss, 0).sum() / used.sum().clamp(min=1)
+
+
+CLASSIFICATION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "focal": focal,
+    "soft_ce": soft_cross_entropy,
+    "kl": kl,
+}
+REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "ccc": ccc_loss}
+
+
+class Losses(NamedTuple):
+    """Scalars; `total = cls_coef · cls + (1 − cls_coef) · reg`."""
+
+    total: Tensor
+    cls: Tensor
+    reg: Tensor
+
+
+class MultiTaskLoss(nn.Module):
+    """Classification and regression loss, weighted.
+
+    Args:
+        cls: "focal", "soft_ce" or "kl".
+        reg: "mse" or "ccc".
+        cls_coef: weight of the classification loss, 0…1.
+    """
+
+    def __init__(self, cls: str = "focal", reg: str = "mse", cls_coef: float = 0.7):
+        super().__init__()
+        for word, table in ((cls, CLASSIFICATION), (reg, REGRESSION)):
+            if word not in table:
+                raise ConfigError(
+                    f"loss '{word}' is not one of {', '.join(table)}{did_you_mean(word, table)}"
+                )
+        if not 0 <= cls_coef <= 1:
+            raise ConfigError(f"cls_coef {cls_coef} is outside 0…1")
+        self.classification, self.regression = CLASSIFICATION[cls], REGRESSION[reg]
+        self.cls_coef = cls_coef
+
+    def forward(self, output: Output, distribution: Tensor, valence_arousal: Tensor) -> Losses:
+        """Loss of a batch; a part for which no row has a label is 0.
+
+        Args:
+            output: of the model.
+            distribution: [B, 7] target, rows sum to 1 or are nan.
+            valence_arousal: [B, 2] target, 1–5, nan where unrated.
+        """
+        # 0 · nan is nan, also in gradients: unlabelled rows are taken out, not multiplied by 0.
+        labelled = ~distribution.isnan().any(-1)
+        logits = output.logits[labelled].float()
+        target = distribution[labelled].to(logits.dtype)
+        cls = self.classification(logits, target).sum() / max(len(target), 1)
+        reg = self.regression(output.valence_arousal.float(), valence_arousal)
+        return Losses(self.cls_coef * cls + (1 - self.cls_coef) * reg, cls, reg)
+
+
+def _rated(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both with 0 where the target is nan, and the mask of the others."""
+    rated = ~target.isnan()
+    target = target.to(prediction.dtype)
+    return torch.where(rated, prediction, 0), torch.where(rated, target, 0), rated

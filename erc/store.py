@@ -1,0 +1,217 @@
+"""Utterances → memory-mapped Arrow files: audio decoded once, shared by all folds and labels.
+
+A store is a list of shards. A shard holds up to `SHARD` utterances of one session and is named by
+the hash of everything that shaped it (annotation, transcript, the recording's size and time, this
+module's `VERSION`), so a changed file rebuilds one shard and nothing else. Labels, folds, lengths
+and tokenizers are applied when reading and need no rebuild. The folder also opens with
+`datasets.load_from_disk`.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from erc import audio
+from erc.corpora import Corpus, Rating, Report, Utterance
+from erc.errors import AudioError, CorpusError
+from erc.files import atomic, fingerprint, lock, write_json
+
+VERSION = 1  # raise when the columns or their meaning change
+SHARD = 256  # utterances; a worker's memory is one record batch, not one shard
+RECORD_BATCH = 32  # utterances written at once
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "corpus": pa.string(),
+        "audio": pa.large_binary(),  # int16 PCM at 16 kHz, little endian; empty: no recording
+        "audio_hash": pa.string(),
+        "text": pa.string(),  # null: no transcript
+        "speaker": pa.string(),
+        "session": pa.string(),
+        "gender": pa.string(),
+        "dialogue": pa.string(),
+        "votes": pa.list_(pa.float32(), 7),  # null: no emotion label
+        "valence": pa.float64(),  # nan: unrated
+        "arousal": pa.float64(),
+        "rater_group": pa.string(),
+        "raters": pa.list_(pa.string()),
+        "ratings": pa.list_(pa.float32()),  # [raters × 3] flat: emotion index, valence, arousal
+    }
+)
+
+
+@dataclass
+class Store:
+    """A built corpus: an Arrow table over memory-mapped files, and what was left out on the way."""
+
+    path: Path
+    table: pa.Table
+    report: Report
+    loaded: bool  # True: nothing had to be built
+    simulated: bool = False  # no person was recorded
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def pcm(self, row: int) -> np.ndarray:
+        """int16 [T] samples of a row, a view into the mapped file; [0] if it has no recording."""
+        return np.frombuffer(self.table["audio"][row].as_buffer(), np.int16)
+
+    def column(self, name: str) -> np.ndarray:
+        """A scalar column as a numpy array [N]."""
+        return self.table[name].to_numpy()
+
+    def utterances(self, rows: np.ndarray) -> Iterator[Utterance]:
+        """The utterances of these rows with every single rating, without their recordings."""
+        table = self.table.drop(["audio", "audio_hash"]).take(rows)
+        for batch in table.to_batches(1024):
+            for row in batch.to_pylist():
+                flat = iter(row["ratings"])
+                ratings = tuple(
+                    Rating(r, int(next(flat)), next(flat), next(flat)) for r in row.pop("raters")
+                )
+                votes = row["votes"] and tuple(row["votes"])
+                yield Utterance(**row | {"audio": None, "votes": votes, "ratings": ratings})
+
+    def votes(self) -> np.ndarray:
+        """[N, 7] votes; rows of nan where there is no emotion label."""
+        rows = self.table["votes"].to_pylist()
+        return np.array([row or [np.nan] * 7 for row in rows], float).reshape(-1, 7)
+
+
+def build(
+    corpus: Corpus,
+    cache: Path,
+    num_proc: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Store:
+    """Decode a corpus into `cache`, or open it from there if nothing that shaped it has changed.
+
+    Args:
+        corpus: from `erc.corpora.load`.
+        cache: folder for all stores; shards are shared between them.
+        num_proc: parallel workers. They are threads: decoding, resampling and hashing release the
+            interpreter lock, and without fork there is no lock to inherit, so nothing can deadlock.
+        progress: called with (finished shards, all shards).
+
+    Returns:
+        Store; recordings that cannot be decoded are left out and counted in `.report`.
+
+    Raises:
+        CorpusError: no utterance is usable.
+    """
+    shards = [(_shard_name(chunk), chunk) for chunk in _chunks(corpus.utterances)]
+    names = [name for name, _ in shards]
+    folder = cache / f"{corpus.name}-{fingerprint([VERSION, *names])}"
+    files = [cache / "shards" / f"{name}.arrow" for name in names]
+    todo = [(f, c) for f, (_, c) in zip(files, shards, strict=True) if not f.exists()]
+
+    with lock(folder), ThreadPoolExecutor(max(1, num_proc)) as workers:
+        jobs = [workers.submit(_write_shard, file, chunk) for file, chunk in todo]
+        for done, job in enumerate(jobs, 1):
+            job.result()
+            progress(done, len(jobs))
+        if not (folder / "state.json").exists():
+            _write_index(folder, files)
+    return _open(folder, files, corpus, loaded=not todo)
+
+
+def _chunks(utterances: list[Utterance]) -> Iterator[list[Utterance]]:
+    ordered = sorted(utterances, key=lambda u: (u.corpus, u.session))  # stable within a session
+    for _, group in groupby(ordered, key=lambda u: (u.corpus, u.session)):
+        session = list(group)
+        for start in range(0, len(session), SHARD):
+            yield session[start : start + SHARD]
+
+
+def _shard_name(chunk: list[Utterance]) -> str:
+    def shaped_by(u: Utterance) -> list[Any]:
+        stat = u.audio.stat() if u.audio else None
+        recording = [str(u.audio), stat.st_size, stat.st_mtime_ns] if stat else None
+        return [recording, *(v for k, v in _columns(u).items())]
+
+    return fingerprint([VERSION, [shaped_by(u) for u in chunk]])
+
+
+def _columns(u: Utterance) -> dict[str, Any]:
+    """Everything of a row but its audio."""
+    return {
+        "id": u.id,
+        "corpus": u.corpus,
+        "text": u.text,
+        "speaker": u.speaker,
+        "session": u.session,
+        "gender": u.gender,
+        "dialogue": u.dialogue,
+        "votes": u.votes,
+        "valence": u.valence,
+        "arousal": u.arousal,
+        "rater_group": u.rater_group,
+        "raters": [r.rater for r in u.ratings],
+        "ratings": [x for r in u.ratings for x in (r.emotion, r.valence, r.arousal)],
+    }
+
+
+def _write_shard(file: Path, chunk: list[Utterance]) -> None:
+    """Decode and write one shard; unusable recordings go to its metadata."""
+    dropped: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for u in chunk:
+            try:
+                pcm = audio.to_int16(audio.load(u.audio)).tobytes() if u.audio else b""
+            except AudioError as error:
+                dropped.append(str(error))
+            else:
+                yield _columns(u) | {"audio": pcm, "audio_hash": fingerprint(pcm)}
+
+    with atomic(file) as temporary:
+        with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
+            pending: list[dict[str, Any]] = []
+            for row in rows():
+                pending.append(row)
+                if len(pending) == RECORD_BATCH:
+                    writer.write_batch(pa.RecordBatch.from_pylist(pending, SCHEMA))
+                    pending = []
+            if pending:
+                writer.write_batch(pa.RecordBatch.from_pylist(pending, SCHEMA))
+        write_json(file.with_suffix(".dropped.json"), dropped)
+
+
+def _write_index(folder: Path, files: list[Path]) -> None:
+    """The two small files by which `datasets.load_from_disk` knows a dataset."""
+    with atomic(folder, folder=True) as temporary:
+        write_json(temporary / "dataset_info.json", {})
+        state = {
+            "_data_files": [{"filename": f"../shards/{file.name}"} for file in files],
+            "_fingerprint": folder.name.rpartition("-")[2],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": None,
+        }
+        write_json(temporary / "state.json", state)
+
+
+def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Store:
+    report = copy.deepcopy(corpus.report)
+    for file in files:
+        for reason in json.loads(file.with_suffix(".dropped.json").read_text("utf-8")):
+            report.drop("recording unusable", reason)
+    tables = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files]
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    if not table.num_rows:
+        raise CorpusError(f"{corpus.root}: no usable utterance\n{report}")
+    return Store(folder, table, report, loaded, corpus.simulated)

@@ -1,0 +1,238 @@
+"""Configuration → trained model: Lightning module, data, checkpoints, and what a run leaves behind."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from erc import checkpoint, evaluation, features, metrics
+from erc.assembly import Assembly
+from erc.batches import Batch
+from erc.calibration import fit_temperature
+from erc.card import card
+from erc.config import resolve
+from erc.datasets import HF_KEMD
+from erc.errors import ConfigError, did_you_mean
+from erc.labels import SCALE
+from erc.model.emotion import EmotionModel, Output
+from erc.model.losses import MultiTaskLoss
+from erc.tables import results_table
+
+ENCODER_LR = 1e-5
+Schedule = Callable[..., Any]  # (optimizer, total_steps) → scheduler
+
+
+class EmotionTask(L.LightningModule):
+    """Model + loss + optimiser. Metrics are those of the whole split, once per epoch.
+
+    Args:
+        model, loss: what is trained, and by what.
+        valid: the side that `val/…` metrics are of.
+        lr: learning rate of everything but the encoders.
+        separate_lr: learning rate by part: speech, text (the encoders), projector, fusion, head.
+        weight_decay: on matrices; biases and norms are left alone.
+        schedule: partial of a function in `erc.schedules`.
+        total_steps: optimiser steps of the whole training. Known from the loader's length: asking
+            Lightning for it would drop the loader's state on resume.
+        monitor: the metric that `reduce_plateau` follows.
+        tables: features of frozen encoders.
+    """
+
+    def __init__(
+        self,
+        model: EmotionModel,
+        loss: MultiTaskLoss,
+        valid: HF_KEMD,
+        *,
+        lr: float = 1e-4,
+        separate_lr: dict[str, float] | None = None,
+        weight_decay: float = 0.01,
+        schedule: Schedule | None = None,
+        total_steps: int = 1,
+        monitor: str = "val/loss",
+        tables: features.Tables | None = None,
+    ):
+        super().__init__()
+        self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
+        self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
+        self.schedule, self.total_steps, self.monitor = schedule, total_steps, monitor
+        self._epoch: list[tuple[Tensor, ...]] = []
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        output = features.run(self.model, batch, self.tables)
+        total, cls, reg = self.loss(output, batch.target, batch.valence_arousal)
+        self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=len(batch.rows))
+        self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=len(batch.rows))
+        return total
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        out = features.run(self.model, batch, self.tables)
+        found = (batch.rows, out.logits, out.valence_arousal, batch.target, batch.valence_arousal)
+        self._epoch.append(tuple(t.cpu() for t in found))
+
+    def on_validation_epoch_end(self) -> None:
+        rows, logits, va, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
+        self._epoch.clear()
+        total, cls, reg = self.loss(Output(logits, va, logits), target, rated)
+        probabilities = logits.double().softmax(-1).numpy()
+        votes = evaluation.truth(self.valid, rows.numpy())
+        scores = metrics.evaluate(probabilities, va.clamp(*SCALE).numpy(), *votes)
+        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k[:2] != "n_"})
+        self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        groups = parameter_groups(self.model, self.lr, self.separate_lr, self.weight_decay)
+        optimizer = torch.optim.AdamW(groups)
+        if self.schedule is None:
+            return optimizer
+        scheduler = self.schedule(optimizer, self.total_steps)
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            plan = {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor}
+        else:
+            plan = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": plan}
+
+
+def part(name: str) -> str:
+    """Part of the model that a parameter belongs to, by its name.
+
+    >>> part("branches.text.encoder.model.pooler.weight"), part("branches.text.projector.bias")
+    ('text', 'projector')
+    """
+    words = name.split(".")
+    if words[0] != "branches":
+        return words[0]
+    return words[1] if words[2] == "encoder" else words[2]
+
+
+def parameter_groups(
+    model: torch.nn.Module, lr: float, separate_lr: dict[str, float], weight_decay: float
+) -> list[dict[str, Any]]:
+    """Every trainable parameter in exactly one group, by learning rate and decay.
+
+    Raises:
+        ConfigError: `separate_lr` names a part that the model has not, or nothing is trainable.
+    """
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    if not named:
+        raise ConfigError("nothing to train: every part of the model is frozen")
+    parts = {part(n) for n, _ in model.named_parameters()} | {"speech", "text"}
+    for name in separate_lr:
+        if name not in parts:
+            raise ConfigError(
+                f"module.separate_lr: this model has no part '{name}', only "
+                f"{', '.join(sorted(parts))}{did_you_mean(name, parts)}"
+            )
+    rates = {"speech": ENCODER_LR, "text": ENCODER_LR} | separate_lr
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, p in named:
+        decay = weight_decay if p.ndim > 1 else 0.0
+        groups.setdefault((rates.get(part(name), lr), decay), []).append(p)
+    return [{"params": ps, "lr": r, "weight_decay": d} for (r, d), ps in groups.items()]
+
+
+def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """One run: data, model, training, evaluation of the held-out fold, model folder.
+
+    Args:
+        cfg: composed from config/train.yaml.
+        argv: the command that was given, for the record.
+
+    Returns:
+        What `results.json` holds; see `erc.evaluation.evaluate`.
+    """
+    quiet()
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    run = Path(cfg.run_dir)
+    run.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
+    parts = Assembly(cfg)
+    print(parts.sides["train"])
+    trainer, task = make_trainer(cfg, run), make_task(cfg, parts)
+    trainer.fit(task, parts.loader("train"), parts.loader("valid"), ckpt_path=cfg.ckpt_path)
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if best:
+        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        task.load_state_dict(state)
+    task.model.cpu()
+    return finish(parts, run, argv)
+
+
+def make_task(cfg: DictConfig, parts: Assembly) -> EmotionTask:
+    """The Lightning module of a configuration."""
+    steps = -(-len(parts.loader("train")) // cfg.trainer.accumulate_grad_batches)
+    return EmotionTask(
+        parts.model,
+        parts.loss,
+        parts.sides["valid"],
+        lr=cfg.module.lr,
+        separate_lr=dict(cfg.module.separate_lr or {}),
+        weight_decay=cfg.module.weight_decay,
+        schedule=instantiate(cfg.scheduler),
+        total_steps=steps * cfg.trainer.max_epochs,
+        monitor=cfg.early_stopping.monitor,
+        tables=parts.tables,
+    )
+
+
+def make_trainer(cfg: DictConfig, run: Path) -> L.Trainer:
+    """Lightning's trainer with early stopping, the best and the last checkpoint in `run`."""
+    stop = cfg.early_stopping
+    best = ModelCheckpoint(
+        run / "checkpoints", "best", monitor=stop.monitor, mode=stop.mode, save_last=True
+    )
+    patience = EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience)
+    options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore
+    allowed = inspect.signature(L.Trainer).parameters
+    for key in options:
+        if key not in allowed:
+            raise ConfigError(f"the trainer has no option '{key}'{did_you_mean(key, allowed)}")
+    return L.Trainer(
+        **{"enable_model_summary": False} | options,
+        logger=instantiate(cfg.logger),
+        callbacks=[best, patience],
+        default_root_dir=run,
+    )
+
+
+def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
+    """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
+    model, cfg = parts.model, parts.cfg
+    valid = evaluation.predict_split(model, parts.sides["valid"], parts.collate, parts.tables)
+    temperature = fit_temperature(valid.logits, evaluation.truth(parts.sides["valid"])[0])
+    results = evaluation.evaluate(parts, "test", temperature, argv, run)
+    settings = {
+        "temperature": temperature,
+        "wav_max_length": cfg.dataset.wav_max_length,
+        "txt_max_length": cfg.dataset.txt_max_length,
+    }
+    checkpoint.save(
+        run / "model",
+        model,
+        tokenizer=parts.collate.tokenizer,
+        meta={"prediction": settings, "results": results},
+        card=card(results, resolve(cfg)),
+    )
+    print(results_table(results))
+    print(
+        f"run    {run}\nmodel  {run / 'model'}    try: erc predict CLIP.wav --model {run / 'model'}"
+    )
+    return results
+
+
+def quiet() -> None:
+    """Lightning's hints about loader workers and the like are not for our users."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="lightning")

@@ -1,0 +1,122 @@
+"""Fusions and the mixer against the formulas written out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from erc.errors import ConfigError
+from erc.model.fusion import FUSIONS, Concat, Single, TensorMixer, build_fusion
+from erc.model.mixer import Mixer, MixerBlock
+
+
+def vectors(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def literal_patches(u: torch.Tensor, v: torch.Tensor, p: int) -> torch.Tensor:
+    """`(h p1) (w p2) -> (h w) (p1 p2)` of the outer product, patch by patch."""
+    product = u[:, :, None] * v[:, None, :]
+    n = u.shape[1] // p
+    patches = [
+        product[:, h * p : (h + 1) * p, w * p : (w + 1) * p].flatten(1)
+        for h in range(n)
+        for w in range(n)
+    ]
+    return torch.stack(patches, 1)
+
+
+@pytest.mark.parametrize(("dim", "patch"), [(256, 16), (32, 8), (8, 8), (6, 1)])
+def test_factorised_embedding_equals_the_literal_one(dim, patch):
+    torch.manual_seed(0)
+    fusion = TensorMixer(dim, patch_size=patch, mixer_dim=24, depth=1, constant=False).double()
+    u, v = vectors(3, dim).double(), vectors(3, dim, seed=1).double()
+    expected = fusion.embed(literal_patches(u, v, patch))
+    torch.testing.assert_close(fusion.embed_patches(u, v), expected, rtol=1e-12, atol=1e-12)
+    ours, literal = fusion.float().embed_patches(u.float(), v.float()), expected.float()
+    assert (ours - literal).norm() / literal.norm() < 1e-6
+
+
+def test_tensor_mixer_reads_the_product_with_a_constant():
+    torch.manual_seed(0)
+    fusion = TensorMixer(16, patch_size=4, mixer_dim=12, depth=2).eval()
+    assert (fusion.vector_size, fusion.out_features, fusion.needs_all) == (15, 12, False)
+    u, v = vectors(2, 15), vectors(2, 15, seed=1)
+    with_one = [torch.cat([x, torch.ones(2, 1)], 1) for x in (u, v)]
+    expected = fusion.mixer(fusion.embed(literal_patches(*with_one, 4)))
+    torch.testing.assert_close(fusion([u, v]), expected)
+
+
+def test_with_a_constant_one_missing_modality_leaves_the_other():
+    fusion = TensorMixer(16, patch_size=4, mixer_dim=12, depth=1).eval()
+    zero, u, v = torch.zeros(2, 15), vectors(2, 15), vectors(2, 15, seed=1)
+    for one, two in (([u, zero], [v, zero]), ([zero, u], [zero, v])):
+        assert not torch.allclose(fusion(one), fusion(two))
+    published = TensorMixer(16, patch_size=4, mixer_dim=12, depth=1, constant=False).eval()
+    assert published.needs_all  # because the product vanishes, whatever the other says:
+    zero, u, v = torch.zeros(2, 16), vectors(2, 16), vectors(2, 16, seed=1)
+    torch.testing.assert_close(published([u, zero]), published([v, zero]))
+
+
+def test_mixer_block_equals_its_formula():
+    torch.manual_seed(0)
+    block = MixerBlock(patches=5, dim=6, token_hidden=20, channel_hidden=3).eval()
+    x = vectors(2, 5, 6)
+    first, second = block.tokens[0], block.tokens[3]
+    normed = F.layer_norm(x, (6,)).transpose(1, 2)  # [B, dim, patches]
+    mixed = F.linear(
+        F.gelu(F.linear(normed, first.weight[..., 0], first.bias)), second.weight[..., 0]
+    )
+    y = x + (mixed + second.bias).transpose(1, 2)
+    first, second = block.channels[0], block.channels[3]
+    expected = y + second(F.gelu(first(F.layer_norm(y, (6,)))))
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_published_size():
+    fusion = TensorMixer()
+    assert len([m for m in fusion.mixer if isinstance(m, MixerBlock)]) == 12
+    assert fusion.mixer[0].tokens[0].weight.shape == (1024, 256, 1)
+    assert fusion.mixer[0].channels[0].weight.shape == (256, 512)
+    tokens, channels = 2 * 256 * 1024 + 1024 + 256, 2 * 512 * 256 + 256 + 512
+    block = tokens + channels + 2 * 2 * 512  # two layer norms
+    embed, norm, head = 256 * 512 + 512, 2 * 512, 512 * 9 + 9
+    assert 12 * block + embed + norm + head == 9_623_561
+    assert sum(p.numel() for p in fusion.parameters()) + head == 9_623_561
+
+
+def test_mixer_averages_normalised_patches():
+    mixer = Mixer(patches=4, dim=3, depth=0)
+    x = vectors(2, 4, 3)
+    torch.testing.assert_close(mixer(x), F.layer_norm(x, (3,)).mean(1))
+
+
+def test_concat_and_single_equal_their_formulas():
+    u, v = vectors(2, 8), vectors(2, 8, seed=1)
+    concat, single = Concat(8, hidden=5), Single(8)
+    expected = concat.layers[0](torch.cat([u, v], 1)).clamp(min=0)
+    torch.testing.assert_close(concat([u, v]), expected)
+    assert concat([u, v]).shape == (2, concat.out_features) == (2, 5)
+    torch.testing.assert_close(single([u]), single.layers[0](u).clamp(min=0))
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_every_fusion_keeps_the_interface(name):
+    options = {"patch_size": 4, "mixer_dim": 12, "depth": 1} if name == "tensor_mixer" else {}
+    fusion = build_fusion(name, 16, options)
+    inputs = [vectors(3, fusion.vector_size, seed=i) for i in range(fusion.modalities)]
+    features = fusion(inputs)
+    assert features.shape == (3, fusion.out_features)
+    features.sum().backward()
+    assert all(p.grad is not None for p in fusion.parameters())
+    torch.testing.assert_close(fusion([x[:1] for x in inputs]), features[:1])
+
+
+def test_wrong_names_and_options_are_refused():
+    with pytest.raises(ConfigError, match="did you mean 'concat'"):
+        build_fusion("conct", 16, {})
+    with pytest.raises(ConfigError, match=r"no option 'dept'.*did you mean 'depth'"):
+        build_fusion("tensor_mixer", 16, {"dept": 2})
+    with pytest.raises(ConfigError, match="does not divide"):
+        TensorMixer(30, patch_size=16)
