@@ -90,6 +90,16 @@ def test_a_row_of_length_0_equals_an_absent_modality(fusion, batch):
     assert not torch.allclose(text.logits, speech.logits)
 
 
+def test_a_missing_modality_is_a_vector_of_zeros(batch):
+    model = build()
+    with torch.no_grad():
+        pooled, present = model.encode(**batch)
+        absent = torch.zeros(4, dtype=torch.bool)
+        assert (model.branches["text"].project(pooled["text"], absent) == 0).all()
+        dropped = model.fuse(pooled, present | {"text": absent})
+        torch.testing.assert_close(dropped.logits, model(**speech_only(batch)).logits)
+
+
 def test_an_absent_modality_is_never_run(batch, monkeypatch):
     model = build()
     monkeypatch.setattr(model.speech, "forward", lambda *_: pytest.fail("ran"))

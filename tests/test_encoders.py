@@ -314,9 +314,10 @@ def tokens(*lengths: int) -> tuple[torch.Tensor, torch.Tensor]:
 )
 def test_a_text_alone_equals_the_text_in_a_padded_batch(encoder):
     encoder = perturbed(encoder)
-    ids, lengths = tokens(9, 1, 4)  # padded with 0, which is not RoBERTa's padding id
+    ids, lengths = tokens(9, 1, 4)
+    padded = torch.where(mask(lengths, 9), ids, -100)  # no token at all: must not be read
     with torch.no_grad():
-        states, _ = encoder(torch.nn.functional.pad(ids, (0, 5)), lengths)
+        states, _ = encoder(torch.nn.functional.pad(padded, (0, 5)), lengths)
         assert states.shape == (3, 9, encoder.size)
         for i, n in enumerate(lengths.tolist()):
             alone, _ = encoder(ids[i : i + 1, :n], lengths[i : i + 1])

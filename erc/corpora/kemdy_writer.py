@@ -1,13 +1,24 @@
-"""Write one session as KEMDy19 or KEMDy20 lays it out on disk. The readers are kemdy19, kemdy20."""
+"""Write one session as KEMDy19 or KEMDy20 lays it out on disk. The readers are kemdy19, kemdy20.
+
+With `defects` the tree has flaws of the real ones, in the same places where that is possible:
+
+    KEMDy19   Session01: decoy recordings in `converted/` beside all dialogues but impro01; the
+              wrist band is off in impro03 and impro04 (no EDA, TEMP; empty cells)
+              Session02: the last segment has no transcript
+              Session03: the F file calls Sess03_impro02_F001 "…_M001"
+    KEMDy20   every fourth session (1, 5, …): script06 of the second user has an empty IBI file
+              every third (3, 6, …): script05 of the first user has neither EDA nor TEMP
+              Session02: the last segment's id in the annotation says Sess01
+"""
 
 from __future__ import annotations
 
+import wave
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from erc.corpora import signals
 from erc.corpora.signals import Body, Span
@@ -64,8 +75,7 @@ def write_kemdy19(root: Path, s: Session, raters: list[str], defects: bool) -> N
         lost = defects and s.number == 2 and i == len(s.ids) - 1
         _write_utterance(folder, identity, s.wavs[i], None if lost else s.transcripts[i], "utf-8")
         if defects and s.number == 1 and s.dialogues[i] != "impro01":
-            copy = s.wavs[i][:: -1 if i % 2 else 1]
-            _write_utterance(folder / "converted", identity, copy, None, "")
+            _write_utterance(folder / "converted", identity, s.wavs[i][::2], None, "")
     off = ("impro03", "impro04") if defects and s.number == 1 else ()  # wrist band was off
     worn = np.array([d not in off for d in s.dialogues])
     for p, gender in enumerate(s.people):
@@ -112,7 +122,9 @@ def _write_utterance(
     folder: Path, identity: str, wav: np.ndarray, text: str | None, encoding: str
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / f"{identity}.wav", wav, SAMPLE_RATE, "PCM_16")
+    with wave.open(str(folder / f"{identity}.wav"), "wb") as file:  # soundfile would fsync each
+        file.setparams((1, 2, SAMPLE_RATE, len(wav), "NONE", ""))
+        file.writeframes(wav.astype("<i2").tobytes())
     if text is not None:
         (folder / f"{identity}.txt").write_bytes(text.encode(encoding))
 

@@ -40,7 +40,7 @@ def sentence(valence: float, arousal: float, rng: np.random.Generator) -> str:
     """A plain sentence of about 6–16 syllables.
 
     >>> sentence(5.0, 3.0, np.random.default_rng(3))
-    '드라마가 눈부셨어'
+    '그 수업이 정말 행복했어 기분 최고야'
     """
     words = []
     if rng.random() < 0.35:
@@ -60,7 +60,7 @@ def transcript(text: str, rng: np.random.Generator) -> str:
     """The sentence as a KEMDy transcriber writes it: marks, overlapped speech, one line.
 
     >>> transcript("회의가 끝났어", np.random.default_rng(1))
-    '회의가 (끝났어+그래) u/ \\n'
+    'l/ 회의가 끝났어 +\\n'
     """
     words = text.split()
     if rng.random() < 0.1:  # the other speaker talks into the last word

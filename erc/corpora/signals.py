@@ -16,6 +16,7 @@ from scipy.signal import lfilter
 E4_RATE = 4  # Hz, EDA and TEMP of the wrist band
 ECG_RATE = 250  # Hz
 DAY = 86_400  # s
+INDIRECT = 0.8  # sd of what the body adds to an utterance's arousal that nobody could see
 
 
 class Span(NamedTuple):
@@ -57,7 +58,7 @@ def live(start: np.ndarray, end: np.ndarray, arousal: np.ndarray, rng: np.random
     times = np.arange(1, int((end[-1] + 2) * E4_RATE) + 1) / E4_RATE
     felt = np.full(len(times), 2.7)  # arousal between utterances
     bumps = np.zeros(len(times))
-    arousal = arousal + rng.normal(0, 0.35, len(arousal))
+    arousal = arousal + rng.normal(0, INDIRECT, len(arousal))
     for first, last, a in zip(*np.searchsorted(times, (start, end)), arousal, strict=True):
         felt[first : last + 2] = a
         bumps[first] = 0.25 * max(0.0, a - 1.5)

@@ -89,10 +89,6 @@ class Latents:
     def arousal(self) -> np.ndarray:
         return self.affect[:, 1]
 
-    @property
-    def dominance(self) -> np.ndarray:
-        return self.affect[:, 2]
-
 
 @dataclass(frozen=True)
 class Summary:

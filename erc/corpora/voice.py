@@ -18,6 +18,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 SAMPLE_RATE = 16_000
+FRAME = 80  # samples, 5 ms
 PEAK = 0.95  # of full scale; louder utterances are turned down, not clipped
 
 # Formants in Hz of eight Korean monophthongs, adult male (after Yang 1996, rounded).
@@ -100,17 +101,17 @@ def _lengths(n: int, speaker: Speaker, delivery: Delivery, rng: np.random.Genera
 def _melody(
     lengths: np.ndarray, speaker: Speaker, delivery: Delivery, rng: np.random.Generator
 ) -> np.ndarray:
-    """F0 in Hz of each sample: height + accents + declination + jitter."""
+    """F0 in Hz of each sample, new every 5 ms: height + accents + declination + jitter."""
     excited = np.clip(delivery.arousal - 3, -2.5, 2.5)
     height = 2.8 * excited + rng.normal(0, 0.6)  # semitones; ± 5.6 over the scale
     span = 2.0 * 2 ** (0.6 * excited)  # ± semitones: 0.9 at arousal 1, 4.6 at 5
     accents = rng.normal(0, 0.6, len(lengths)) + np.linspace(0.5, -0.5, len(lengths))
     centres = np.cumsum(lengths) - lengths / 2
-    samples = np.arange(lengths.sum())
-    jitter = 0.25 * (5.5 - np.clip(delivery.tension, 1, 5)) / 2.5  # semitones, new every 5 ms
-    wobble = np.repeat(rng.normal(0, jitter, len(samples) // 80 + 1), 80)[: len(samples)]
-    contour = height + span * np.interp(samples, centres, accents) + wobble
-    return speaker.pitch * 2 ** (contour / 12)
+    frames = np.arange(0, lengths.sum(), FRAME)
+    jitter = 0.1 * (5.5 - np.clip(delivery.tension, 1, 5))  # semitones
+    contour = np.interp(frames, centres, accents) * span + height
+    contour += rng.normal(0, jitter, len(frames))
+    return np.repeat(speaker.pitch * 2 ** (contour / 12), FRAME)[: lengths.sum()]
 
 
 def _period(size: int = 1024) -> np.ndarray:
@@ -131,7 +132,7 @@ def _source(
 ) -> np.ndarray:
     """Pulses plus breath: harmonics-to-noise ratio 26 dB when pressed, −2 dB when breathy."""
     phase = np.cumsum(_melody(lengths, speaker, delivery, rng)) / SAMPLE_RATE
-    pulses = PERIOD[((phase % 1) * len(PERIOD)).astype(int)]
+    pulses = PERIOD[(phase * len(PERIOD)).astype(np.int32) % len(PERIOD)]
     tension = np.clip(delivery.tension + rng.normal(0, 0.15), 1, 5)
     dull = 0.9 - 0.2 * (tension - 1)  # one-pole low-pass: 0.9 at tension 1, 0.1 at 5
     pulses = lfilter([1 - dull], [1, -dull], pulses)
