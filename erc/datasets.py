@@ -49,7 +49,8 @@ class HF_KEMD(Dataset):
         validation_fold: the held-out fold, 0 … folds − 1.
         dataset_name: kemdy19 | kemdy20 | manifest; None takes every KEMDy found under `paths`.
         protocol: "paper": the held-out fold also stops training (valid = test); "strict": training
-            stops on sessions carved from training, the held-out fold is touched once.
+            stops on sessions carved from training, the held-out fold is touched once; "fixed":
+            no valid side, training runs a fixed number of epochs.
         num_folds: number of folds by session, or "session" for one fold a session.
         multilabel: False replaces the votes by their majority.
         remove_deuce: leave out utterances whose majority is a tie.
@@ -136,11 +137,11 @@ class HF_KEMD(Dataset):
         rows = np.asarray(self._sides[self.mode])
         if self.remove_deuce:
             rows = rows[~self.tied[rows]]
-        if self.num_data is not None:
+        if self.num_data is not None and len(rows):
             if self.num_data < 1:
                 raise ConfigError(f"dataset.num_data is {self.num_data}; give ≥ 1 or null for all")
             rows = rows[np.unique(np.linspace(0, len(rows) - 1, self.num_data).round().astype(int))]
-        if not len(rows):
+        if not len(rows) and (self.mode, self.protocol) != ("valid", "fixed"):
             raise CorpusError(f"{self.store.path}: no utterance on the {self.mode} side")
         return rows
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from erc.config import check, compose
 from erc.errors import ConfigError
 from erc.tables import results_table
+from erc.text import clean
 
 
 def run(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def demo(folder: Path) -> None:
     from erc.output import predict
 
     clip = sorted(corpus.glob("wav/Session20/*/*.wav"))[0]
-    text = clip.with_suffix(".txt").read_text("utf-8").strip()
+    text = clean(clip.with_suffix(".txt").read_text("utf-8"))
     print(f"\nerc predict {clip} --text {shlex.quote(text)} --model {folder / 'run' / 'model'}")
     predict([str(clip)], text, str(folder / "run" / "model"), "table")
     print(

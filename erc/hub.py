@@ -57,9 +57,12 @@ def check(name: str, what: str) -> None:
     import huggingface_hub
 
     def look(name: str, local_files_only: bool) -> None:
-        cached = huggingface_hub.try_to_load_from_cache(name, "config.json")
-        if local_files_only and not isinstance(cached, str) and not Path(name).is_dir():
-            raise OSError("not here")
+        if Path(name).is_dir():
+            found = (Path(name) / "config.json").is_file()
+        else:
+            found = isinstance(huggingface_hub.try_to_load_from_cache(name, "config.json"), str)
+        if local_files_only and not found:
+            raise OSError("it holds no config.json")
 
     from_hub(look, name, what)
 

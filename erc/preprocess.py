@@ -18,7 +18,7 @@ from erc.labels import EMOTIONS
 if TYPE_CHECKING:
     import pandas as pd
 
-PROTOCOLS = ("paper", "strict")
+PROTOCOLS = ("paper", "strict", "fixed")
 STRICT_STRIDE = 8  # every 8th training session stops training early under the strict protocol
 
 
@@ -149,7 +149,8 @@ def split(
         sessions, speakers, corpora: [N] of every utterance.
         validation_fold: the held-out fold, 0 … folds − 1.
         protocol: "paper": valid = test = the held-out fold. "strict": every 8th of the other
-            sessions is valid, so that nothing is chosen on the held-out fold.
+            sessions is valid, so that nothing is chosen on the held-out fold. "fixed": no valid side,
+            for corpora too small to give one: training runs a fixed number of epochs.
 
     Returns:
         {"train", "valid", "test"} → indices of utterances, ascending.
@@ -189,7 +190,7 @@ def split(
         for side in ("train", "valid", "test")
     }
     if protocol == "paper":
-        rows["valid"] = list(rows["test"])
+        rows["valid"] = list(rows["test"])  # in "fixed" it stays empty
     return rows
 
 

@@ -17,7 +17,7 @@ from erc.checkpoint import load_model
 from erc.errors import AudioError, ConfigError, ErcError
 from erc.features import run
 from erc.labels import EMOTIONS, SCALE
-from erc.text import clean
+from erc.text import normalise
 
 EMPTY = np.zeros(0, np.float32)
 
@@ -127,7 +127,7 @@ class Recognizer:
 
     def _read(self, source: Any, text: str | None, sampling_rate: int | None) -> _Clip:
         name = _name(source)
-        text = clean(text) if text else None
+        text = normalise(text) if text else None
         if source is not None and self.model.speech is None:
             raise ConfigError(f"{name}: this model reads text only; give text=…")
         if text and self.model.text is None:

@@ -159,10 +159,12 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
     parts = Assembly(cfg)
     print(parts.sides["train"])
-    trainer, task = make_trainer(cfg, run), make_task(cfg, parts)
-    trainer.fit(task, parts.loader("train"), parts.loader("valid"), ckpt_path=cfg.ckpt_path)
+    validate = bool(len(parts.sides["valid"]))
+    trainer, task = make_trainer(cfg, run, validate), make_task(cfg, parts)
+    valid = parts.loader("valid") if validate else None
+    trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if best:
+    if best and validate:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)
     task.model.cpu()
@@ -186,13 +188,19 @@ def make_task(cfg: DictConfig, parts: Assembly) -> EmotionTask:
     )
 
 
-def make_trainer(cfg: DictConfig, run: Path) -> L.Trainer:
-    """Lightning's trainer with early stopping, the best and the last checkpoint in `run`."""
-    stop = cfg.early_stopping
-    best = ModelCheckpoint(
-        run / "checkpoints", "best", monitor=stop.monitor, mode=stop.mode, save_last=True
-    )
-    patience = EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience)
+def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer:
+    """Lightning's trainer; checkpoints in `run`: the last and, with a valid side, the best.
+
+    Args:
+        validate: stop early; False trains the full number of epochs.
+    """
+    stop, folder = cfg.early_stopping, run / "checkpoints"
+    callbacks: list[L.Callback] = [ModelCheckpoint(folder, "last")]
+    if validate:
+        callbacks = [
+            ModelCheckpoint(folder, "best", monitor=stop.monitor, mode=stop.mode, save_last=True),
+            EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience),
+        ]
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore
     allowed = inspect.signature(L.Trainer).parameters
     for key in options:
@@ -201,7 +209,7 @@ def make_trainer(cfg: DictConfig, run: Path) -> L.Trainer:
     return L.Trainer(
         **{"enable_model_summary": False} | options,
         logger=instantiate(cfg.logger),
-        callbacks=[best, patience],
+        callbacks=callbacks,
         default_root_dir=run,
     )
 
@@ -209,8 +217,10 @@ def make_trainer(cfg: DictConfig, run: Path) -> L.Trainer:
 def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
     """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
     model, cfg = parts.model, parts.cfg
-    valid = evaluation.predict_split(model, parts.sides["valid"], parts.collate, parts.tables)
-    temperature = fit_temperature(valid.logits, evaluation.truth(parts.sides["valid"])[0])
+    temperature, valid = 1.0, parts.sides["valid"]
+    if len(valid):
+        said = evaluation.predict_split(model, valid, parts.collate, parts.tables)
+        temperature = fit_temperature(said.logits, evaluation.truth(valid)[0])
     results = evaluation.evaluate(parts, "test", temperature, argv, run)
     settings = {
         "temperature": temperature,

@@ -176,7 +176,7 @@ def test_fold_out_of_range(fold: object) -> None:
 
 
 def test_unknown_protocol() -> None:
-    with pytest.raises(ConfigError, match=r"paper, strict \(did you mean 'strict'\?\)"):
+    with pytest.raises(ConfigError, match=r"paper, strict, fixed \(did you mean 'strict'\?\)"):
         split(*kemdy(), validation_fold=0, protocol="strikt")
 
 

@@ -53,7 +53,7 @@ class Standardize(nn.Module):
 class Branch(nn.Module):
     """One modality: encoder → pooling → standardisation → projection."""
 
-    def __init__(self, encoder: Encoder, pooling: str, vector_size: int):
+    def __init__(self, encoder: Encoder, pooling: str, vector_size: int, dropout: float = 0.0):
         super().__init__()
         if pooling not in POOLINGS:
             raise ConfigError(
@@ -64,6 +64,7 @@ class Branch(nn.Module):
         self.pooling = pooling
         self.size = pooled_size(pooling, encoder.size)
         self.standardize = Standardize(self.size)
+        self.dropout = nn.Dropout(dropout)
         self.projector = nn.Linear(self.size, vector_size)
 
     def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -77,7 +78,8 @@ class Branch(nn.Module):
 
     def project(self, pooled: Tensor, present: Tensor) -> Tensor:
         """Vectors for the fusion [B, vector_size]; zeros where the modality is missing."""
-        return torch.where(present[:, None], self.projector(self.standardize(pooled)), 0)
+        vectors = self.projector(self.dropout(self.standardize(pooled)))
+        return torch.where(present[:, None], vectors, 0)
 
 
 class EmotionModel(nn.Module):
@@ -92,6 +94,8 @@ class EmotionModel(nn.Module):
         modality_dropout: probability that a training utterance loses one of its modalities (never
             both), so that the model learns to work without it.
         dropout: on the features before the head.
+        input_dropout: on the standardised pooled features, before the projection; what keeps a
+            small corpus on a large frozen encoder from being learned by heart.
         freeze_speech, freeze_text: the encoder is not trained.
 
     Raises:
@@ -110,6 +114,7 @@ class EmotionModel(nn.Module):
         text_pooling: str = "first",
         modality_dropout: float = 0.0,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
         freeze_speech: bool = False,
         freeze_text: bool = False,
     ):
@@ -131,7 +136,10 @@ class EmotionModel(nn.Module):
             )
         pooling = {"speech": speech_pooling, "text": text_pooling}
         self.branches = nn.ModuleDict(
-            {n: Branch(e, pooling[n], self.fusion.vector_size) for n, e in encoders.items()}
+            {
+                n: Branch(e, pooling[n], self.fusion.vector_size, input_dropout)
+                for n, e in encoders.items()
+            }
         )
         for name, frozen in (("speech", freeze_speech), ("text", freeze_text)):
             if frozen and name in encoders:
@@ -149,6 +157,7 @@ class EmotionModel(nn.Module):
             "text_pooling": text_pooling,
             "modality_dropout": modality_dropout,
             "dropout": dropout,
+            "input_dropout": input_dropout,
             "freeze_speech": freeze_speech,
             "freeze_text": freeze_text,
         }
