@@ -38,6 +38,7 @@ def main(cfg: DictConfig) -> None:
 if __name__ == "__main__":
     flags = ("-", "hydra.", "hydra/")  # Hydra's own, which it explains well itself
     sys.argv[1:] = [a if a.startswith(flags) else plain(a) for a in sys.argv[1:]]
-    with one_line_errors():
-        compose([a for a in sys.argv[1:] if "=" in a and not a.startswith(flags)])
+    if not {"-m", "--multirun"} & set(sys.argv):  # a sweep has values that are no single value
+        with one_line_errors():
+            compose([a for a in sys.argv[1:] if "=" in a and not a.startswith(flags)])
     main()

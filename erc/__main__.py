@@ -52,11 +52,43 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def agreement(args: argparse.Namespace) -> int:
+    """How far the raters of a corpus agree, and what one of them reaches."""
+    from erc.agreement_report import report
+
+    report(args.root, args.corpus, args.output)
+    return 0
+
+
+def sharpen(args: argparse.Namespace) -> int:
+    """Train on labels from one-hot to soft and draw macro F1 against CCC."""
+    from erc.sharpening import curve
+
+    curve(args.overrides, args.temperatures, args.fast, args.output)
+    return 0
+
+
 def predict(args: argparse.Namespace) -> int:
     """Emotion, valence and arousal of recordings."""
     from erc.output import predict
 
     return predict(args.files, args.text, args.model, args.format, args.output)
+
+
+def embed(args: argparse.Namespace) -> int:
+    """Compare the feature space of a run with the raters' valence–arousal map."""
+    from erc.embedding import embed
+
+    embed(args.run, args.output, args.seed)
+    return 0
+
+
+def report(args: argparse.Namespace) -> int:
+    """Write what a run did and how good it is as one HTML page."""
+    from erc.report import write
+
+    print(f"wrote {write(args.run, args.output)}")
+    return 0
 
 
 def import_reference(args: argparse.Namespace) -> int:
@@ -73,6 +105,23 @@ def demo(args: argparse.Namespace) -> int:
     from erc.experiment import demo
 
     demo(Path(args.out_dir))
+    return 0
+
+
+def reproduce(args: argparse.Namespace) -> int:
+    """Train the paper's table: three fusions, three targets, five folds; finished runs are skipped."""
+    from erc.reproduce import PROTOCOLS, reproduce
+
+    protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
+    reproduce(args.data, args.fast, args.output, protocols, args.workers)
+    return 0
+
+
+def audit(args: argparse.Namespace) -> int:
+    """Say what crosses from training to test in each fold of a split."""
+    from erc.crossval import audit_folds
+
+    audit_folds(args.overrides)
     return 0
 
 
@@ -115,12 +164,44 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. dataset.paths=…")
     c.add_argument("-o", "--output", help="folder for results.json and predictions.csv")
 
+    c = add("agreement", agreement)
+    c.add_argument("corpus", nargs="?", help="kemdy19 | … (default: what ROOT looks like)")
+    c.add_argument("root", metavar="ROOT", help="corpus folder or manifest file")
+    c.add_argument("-o", "--output", metavar="DIR", help="for agreement.json and heat maps")
+
+    c = add("sharpen", sharpen)
+    c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
+    c.add_argument("--fast", action="store_true", help="simulated corpus, frozen tiny encoders")
+    c.add_argument(
+        "--temperatures", type=float, nargs="+", metavar="T", help="0 … 1 (default 0.25 0.5 0.75)"
+    )
+    c.add_argument("-o", "--output", metavar="DIR", help="default: a new folder in runs/sharpen")
+
+    c = add("audit", audit)
+    c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
+
+    c = add("reproduce", reproduce)
+    c.add_argument("--fast", action="store_true", help="simulated corpus, small frozen encoders")
+    c.add_argument("--data", metavar="ROOT", help="folder of KEMDy (default: data, if it is there)")
+    c.add_argument("--protocol", default="both", choices=["paper", "strict", "both"])
+    c.add_argument("--workers", type=int, help="runs at a time (default: 1; simulated: one a core)")
+    c.add_argument("-o", "--output", metavar="DIR", help="go on there (default: runs/reproduce-…)")
+
     c = add("predict", predict)
     c.add_argument("files", nargs="*", help="recordings, or folders of them")
     c.add_argument("--text", help="what is said (one recording, or none)")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
     c.add_argument("--format", choices=["json", "csv", "table"], help="default: by -o, else json")
     c.add_argument("-o", "--output", help="file to write (default: stdout)")
+
+    c = add("embed", embed)
+    c.add_argument("run", help="folder of a run; its corpus must be there")
+    c.add_argument("-o", "--output", metavar="DIR", help="default: the run's folder")
+    c.add_argument("--seed", type=int, default=0)
+
+    c = add("report", report)
+    c.add_argument("run", help="folder of a run, runs/…")
+    c.add_argument("-o", "--output", metavar="FILE.html", help="default: RUN/report.html")
 
     c = add("import-reference", import_reference)
     c.add_argument("checkpoint", metavar="CHECKPOINT.safetensors")

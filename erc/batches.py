@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from erc import audio
-from erc.datasets import Example
+from erc.datasets import HF_KEMD, Example
 
 
 @dataclass
@@ -27,18 +27,26 @@ class Batch:
     rows: torch.Tensor | None = None  # [B] in the store
     target: torch.Tensor | None = None  # [B, 7] rows sum to 1, or nan
     valence_arousal: torch.Tensor | None = None  # [B, 2] 1–5, or nan
+    physiology: torch.Tensor | None = None  # [B, T, C], nan where not measured, zero-padded
+    physiology_lengths: torch.Tensor | None = None  # [B] steps
 
     def modality(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Samples or tokens, and their lengths, of "speech" or "text"."""
-        if name == "speech":
-            return self.speech, self.speech_lengths
-        return self.input_ids, self.text_lengths
+        """Samples, tokens or steps, and their lengths, of "speech", "text" or "physiology"."""
+        if name == "text":
+            return self.input_ids, self.text_lengths
+        return getattr(self, name), getattr(self, f"{name}_lengths")
 
     def only(self, use: tuple[str, ...] | None) -> Batch:
-        """The batch as if only these modalities ("speech", "text") had been recorded."""
-        lengths = {f"{m}_lengths": getattr(self, f"{m}_lengths") for m in ("speech", "text")}
+        """The batch as if only these modalities ("speech", "text", "physiology") were recorded."""
+        lengths = {k: v for k, v in vars(self).items() if k.endswith("_lengths") and v is not None}
         hidden = {k: v * (use is None or k.split("_")[0] in use) for k, v in lengths.items()}
         return dataclasses.replace(self, **hidden)
+
+    def take(self, index: torch.Tensor) -> Batch:
+        """Some of its utterances, tokens cut to the longest of them."""
+        part = Batch(**{k: v[index] for k, v in vars(self).items() if v is not None})
+        part.input_ids = part.input_ids[:, : int(part.text_lengths.max())]
+        return part
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -55,34 +63,46 @@ class Collator:
         normalize: give each clip zero mean and unit variance (before padding, so that the
             statistics are those of speech alone), as wav2vec2's feature extractor asks.
         txt_max_length: tokens kept.
-        target: peakl | soft | hard.
-        pooled: modalities whose features are known already: only their lengths go into a batch.
+        pooled: modalities of which only the lengths go into a batch: their features are known
+            already, or the model has no use for them.
     """
 
     tokenizer: Any = None
     normalize: bool = False
     txt_max_length: int = 128
-    target: str = "peakl"
     pooled: frozenset[str] = frozenset()
 
     def __call__(self, examples: list[Example]) -> Batch:
-        batch = self.inputs([e.speech for e in examples], [e.text for e in examples])
+        bodies = [e.physiology for e in examples]
+        given = None if bodies[0] is None else bodies
+        batch = self.inputs([e.speech for e in examples], [e.text for e in examples], given)
         batch.rows = torch.tensor([e.row for e in examples])
-        batch.target = _stack([getattr(e, self.target) for e in examples])
+        batch.target = _stack([e.target for e in examples])
         batch.valence_arousal = _stack([e.valence_arousal for e in examples])
         return batch
 
-    def inputs(self, speech: list[np.ndarray], texts: list[str | None]) -> Batch:
-        """Per utterance: int16 or float32 samples ([0]: none) and a transcript (None: none)."""
+    def inputs(
+        self,
+        speech: list[np.ndarray],
+        texts: list[str | None],
+        bodies: list[np.ndarray] | None = None,
+    ) -> Batch:
+        """Per utterance: int16 or float32 samples ([0]: none), a transcript (None: none), and, for a
+        model that reads physiology, [T, C] of it ([0, C]: none)."""
         heard = [] if "speech" in self.pooled else [torch.from_numpy(self._clip(s)) for s in speech]
         tokens = [torch.tensor(self._tokens(t), dtype=torch.long) for t in texts]
         pad = self.tokenizer.pad_token_id if self.tokenizer else 0
-        return Batch(
+        batch = Batch(
             speech=pad_sequence(heard, batch_first=True) if heard else torch.zeros(len(speech), 0),
             speech_lengths=torch.tensor([len(s) for s in speech]),
             input_ids=pad_sequence(tokens, batch_first=True, padding_value=pad),
             text_lengths=torch.tensor([len(t) for t in tokens]),
         )
+        if bodies is not None:
+            steps = [torch.from_numpy(b).float() for b in bodies]
+            batch.physiology = pad_sequence(steps, batch_first=True)
+            batch.physiology_lengths = torch.tensor([len(b) for b in bodies])
+        return batch
 
     def _clip(self, samples: np.ndarray) -> np.ndarray:
         if samples.dtype == np.int16:
@@ -135,3 +155,36 @@ class BucketSampler(Sampler[list[int]]):
     def _cut(self, order: np.ndarray) -> Iterator[list[int]]:
         for i in range(0, len(order), self.batch_size):
             yield order[i : i + self.batch_size].tolist()
+
+
+class MemoryLoader:
+    """The batches of a sampler, cut from one `Batch` of a whole side: no work left but indexing."""
+
+    def __init__(self, whole: Batch, batch_sampler: BucketSampler):
+        self.whole, self.batch_sampler = whole, batch_sampler  # Lightning sets the sampler's epoch
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for indices in self.batch_sampler:
+            yield self.whole.take(torch.tensor(indices))
+
+
+def loader(
+    data: HF_KEMD, collate: Collator, sampler: BucketSampler, num_workers: int = 0
+) -> DataLoader | MemoryLoader:
+    """Batches of one side; from memory where no recording has to be read.
+
+    Args:
+        num_workers: processes that read recordings.
+    """
+    if "speech" in collate.pooled and len(data):
+        return MemoryLoader(collate([data[i] for i in range(len(data))]), sampler)
+    return DataLoader(
+        data,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        multiprocessing_context="spawn" if num_workers else None,
+    )

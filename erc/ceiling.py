@@ -64,19 +64,53 @@ def vote_ceiling(votes: Any) -> dict[str, float]:
     Raises:
         LabelError: fractional or negative votes.
     """
+    _, weights, *judged = leave_vote(votes)
+    return _summary([_score(*judged, weights=weights)], np.nan)
+
+
+def value_ceiling(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
+    """Leave one rating out where raters are anonymous: each rating, and the mean of the item's others.
+
+    Args:
+        counts: [items, V], how often each value was given; items with one rating are left out.
+        values: [V] the values.
+
+    Returns:
+        others, own, weights, item, each [M]: `erc.metrics.ccc(others, own, weights)` is what one
+        rating reaches, `erc.statistics.interval` with clusters `item` how sure that is.
+
+    >>> others, own, _, _ = value_ceiling([[2, 0, 1]], [1, 2, 3])
+    >>> own.tolist(), others.tolist()
+    ([1.0, 3.0], [2.0, 1.0])
+    """
+    counts, values = np.asarray(counts, float), np.asarray(values, float)
+    item, k = np.nonzero(counts * (counts.sum(1, keepdims=True) >= 2))
+    own, number = values[k], counts.sum(1)[item]
+    return ((counts @ values)[item] - own) / (number - 1), own, counts[item, k], item
+
+
+def leave_vote(votes: Any) -> tuple[np.ndarray, ...]:
+    """Each kind of vote of each utterance against the rest of its votes: the arguments of `_score`.
+
+    Returns:
+        utterance [M] of `votes`, weights [M], then label, soft, va and va_truth, [M, …] each.
+    """
     votes = np.asarray(votes, float).reshape(-1, len(EMOTIONS))
     if not ((votes >= 0) & (votes % 1 == 0)).all():
         raise LabelError("vote_ceiling needs counts of votes (whole numbers ≥ 0)")
-    votes = votes[votes.sum(1) >= 2]
-    utterance, own = np.nonzero(votes)  # each kind of vote once, weighted by its count
+    utterance, own = np.nonzero(votes * (votes.sum(1, keepdims=True) >= 2))
     one_hot = np.eye(len(EMOTIONS))[own]
     soft = distribution(votes[utterance] - one_hot)
-    scores = _score(one_hot, soft, *_nothing(len(own))[2:], weights=votes[utterance, own])
-    return _summary([scores], np.nan)
+    return utterance, votes[utterance, own], one_hot, soft, *_nothing(len(own))[2:]
 
 
 def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
     """Scores of one rater of one table."""
+    return _score(*against_others(table, rater))
+
+
+def against_others(table: RatingTable, rater: int) -> tuple[np.ndarray, ...]:
+    """What one rater said, and what the others did: the arguments of `_score`."""
     chose = (table.emotion[..., None] == np.arange(len(EMOTIONS))).astype(float)  # [R, N, 7]
     others = chose.sum(0) - chose[rater]
     rated = chose[rater].any(-1) & others.any(-1)
@@ -88,7 +122,7 @@ def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
         rated = ~np.isnan(values[rater]) & (count > 0)
         va[rated, column] = values[rater][rated]
         va_truth[rated, column] = np.nansum(rest, 0)[rated] / count[rated]
-    return _score(label, soft, va, va_truth)
+    return label, soft, va, va_truth
 
 
 def _nothing(n: int) -> tuple[np.ndarray, ...]:

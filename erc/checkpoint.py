@@ -20,6 +20,7 @@ from erc.errors import CheckpointError, ConfigError
 from erc.files import atomic, write_json
 from erc.labels import EMOTIONS
 from erc.model.emotion import EmotionModel
+from erc.model.tuning import merged_state
 from erc.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def save(
 
     Args:
         folder: where.
-        model: weights are stored as they are, on the CPU.
+        model: weights are stored on the CPU as they are, but for LoRA, which is merged.
         tokenizer: of the text encoder.
         meta: what else to remember, e.g. corpus, protocol, metrics, licences (plain JSON).
         card: the text of `README.md`.
@@ -54,7 +55,7 @@ def save(
         "meta": meta or {},
     }
     with atomic(folder, folder=True) as temporary:
-        weights = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+        weights = {k: v.detach().cpu().contiguous() for k, v in merged_state(model).items()}
         save_file(weights, temporary / WEIGHTS)
         write_json(temporary / CONFIG, config)
         if tokenizer is not None:
@@ -76,13 +77,13 @@ def load_model(
             not fit the config.
     """
     folder = Path(folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     try:
         with no_init_weights():  # random weights that are overwritten cost 8 s for a large encoder
             model = EmotionModel.from_config(config["model"])
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG}: cannot build this model: {error}") from error
-    _load_weights(model, _read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    _load_weights(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
     tokenizer = None
     if (folder / TOKENIZER).is_dir():
         tokenizer = load_tokenizer(str(folder / TOKENIZER))
@@ -103,7 +104,7 @@ def import_reference(
     Raises:
         CheckpointError: a file is unreadable, a key unknown or missing, a shape does not fit.
     """
-    tensors = _read_tensors(Path(checkpoint))
+    tensors = read_tensors(Path(checkpoint))
     sizes = _read_json(Path(config_json))
     try:
         model = EmotionModel.from_config(_published_config(sizes, tensors))
@@ -166,7 +167,8 @@ def _rename(key: str, depth: int) -> str:
     return key
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder, checked; raises CheckpointError."""
     if not folder.is_dir():
         raise CheckpointError(f"there is no model folder '{folder}'")
     config = _read_json(folder / CONFIG)
@@ -194,7 +196,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """A safetensors file; raises CheckpointError."""
     if not path.is_file():
         raise CheckpointError(f"there is no file '{path}'")
     try:

@@ -14,23 +14,26 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from erc.errors import ConfigError, did_you_mean
+from erc.errors import CheckpointError, ConfigError, ErcError, did_you_mean
 
 FOLDER = Path(__file__).resolve().parents[1] / "config"
+OPTIONS = ("fusion_options", "speech_options", "text_options", "lora")
+OPEN = ("trainer.", *(f"model.{group}" for group in OPTIONS))  # groups checked by their reader
 
 
 def plain(override: str) -> str:
     """`+a.b=c` → `a.b=c`, so that every way to write a key of ours meets the same check.
 
     Hydra refuses `+` for a key that exists and accepts it for one that does not, which lets a typo
-    through. Only the trainer takes keys that we do not list (all of Lightning's): there every way
-    to write it becomes `++`, and `erc.training.make_trainer` checks the name.
+    through. Only the trainer and the options of encoders and fusions take keys that we do not list
+    (all of Lightning's, those of another fusion): there every way to write it becomes `++`, and
+    whoever takes the key checks its name.
 
     >>> plain("+model.use_peakl=True"), plain("trainer.fast_dev_run=True"), plain("seed=1")
     ('model.use_peakl=True', '++trainer.fast_dev_run=True', 'seed=1')
     """
     key = override.lstrip("+")
-    return f"++{key}" if key.startswith("trainer.") else key
+    return f"++{key}" if key.startswith(OPEN) else key
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
@@ -82,19 +85,39 @@ def _keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield from _keys(node._get_node(key), f"{prefix}{key}.")
 
 
+def make(node: DictConfig, **options: Any) -> Any:
+    """`hydra.utils.instantiate`, letting our own errors through as they are.
+
+    Only for configurations that the user wrote: never for one that came with a model.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate(node, **options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ErcError):
+            raise error.__cause__ from None
+        raise
+
+
 def check(cfg: DictConfig) -> None:
     """Find out before torch is imported whether corpus and encoders are there.
 
     Raises:
         CorpusError, CheckpointError: what is missing and how to get it.
     """
-    from erc import corpora, hub
+    from erc import corpora, hub, loggers
 
+    loggers.check(cfg.logger)
     data, model = cfg.dataset, cfg.model
     if "sessions" not in data:  # a simulated corpus is written when it is missing
         for name, root in corpora.locate(Path(data.paths), data.dataset_name):
             if not root.exists():
                 corpora.load(name, root)  # raises, saying what was expected where
+    start = cfg.module.load_from_checkpoint
+    if start and not Path(start).exists():
+        raise CheckpointError(f"module.load_from_checkpoint: there is no '{start}'")
     for what in ("speech_encoder", "text_encoder"):
         name = model[what]
         if name and not name.startswith("tiny-"):

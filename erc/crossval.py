@@ -44,6 +44,20 @@ def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> dict
     return summary
 
 
+def audit_folds(overrides: Sequence[str]) -> None:
+    """Print an audit of every fold; see `erc.audit`."""
+    cfg = configure(overrides, Path("runs"))
+    from erc.audit import audit
+    from erc.config import make
+
+    fold, count = 0, 1
+    while fold < count:
+        cfg.dataset.validation_fold = fold
+        data = make(cfg.dataset, mode="train", cache=cfg.cache)
+        print(f"fold {fold}: {audit(data)}")
+        count, fold = data.folds, fold + 1
+
+
 def pool(folders: Sequence[Path]) -> dict[str, Any]:
     """Join the `results.json` and `predictions.csv` of folds."""
     import pandas as pd

@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from erc import audio, corpora, labels
+from erc import audio, corpora, labels, targets
 from erc.corpora import synthetic
 from erc.errors import ConfigError, CorpusError, did_you_mean
 from erc.files import atomic, cache_dir
+from erc.groups import group_by
+from erc.physiology_features import model_inputs
 from erc.preprocess import count_folds, split
 from erc.store import Store, build
 
 MODES = ("train", "valid", "test", "all")
-TARGETS = ("peakl", "soft", "hard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Example:
     soft: np.ndarray  # [7] votes as a distribution
     peakl: np.ndarray  # [7]
     hard: np.ndarray  # [7] one-hot, ties resolved
+    target: np.ndarray  # [7] what the model learns, see `HF_KEMD.aim`
     valence_arousal: np.ndarray  # [2], 1–5
+    physiology: np.ndarray | None = None  # [T, C], see `HF_KEMD.measure`; [0, C]: nothing measured
 
 
 class HF_KEMD(Dataset):
@@ -52,14 +55,21 @@ class HF_KEMD(Dataset):
             stops on sessions carved from training, the held-out fold is touched once; "fixed":
             no valid side, training runs a fixed number of epochs.
         num_folds: number of folds by session, or "session" for one fold a session.
+        group: what folds keep together: session | sentence | dialogue; see `erc.groups.group_by`.
         multilabel: False replaces the votes by their majority.
-        remove_deuce: leave out utterances whose majority is a tie.
+        tie: what becomes of a tied majority. "centroid": the tied emotion whose rated (valence,
+            arousal) centroid lies nearest; "first" in the order of EMOTIONS; "drop": left out;
+            "soft": the tied share the label, and no score counts the utterance as right or wrong.
+            None: "drop" if `remove_deuce`, else "centroid".
+        remove_deuce: older name of `tie="drop"`.
         num_data: keep this many utterances, evenly spaced (for fast dev runs).
         num_proc: workers that decode recordings; see `erc.store.build`.
         wav_max_length: samples kept of a recording; None keeps all.
         txt_max_length: tokens kept of a transcript.
         wav_processor, txt_processor: feature extractor and tokenizer, Hugging Face id or folder;
             None takes those of the model's encoders.
+        physiology_baseline: "none", or "speaker": signals against those of the speaker's own
+            (unlabelled) recordings; see `erc.physiology_features.model_inputs`.
         emotion_map, where: see `erc.corpora.manifest.read`.
         reference_rows: see `erc.corpora.kemdy19.read`.
         cache: folder of the built stores; None is `erc.files.cache_dir()`.
@@ -77,14 +87,17 @@ class HF_KEMD(Dataset):
         dataset_name: str | None = None,
         protocol: str = "paper",
         num_folds: int | str = 5,
+        group: str = "session",
         multilabel: bool = True,
         remove_deuce: bool = False,
+        tie: str | None = None,
         num_data: int | None = None,
         num_proc: int = 1,
         wav_max_length: int | None = audio.MAX_SAMPLES,
         txt_max_length: int = 128,
         wav_processor: str | None = None,
         txt_processor: str | None = None,
+        physiology_baseline: str = "none",
         emotion_map: dict[str, str] | None = None,
         where: dict[str, str] | None = None,
         reference_rows: bool = False,
@@ -94,21 +107,24 @@ class HF_KEMD(Dataset):
             raise ConfigError(
                 f"mode '{mode}' is not one of {', '.join(MODES)}{did_you_mean(mode, MODES)}"
             )
-        self.mode, self.validation_fold, self.protocol = mode, validation_fold, protocol
+        self.mode, self.validation_fold = mode, validation_fold
+        self.protocol, self.group = protocol, group
         self.wav_max_length, self.txt_max_length = wav_max_length, txt_max_length
         self.store = open_store(
             paths, dataset_name, emotion_map, where, reference_rows, num_proc, cache
         )
+        column = self.store.column
+        units, people = group_by(group, self.store)
         self._sides = split(
-            self.store.column("session"), self.store.column("speaker"),
-            self.store.column("corpus"), validation_fold, num_folds, protocol,
-        )  # fmt: skip
-        self.folds = count_folds(
-            self.store.column("session"), self.store.column("corpus"), num_folds
+            units, people, column("corpus"), validation_fold, num_folds, protocol
         )
+        self.folds = count_folds(units, column("corpus"), num_folds)
         self._sides["all"] = range(len(self.store))
+        self.tie = targets.choose_tie(tie, remove_deuce)
         self._label(np.asarray(self._sides["train"]), multilabel)
-        self.remove_deuce, self.num_data = remove_deuce, num_data
+        self.aim("peakl")
+        self.physiology_baseline, self.body = physiology_baseline, None
+        self.remove_deuce, self.num_data = self.tie == "drop", num_data
         self.rows = self._select()
 
     def side(self, mode: str) -> HF_KEMD:
@@ -127,11 +143,47 @@ class HF_KEMD(Dataset):
         self.soft = labels.soft(store.votes())
         self.valence_arousal = np.stack([store.column("valence"), store.column("arousal")], -1)
         self.tied = labels.tied(self.soft)
-        centroids = labels.va_centroids(self.soft[training], self.valence_arousal[training])
-        self.hard = labels.hard(self.soft, self.valence_arousal, centroids)
+        if self.tie == "soft":
+            self.hard = labels.majority(self.soft)
+        elif self.tie == "first":
+            self.hard = labels.hard(self.soft)
+        else:
+            centroids = labels.va_centroids(self.soft[training], self.valence_arousal[training])
+            self.hard = labels.hard(self.soft, self.valence_arousal, centroids)
         if not multilabel:
             self.soft = self.hard
         self.peakl = labels.peakl(self.soft)
+
+    def aim(
+        self, target: str, temperature: float = 1.0, rater_weights: str = "reliability"
+    ) -> None:
+        """Choose what the model learns; what it is scored against stays the plain votes and means.
+
+        Call it before `side`.
+
+        Args:
+            target: hard | soft | peakl | sharpened | rater_weighted.
+            temperature: of "sharpened".
+            rater_weights: of "rater_weighted": reliability | dawid_skene; whom to trust is learned
+                from the training side.
+        """
+        self.target_valence_arousal = self.valence_arousal
+        if target == "rater_weighted":
+            everything = list(self.store.utterances(np.arange(len(self.store))))
+            self.target, self.target_valence_arousal = targets.by_raters(
+                everything, self._sides["train"], rater_weights, self.soft, self.valence_arousal
+            )
+        else:
+            self.target = targets.distribution(
+                target, self.soft, self.hard, self.peakl, temperature
+            )
+
+    def measure(self, kind: str | None) -> None:
+        """Give examples their physiology, as "features" or "conv" encoders read it; None: none.
+
+        Call it before `side`.
+        """
+        self.body = kind and model_inputs(self.store, kind, self.physiology_baseline)
 
     def _select(self) -> np.ndarray:
         rows = np.asarray(self._sides[self.mode])
@@ -157,7 +209,9 @@ class HF_KEMD(Dataset):
             soft=self.soft[row],
             peakl=self.peakl[row],
             hard=self.hard[row],
-            valence_arousal=self.valence_arousal[row],
+            target=self.target[row],
+            valence_arousal=self.target_valence_arousal[row],
+            physiology=None if self.body is None else self.body[row],
         )
 
     @functools.cached_property
@@ -174,7 +228,9 @@ class HF_KEMD(Dataset):
         return self.store.simulated
 
     def has(self, modality: str) -> np.ndarray:
-        """True where the utterance has "speech" or a "text", bool [N]."""
+        """True where the utterance has "speech", a "text" or "physiology", bool [N]."""
+        if modality == "physiology":
+            return ~self.store.table["physiology"].is_null().to_numpy()[self.rows]
         if modality == "speech":
             return self.lengths > 0
         return np.array([bool(t) for t in self.store.column("text")[self.rows]])
@@ -184,7 +240,7 @@ class HF_KEMD(Dataset):
         counts = np.nansum(self.hard[self.rows], 0).astype(int)
         return "\n".join(
             [
-                f"{self.mode} side of fold {self.validation_fold} ({self.protocol} protocol): "
+                f"{'SIMULATED ' if self.simulated else ''}{self.mode} side of fold {self.validation_fold} ({self.protocol} protocol): "
                 f"{len(self)} utterances, {self.lengths.sum() / audio.SAMPLE_RATE / 60:.1f} min, "
                 f"{len(sessions)} sessions ({_first_and_last(sessions)})",
                 "  ".join(f"{e} {n}" for e, n in zip(labels.EMOTIONS, counts, strict=True))

@@ -15,18 +15,21 @@ import numpy as np
 import pandas as pd
 import torch
 from omegaconf import DictConfig
-from torch.utils.data import DataLoader
 
 from erc import metrics
 from erc.assembly import Assembly
-from erc.batches import BucketSampler, Collator
+from erc.audio import SAMPLE_RATE
+from erc.audit import audit
+from erc.batches import BucketSampler, Collator, loader
 from erc.ceiling import human_ceiling
 from erc.datasets import HF_KEMD
 from erc.features import Tables, run
 from erc.files import atomic, write_json
+from erc.inventory import inventory
 from erc.labels import EMOTIONS, SCALE
 from erc.model.emotion import EmotionModel
 from erc.statistics import interval
+from erc.tables import ADAPTED
 
 HUMAN = "human ceiling"
 
@@ -60,17 +63,17 @@ def predict_split(
     Args:
         collate: the one the model was trained with.
         tables: features of frozen encoders, from `erc.features.pooled`.
-        use: modalities the model may see, e.g. ("speech",); None: all that are there.
+        use: modalities the model may see, e.g. ("speech",), an utterance without them gets what
+            the model says of nothing; None: all that are there.
         batch_size: utterances; batches are made of like lengths.
     """
     model.eval()
     sampler = BucketSampler(dataset.lengths, batch_size, shuffle=False)
-    loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
     device = next(model.parameters()).device
     found = []
-    for batch in loader:
+    for batch in loader(dataset, collate, sampler):
         batch = batch.to(device).only(use)
-        output = run(model, batch, tables)
+        output = run(model, batch, tables, void_ok=use is not None)
         found.append(
             [t.float().cpu() for t in (output.logits, output.valence_arousal, output.features)]
         )
@@ -90,13 +93,13 @@ def arrays(
 def truth(
     dataset: HF_KEMD, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Votes [N, 7] as a distribution, label [N] (−1: none), ratings [N, 2].
+    """Votes [N, 7] as a distribution, label [N] (−1: none, or a tie that is shared), ratings [N, 2].
 
     Args:
         rows: of the store; None: those of the split.
     """
     rows = dataset.rows if rows is None else rows
-    labelled = ~np.isnan(dataset.hard[rows]).any(-1)
+    labelled = np.nan_to_num(dataset.hard[rows]).max(-1) > 0.999  # not nan, no shared tie
     label = np.where(labelled, np.nan_to_num(dataset.hard[rows]).argmax(-1), -1)
     return dataset.soft[rows], label, dataset.valence_arousal[rows]
 
@@ -110,11 +113,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score each modality alone and all together, beside the human ceiling of the same utterances.
 
+    With adaptation, rows named "…, speaker-adapted" follow the plain ones (see `erc.adaptation`).
+
     Args:
         side: train | valid | test.
         temperature: of the calibrated model.
         argv: the command, for the record.
-        folder: where `results.json` and `predictions.csv` go; None writes nothing.
+        folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
 
     Returns:
         What `results.json` holds: where the scores come from, `scores[system][metric]`, and
@@ -122,11 +127,14 @@ def evaluate(
     """
     data = parts.sides[side]
     results = describe(parts.cfg, data, temperature, argv) | {"scores": {}, "intervals": {}}
+    results["audit"] = audit(data).to_dict()
     speakers = data.store.column("speaker")[data.rows]
     frames = []
-    for use in subsets(parts.model):
-        predictions = predict_split(parts.model, data, parts.collate, parts.tables, use)
-        name = " + ".join(use)
+    systems = [(use, " + ".join(use), parts.tables) for use in subsets(parts.model)]
+    if parts.adapted:
+        systems += [(u, f"{n}, {ADAPTED}", parts.adapted) for u, n, _ in systems if "speech" in u]
+    for use, name, tables in systems:
+        predictions = predict_split(parts.model, data, parts.collate, tables, use)
         spread = interval(metrics.evaluate, arrays(data, predictions, temperature), speakers)
         results["scores"][name] = {k: v.value for k, v in spread.items()}
         results["intervals"][name] = {
@@ -135,6 +143,7 @@ def evaluate(
         frames.append(predictions_frame(data, predictions, temperature, name))
     results["scores"][HUMAN] = human_ceiling(data.store.utterances(data.rows))
     if folder:
+        write_json(folder / "data.json", inventory(parts))
         write_json(folder / "results.json", results)
         with atomic(folder / "predictions.csv") as temporary:
             pd.concat(frames).to_csv(temporary, index=False, float_format="%.6f")
@@ -157,6 +166,7 @@ def predictions_frame(
     words = np.array([*EMOTIONS, ""])  # index −1: no label
     frame = {"system": system}
     frame |= {name: store.column(name)[rows] for name in ("id", "speaker", "session", "gender")}
+    frame["seconds"] = data.lengths / SAMPLE_RATE
     frame |= {"emotion": words[label], "predicted": words[p.argmax(-1)], "tie": data.tied[rows]}
     frame |= {f"p_{e}": p[:, k] for k, e in enumerate(EMOTIONS)}
     frame |= {f"votes_{e}": soft[:, k] for k, e in enumerate(EMOTIONS)}

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,6 +15,9 @@ from erc.config import check, compose
 from erc.errors import ConfigError
 from erc.tables import results_table
 from erc.text import clean
+
+if TYPE_CHECKING:
+    from erc.assembly import Assembly
 
 
 def run(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
@@ -40,6 +43,20 @@ def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None)
         run: folder of a run, or its `model` folder.
         overrides: e.g. `dataset.paths=…`, `dataset.validation_fold=2`.
         output: folder for results.json and predictions.csv; None prints only.
+    """
+    parts, config = reopen(run, overrides)
+    from erc import evaluation
+
+    temperature = config["meta"]["prediction"]["temperature"]
+    command = ["erc", "evaluate", run, *overrides]
+    target = Path(output) if output else None
+    results = evaluation.evaluate(parts, "test", temperature, command, target)
+    print(results_table(results))
+    return results
+
+
+def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str, Any]]:
+    """Data and trained model of a finished run, and the config of its model folder.
 
     Raises:
         ConfigError: not the folder of a run.
@@ -53,17 +70,11 @@ def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None)
         OmegaConf.load(folder / "config.yaml"), OmegaConf.from_dotlist(list(overrides))
     )
     check(cfg)
-    from erc import checkpoint, evaluation
+    from erc import checkpoint
     from erc.assembly import Assembly
 
     model, tokenizer, config = checkpoint.load_model(folder / "model")
-    parts = Assembly(cfg, model, tokenizer)
-    temperature = config["meta"]["prediction"]["temperature"]
-    command = ["erc", "evaluate", run, *overrides]
-    target = Path(output) if output else None
-    results = evaluation.evaluate(parts, "test", temperature, command, target)
-    print(results_table(results))
-    return results
+    return Assembly(cfg, model, tokenizer), config
 
 
 def new_folder(name: str) -> Path:

@@ -15,27 +15,40 @@ from erc.datasets import HF_KEMD
 from erc.files import atomic, fingerprint, lock
 from erc.model.emotion import EmotionModel, Output
 
-Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, D]
+Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, *Branch.shape],
+# or [rows of the store, segments, *Branch.shape]
 
 
-def run(model: EmotionModel, batch: Batch, tables: Tables | None = None) -> Output:
+def run(
+    model: EmotionModel, batch: Batch, tables: Tables | None = None, void_ok: bool = False
+) -> Output:
     """`model(batch)`, taking from `tables` what frozen encoders have already said of its rows."""
+    return model.fuse(*encode(model, batch, tables), void_ok)
+
+
+def encode(
+    model: EmotionModel, batch: Batch, tables: Tables | None = None
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """`model.encode(batch)`, with the same short cut."""
     tables = tables or {}
     pooled, present = {}, {}
     for modality, branch in model.branches.items():
         x, lengths = batch.modality(modality)
-        present[modality] = lengths > 0
         if modality in tables:
             pooled[modality] = tables[modality][batch.rows.to(tables[modality].device)].to(x.device)
         else:
             pooled[modality] = branch.encode(x, lengths)
-    return model.fuse(pooled, present)
+        present[modality] = branch.present(pooled[modality], lengths)
+    return pooled, present
 
 
 def pooled(
     model: EmotionModel, dataset: HF_KEMD, collate: Collator, cache: Path, batch_size: int = 16
 ) -> Tables:
-    """Features of every utterance of the store for each frozen encoder, [rows of the store, D].
+    """What `Branch.encode` says of every utterance of the store, for each frozen encoder.
+
+    Layers are not weighted yet, attention has not looked yet: what is trained stays out of the
+    file. Only whole sequences (pooling "frames") are computed anew each time.
 
     The file is named by the encoder's weights and settings and by the recordings or transcripts it
     saw, so it can neither go stale nor be taken for another. Empty when nothing is frozen.
@@ -47,7 +60,7 @@ def pooled(
     everything = dataset.side("all")
     tables = {}
     for modality in model.modalities:
-        if not model.branches[modality].encoder.frozen:
+        if not model.branches[modality].cacheable:
             continue
         name = _name(model, modality, everything, collate)
         file = cache / "features" / f"{modality}-{name}.npy"
@@ -75,14 +88,16 @@ def _encode(
         branch = model.branches[modality]
         found.append(branch.encode(*batch.modality(modality)).float().cpu())
         rows.append(batch.rows.cpu())
-    table = np.zeros((len(dataset.store), found[0].shape[1]), np.float32)
+    table = np.zeros((len(dataset.store), *found[0].shape[1:]), np.float32)
     table[torch.cat(rows)] = torch.cat(found).numpy()
     return table
 
 
 def _name(model: EmotionModel, modality: str, dataset: HF_KEMD, collate: Collator) -> str:
     branch = model.branches[modality]
-    settings = [modality, branch.encoder.to_config(), branch.pooling]
+    settings = [modality, branch.encoder.to_config(), branch.reduction]
+    if branch.reduction == "segments":
+        settings.append(branch.segments)
     if modality == "speech":
         seen = [dataset.wav_max_length, collate.normalize, *dataset.store.column("audio_hash")]
     else:

@@ -125,6 +125,33 @@ def peakl(soft: Any) -> Any:
     return xp.where(mass > 0, peak / xp.where(mass > 0, mass, xp.ones_like(mass)), y)
 
 
+def majority(soft: Any) -> Any:
+    """The most-voted emotions in equal shares: one-hot unless they tie, [..., 7] → [..., 7]."""
+    return sharpen(soft, 0.0)
+
+
+def sharpen(soft: Any, temperature: float) -> Any:
+    """Temperature-sharpened distribution `y^(1/T) / Σ y^(1/T)`, [..., 7] → [..., 7]; nan rows stay nan.
+
+    Args:
+        temperature: T > 0; 1 leaves `soft` as it is, towards 0 it becomes the majority (a tie in equal
+            shares), which is what 0 returns.
+
+    >>> sharpen(np.array([0.6, 0.3, 0.1, 0, 0, 0, 0]), 0.5).round(3).tolist()
+    [0.783, 0.196, 0.022, 0.0, 0.0, 0.0, 0.0]
+    """
+    xp, y = _floating(soft)
+    if not temperature >= 0:
+        raise LabelError(f"a temperature is ≥ 0; got {temperature}")
+    if temperature == 0:
+        z = xp.where(_majority(y), xp.ones_like(y), xp.zeros_like(y))
+        z = xp.where(xp.isnan(y), y, z)
+    else:
+        top = y.max(-1)[..., None] if xp is np else y.max(-1).values[..., None]
+        z = (y / top) ** (1 / temperature)  # at most 1: cannot overflow
+    return z / z.sum(-1)[..., None]
+
+
 def tied(soft: Any) -> Any:
     """True where two or more emotions share the majority ("deuce"), [..., 7] → bool [...]."""
     return _majority(soft).sum(-1) > 1

@@ -30,6 +30,7 @@ class TotalTable:
     root: Path
     df: pd.DataFrame  # one row an utterance; columns as `make_total_df` says
     report: Report
+    simulated: bool = False  # no person was recorded
 
     def __str__(self) -> str:
         df = self.df
@@ -40,7 +41,7 @@ class TotalTable:
         )
         has_audio, has_text = df.audio.notna(), df.text.notna()
         lines = [
-            f"{self.name}  {self.root}",
+            f"{'SIMULATED ' if self.simulated else ''}{self.name}  {self.root}",
             f"{len(df)} utterances, {_distinct(df, 'session')} sessions, "
             f"{_distinct(df, 'speaker')} speakers",
             f"speech and text {(has_audio & has_text).sum()}, speech only "
@@ -98,7 +99,7 @@ def make_total_df(
         df[column] = pd.Series([row[column] for row in rows], dtype=object)
     if save_path:
         _save(df, Path(save_path))
-    return TotalTable(corpus.name, corpus.root, df, corpus.report)
+    return TotalTable(corpus.name, corpus.root, df, corpus.report, corpus.simulated)
 
 
 def get_folds(sessions: Sequence[str], num_folds: int | str = 5) -> list[list[str]]:

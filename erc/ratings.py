@@ -26,6 +26,11 @@ class RatingTable:
     arousal: np.ndarray  # [R, N]
 
 
+def group_of(utterance: Utterance) -> str:
+    """The people who could have rated it: its rater group, or its corpus where there is none."""
+    return utterance.rater_group or utterance.corpus
+
+
 def rating_matrix(utterances: Iterable[Utterance]) -> dict[str, RatingTable]:
     """Single ratings → one table a rater group, in the order of the utterances.
 
@@ -38,7 +43,7 @@ def rating_matrix(utterances: Iterable[Utterance]) -> dict[str, RatingTable]:
     groups: dict[str, list[Utterance]] = {}
     for utterance in utterances:
         if utterance.ratings:
-            groups.setdefault(utterance.rater_group or utterance.corpus, []).append(utterance)
+            groups.setdefault(group_of(utterance), []).append(utterance)
     return {group: _table(group, members) for group, members in groups.items()}
 
 
@@ -55,6 +60,17 @@ def _table(group: str, utterances: list[Utterance]) -> RatingTable:
     return RatingTable(group, raters, tuple(u.id for u in utterances), *values)
 
 
+def has_counts(utterance: Utterance) -> bool:
+    """True if all that is known of its raters is two or more whole votes."""
+    votes = utterance.votes
+    return (
+        not utterance.ratings
+        and votes is not None
+        and sum(votes) >= 2
+        and not any(v % 1 for v in votes)
+    )
+
+
 def vote_matrix(utterances: Iterable[Utterance]) -> dict[str, np.ndarray]:
     """Counts of anonymous votes, corpus → [N, 7], of utterances without single ratings.
 
@@ -63,9 +79,8 @@ def vote_matrix(utterances: Iterable[Utterance]) -> dict[str, np.ndarray]:
     """
     votes: dict[str, list[tuple[float, ...]]] = {}
     for u in utterances:
-        counted = not u.ratings and u.votes is not None and all(v % 1 == 0 for v in u.votes)
-        if counted and sum(u.votes) >= 2:
-            votes.setdefault(u.corpus, []).append(u.votes)
+        if has_counts(u):
+            votes.setdefault(u.corpus, []).append(u.votes)  # type: ignore[arg-type]
     tables = {corpus: np.array(rows, float) for corpus, rows in votes.items()}
     return {corpus: table for corpus, table in tables.items() if table.max() >= 2}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,11 +13,13 @@ import numpy as np
 import torch
 
 from erc import audio
+from erc.adaptation import adapt_model
 from erc.batches import Collator
 from erc.checkpoint import load_model
-from erc.errors import AudioError, ConfigError, ErcError
+from erc.errors import AudioError, CheckpointError, ConfigError, ErcError
 from erc.features import run
 from erc.labels import EMOTIONS, SCALE
+from erc.physiology_features import KINDS, given_input
 from erc.text import normalise
 
 EMPTY = np.zeros(0, np.float32)
@@ -34,7 +37,7 @@ class Prediction:
         valence: 1 negative … 5 positive.
         arousal: 1 calm … 5 excited.
         confidence: probability of the label, 1/7 … 1.
-        modalities: what the answer rests on: "speech", "text" or both.
+        modalities: what the answer rests on: "speech", "text", "physiology", or several.
     """
 
     file: str
@@ -67,6 +70,7 @@ class _Clip:
     name: str
     speech: np.ndarray  # [T] float32, [0]: none
     text: str | None
+    physiology: np.ndarray | None = None  # [T, C] as the model reads it
 
 
 class Recognizer:
@@ -78,6 +82,7 @@ class Recognizer:
         settings = config["meta"].get("prediction", {})
         self.max_samples = settings.get("wav_max_length")
         self.temperature = settings.get("temperature", 1.0)
+        self.baseline = settings.get("physiology_baseline", "none")
         self.collate = Collator(
             tokenizer,
             normalize=bool(model.speech and model.speech.normalize),
@@ -89,6 +94,7 @@ class Recognizer:
         audio: audio.Source | None = None,
         text: str | None = None,
         sampling_rate: int | None = None,
+        physiology: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """Emotion, valence and arousal of one utterance.
 
@@ -96,12 +102,36 @@ class Recognizer:
             audio: path, bytes, open file, or samples with `sampling_rate`; None: no recording.
             text: what is said; None: no transcript.
             sampling_rate: Hz, for samples.
+            physiology: what devices measured, any of `eda`, `temp`, `ibi`, `ecg` …, see
+                `physiology.Signals.of`; None: nothing.
 
         Raises:
             AudioError: the recording cannot be used.
             ConfigError: nothing to predict from, or a modality the model was not built for.
         """
-        return self._forward([self._read(audio, text, sampling_rate)])[0]
+        return self._forward([self._read(audio, text, sampling_rate, physiology)])[0]
+
+    def adapt(self, recordings: Iterable[audio.Source]) -> Recognizer:
+        """A recognizer that hears one speaker against these recordings of that speaker.
+
+        No labels are needed; ten or more recordings in various moods are a baseline (see
+        `erc.adaptation`). Its answers are for this speaker only. This recognizer stays as it is.
+
+        Raises:
+            AudioError: a recording cannot be used.
+            ConfigError: no recording, or a model that was not trained on a frozen speech encoder.
+        """
+        clips = [self._read(recording, None, None) for recording in recordings]
+        if not clips:
+            raise ConfigError("adapt needs recordings of the speaker, at least one")
+        adapted = copy.copy(self)
+        adapted.model = adapt_model(self.model, torch.cat([self._hear(clip) for clip in clips]))
+        return adapted
+
+    @torch.inference_mode()
+    def _hear(self, clip: _Clip) -> torch.Tensor:
+        batch = self.collate.inputs([clip.speech], [None])
+        return self.model.branches["speech"].encode(batch.speech, batch.speech_lengths)
 
     def predict_many(
         self, inputs: Iterable[Any], batch_size: int = 8
@@ -109,7 +139,8 @@ class Recognizer:
         """`predict` for many, in order, batch by batch; a bad input gives a `Failure` in its place.
 
         Args:
-            inputs: recordings, or (recording, text) pairs with None for what is missing.
+            inputs: recordings, or (recording, text) or (recording, text, physiology) with None for
+                what is missing.
             batch_size: utterances in memory at once.
         """
         pairs = iter(inputs)
@@ -119,13 +150,15 @@ class Recognizer:
             for result in read:
                 yield next(answers) if isinstance(result, _Clip) else result
 
-    def _try_read(self, source: Any, text: str | None) -> _Clip | Failure:
+    def _try_read(self, source: Any, text: str | None, body: Any = None) -> _Clip | Failure:
         try:
-            return self._read(source, text, None)
+            return self._read(source, text, None, body)
         except ErcError as error:
             return Failure(_name(source), str(error))
 
-    def _read(self, source: Any, text: str | None, sampling_rate: int | None) -> _Clip:
+    def _read(
+        self, source: Any, text: str | None, sampling_rate: int | None, body: Any = None
+    ) -> _Clip:
         name = _name(source)
         text = normalise(text) if text else None
         if source is not None and self.model.speech is None:
@@ -134,7 +167,8 @@ class Recognizer:
             raise ConfigError(f"{name}: this model hears speech only; leave text out")
         if text and self.collate.tokenizer is None:
             raise ConfigError(f"{name}: the model folder has no tokenizer; copy one into it")
-        if source is None and not text:
+        measured = None if body is None else self._measured(body, name)
+        if source is None and not text and measured is None:
             raise ConfigError(f"{name}: nothing to predict from; give a recording, text, or both")
         speech = EMPTY
         if source is not None:
@@ -144,13 +178,22 @@ class Recognizer:
                     f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
                     f"{self.model.speech.min_samples} ({audio.SAMPLE_RATE} are one second)"
                 )
-        return _Clip(name, speech, text)
+        return _Clip(name, speech, text, measured)
+
+    def _measured(self, body: Mapping[str, Any], name: str) -> np.ndarray:
+        if self.model.physiology is None:
+            raise ConfigError(f"{name}: this model takes no physiology; leave it out")
+        return given_input(body, self.model.physiology.kind, self.baseline)
 
     @torch.inference_mode()
     def _forward(self, clips: list[_Clip]) -> list[Prediction]:
         if not clips:
             return []
-        batch = self.collate.inputs([c.speech for c in clips], [c.text for c in clips])
+        bodies = None
+        if self.model.physiology:
+            none = np.zeros((0, KINDS[self.model.physiology.kind]), np.float32)
+            bodies = [none if c.physiology is None else c.physiology for c in clips]
+        batch = self.collate.inputs([c.speech for c in clips], [c.text for c in clips], bodies)
         output = run(self.model, batch)
         probabilities = (output.logits / self.temperature).softmax(-1).double().numpy()
         va = output.valence_arousal.clamp(*SCALE).double().numpy()
@@ -165,12 +208,19 @@ def load(folder: str | Path) -> Recognizer:
     Raises:
         CheckpointError: not a model folder, or a broken one.
     """
-    return Recognizer(*load_model(folder))
+    model, tokenizer, config = load_model(folder)
+    if config["meta"].get("objective") == "contrastive":
+        raise CheckpointError(
+            f"{folder} was pre-trained without emotions and cannot predict; train a model from it: "
+            f"python train.py module.load_from_checkpoint={folder}"
+        )
+    return Recognizer(model, tokenizer, config)
 
 
 def _prediction(clip: _Clip, probabilities: np.ndarray, va: np.ndarray) -> Prediction:
     best = int(probabilities.argmax())
-    used = [("speech", len(clip.speech)), ("text", clip.text)]
+    body = clip.physiology is not None and len(clip.physiology)
+    used = [("speech", len(clip.speech)), ("text", clip.text), ("physiology", body)]
     return Prediction(
         file=clip.name,
         label=EMOTIONS[best],

@@ -1,16 +1,18 @@
 """Utterances → memory-mapped Arrow files: audio decoded once, shared by all folds and labels.
 
 A store is a list of shards. A shard holds up to `SHARD` utterances of one session and is named by
-the hash of everything that shaped it (annotation, transcript, the recording's size and time, this
-module's `VERSION`), so a changed file rebuilds one shard and nothing else. Labels, folds, lengths
-and tokenizers are applied when reading and need no rebuild. The folder also opens with
-`datasets.load_from_disk`.
+the hash of everything that shaped it (annotation, transcript, size and time of the recording and of
+the signals' files, this module's `VERSION`), so a changed file rebuilds one shard and nothing else.
+Labels, folds, lengths and tokenizers are applied when reading and need no rebuild. The folder also
+opens with `datasets.load_from_disk`.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,12 +23,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from erc import audio
-from erc.corpora import Corpus, Rating, Report, Utterance
+from erc import audio, physiology
+from erc.corpora import Corpus, Rating, Report, Utterance, devices
 from erc.errors import AudioError, CorpusError
 from erc.files import atomic, fingerprint, lock, write_json
+from erc.physiology_features import FEATURES, features
 
-VERSION = 1  # raise when the columns or their meaning change
+VERSION = 2  # raise when the columns, their meaning or the way to compute them change
 SHARD = 256  # utterances; a worker's memory is one record batch, not one shard
 RECORD_BATCH = 32  # utterances written at once
 
@@ -47,6 +50,8 @@ SCHEMA = pa.schema(
         "rater_group": pa.string(),
         "raters": pa.list_(pa.string()),
         "ratings": pa.list_(pa.float32()),  # [raters × 3] flat: emotion index, valence, arousal
+        "physiology": pa.list_(pa.float32()),  # `physiology_features`; null: nothing measured
+        "signals": pa.list_(pa.float32()),  # [T × 3] flat: `physiology.resample`
     }
 )
 
@@ -74,7 +79,7 @@ class Store:
 
     def utterances(self, rows: np.ndarray) -> Iterator[Utterance]:
         """The utterances of these rows with every single rating, without their recordings."""
-        table = self.table.drop(["audio", "audio_hash"]).take(rows)
+        table = self.table.drop(["audio", "audio_hash", "physiology", "signals"]).take(rows)
         for batch in table.to_batches(1024):
             for row in batch.to_pylist():
                 flat = iter(row["ratings"])
@@ -83,6 +88,18 @@ class Store:
                 )
                 votes = row["votes"] and tuple(row["votes"])
                 yield Utterance(**row | {"audio": None, "votes": votes, "ratings": ratings})
+
+    def physiology(self) -> np.ndarray:
+        """float32 [N, 16] of `physiology_features.FEATURES`; nan where not measured."""
+        rows = self.table["physiology"].to_pylist()
+        none = [np.nan] * len(FEATURES)
+        return np.array([none if row is None else row for row in rows], np.float32)
+
+    def signals(self, row: int) -> np.ndarray:
+        """float32 [T, 3] at 4 Hz, see `physiology.resample`; [0, 3] if nothing was measured."""
+        flat = self.table["signals"][row]
+        values = flat.values.to_numpy(zero_copy_only=False) if flat.is_valid else np.zeros(0)
+        return values.astype(np.float32).reshape(-1, len(physiology.SIGNALS))
 
     def votes(self) -> np.ndarray:
         """[N, 7] votes; rows of nan where there is no emotion label."""
@@ -118,7 +135,8 @@ def build(
     todo = [(f, c) for f, (_, c) in zip(files, shards, strict=True) if not f.exists()]
 
     with lock(folder), ThreadPoolExecutor(max(1, num_proc)) as workers:
-        jobs = [workers.submit(_write_shard, file, chunk) for file, chunk in todo]
+        reader = devices.Reader()
+        jobs = [workers.submit(_write_shard, file, chunk, reader) for file, chunk in todo]
         for done, job in enumerate(jobs, 1):
             job.result()
             progress(done, len(jobs))
@@ -136,10 +154,14 @@ def _chunks(utterances: list[Utterance]) -> Iterator[list[Utterance]]:
 
 
 def _shard_name(chunk: list[Utterance]) -> str:
+    @functools.cache
+    def file(path: Path) -> list[Any]:
+        stat = path.stat() if path.is_file() else None
+        return [str(path), stat and stat.st_size, stat and stat.st_mtime_ns]
+
     def shaped_by(u: Utterance) -> list[Any]:
-        stat = u.audio.stat() if u.audio else None
-        recording = [str(u.audio), stat.st_size, stat.st_mtime_ns] if stat else None
-        return [recording, *(v for k, v in _columns(u).items())]
+        bodies = [file(path) for path in (u.physiology or {}).values()]
+        return [u.audio and file(u.audio), bodies, *(v for k, v in _columns(u).items())]
 
     return fingerprint([VERSION, [shaped_by(u) for u in chunk]])
 
@@ -163,18 +185,28 @@ def _columns(u: Utterance) -> dict[str, Any]:
     }
 
 
-def _write_shard(file: Path, chunk: list[Utterance]) -> None:
-    """Decode and write one shard; unusable recordings go to its metadata."""
-    dropped: list[str] = []
+def _write_shard(file: Path, chunk: list[Utterance], reader: devices.Reader) -> None:
+    """Decode and write one shard; unusable recordings and missing signals go to its report."""
+    report = Report()
 
     def rows() -> Iterator[dict[str, Any]]:
         for u in chunk:
             try:
                 pcm = audio.to_int16(audio.load(u.audio)).tobytes() if u.audio else b""
             except AudioError as error:
-                dropped.append(str(error))
+                report.drop("recording unusable", str(error))
             else:
-                yield _columns(u) | {"audio": pcm, "audio_hash": fingerprint(pcm)}
+                yield _columns(u) | {"audio": pcm, "audio_hash": fingerprint(pcm)} | measured(u)
+
+    def nulls(x: np.ndarray) -> list[float | None]:  # of nan, which equals nothing, not even itself
+        return [None if v != v else v for v in x.tolist()]
+
+    def measured(u: Utterance) -> dict[str, Any]:
+        signals = reader.signals(u, report)
+        course = physiology.resample(signals).ravel()
+        if not len(course):
+            return {"physiology": None, "signals": None}
+        return {"physiology": nulls(features(signals)), "signals": nulls(course)}
 
     with atomic(file) as temporary:
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_stream(sink, SCHEMA) as writer:
@@ -186,7 +218,7 @@ def _write_shard(file: Path, chunk: list[Utterance]) -> None:
                     pending = []
             if pending:
                 writer.write_batch(pa.RecordBatch.from_pylist(pending, SCHEMA))
-        write_json(file.with_suffix(".dropped.json"), dropped)
+        write_json(file.with_suffix(".report.json"), vars(report))
 
 
 def _write_index(folder: Path, files: list[Path]) -> None:
@@ -208,8 +240,10 @@ def _write_index(folder: Path, files: list[Path]) -> None:
 def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Store:
     report = copy.deepcopy(corpus.report)
     for file in files:
-        for reason in json.loads(file.with_suffix(".dropped.json").read_text("utf-8")):
-            report.drop("recording unusable", reason)
+        found = json.loads(file.with_suffix(".report.json").read_text("utf-8"))
+        report.add(
+            Report(Counter(found["dropped"]), Counter(found["corrected"]), found["examples"])
+        )
     tables = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files]
     table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     if not table.num_rows:

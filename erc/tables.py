@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+ADAPTED = "speaker-adapted"  # in the name of a system; see erc.adaptation
+NOTE = f"{ADAPTED}: sees the test speakers' unlabelled audio, as their baseline"
+
 COLUMNS = {
     "accuracy": "accuracy",
     "uar": "UAR",
@@ -80,9 +83,10 @@ def _corpus(results: dict[str, Any]) -> str:
 
 
 def _spread(results: dict[str, Any]) -> list[str]:
+    note = [NOTE] if any(ADAPTED in name for name in results["intervals"]) else []
     spread = [
         f"{system} {number(low)}–{number(high)}"
         for system, found in results["intervals"].items()
         for low, high in [found["f1_macro"]]
     ]
-    return ["", f"95 % interval of F1 macro, resampling speakers: {'; '.join(spread)}"]
+    return ["", f"95 % interval of F1 macro, resampling speakers: {'; '.join(spread)}", *note]

@@ -11,17 +11,17 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from erc import checkpoint, evaluation, features, metrics
+from erc import checkpoint, evaluation, features, loggers, metrics
 from erc.assembly import Assembly
+from erc.audit import audit
 from erc.batches import Batch
 from erc.calibration import fit_temperature
 from erc.card import card
-from erc.config import resolve
+from erc.config import make, resolve
 from erc.datasets import HF_KEMD
 from erc.errors import ConfigError, did_you_mean
 from erc.labels import SCALE
@@ -40,13 +40,16 @@ class EmotionTask(L.LightningModule):
         model, loss: what is trained, and by what.
         valid: the side that `val/…` metrics are of.
         lr: learning rate of everything but the encoders.
-        separate_lr: learning rate by part: speech, text (the encoders), projector, fusion, head.
+        separate_lr: learning rate by part: speech, text (the encoders), lora, layers (weights of a
+            sum), attention (pooling), projector, fusion, head.
         weight_decay: on matrices; biases and norms are left alone.
         schedule: partial of a function in `erc.schedules`.
         total_steps: optimiser steps of the whole training. Known from the loader's length: asking
             Lightning for it would drop the loader's state on resume.
         monitor: the metric that `reduce_plateau` follows.
         tables: features of frozen encoders.
+        adapted: the same against each speaker's own baseline. Half of the batches are of these, so
+            that one model answers for a speaker it knows recordings of, and for one it does not.
     """
 
     def __init__(
@@ -62,15 +65,19 @@ class EmotionTask(L.LightningModule):
         total_steps: int = 1,
         monitor: str = "val/loss",
         tables: features.Tables | None = None,
+        adapted: features.Tables | None = None,
     ):
         super().__init__()
         self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
+        self.adapted = adapted or {}
         self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
         self.schedule, self.total_steps, self.monitor = schedule, total_steps, monitor
         self._epoch: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        output = features.run(self.model, batch, self.tables)
+        against_speaker = self.adapted and bool(torch.rand(()) < 0.5)
+        tables = self.adapted if against_speaker else self.tables
+        output = features.run(self.model, batch, tables)
         total, cls, reg = self.loss(output, batch.target, batch.valence_arousal)
         self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=len(batch.rows))
         self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=len(batch.rows))
@@ -91,9 +98,12 @@ class EmotionTask(L.LightningModule):
         self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k[:2] != "n_"})
         self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
 
+    def groups(self) -> list[dict[str, Any]]:
+        """What is trained, see `parameter_groups`."""
+        return parameter_groups(self.model, self.lr, self.separate_lr, self.weight_decay)
+
     def configure_optimizers(self) -> Any:
-        groups = parameter_groups(self.model, self.lr, self.separate_lr, self.weight_decay)
-        optimizer = torch.optim.AdamW(groups)
+        optimizer = torch.optim.AdamW(self.groups())
         if self.schedule is None:
             return optimizer
         scheduler = self.schedule(optimizer, self.total_steps)
@@ -111,6 +121,8 @@ def part(name: str) -> str:
     ('text', 'projector')
     """
     words = name.split(".")
+    if any(word.startswith("lora_") for word in words):
+        return "lora"
     if words[0] != "branches":
         return words[0]
     return words[1] if words[2] == "encoder" else words[2]
@@ -157,10 +169,16 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
+    from erc import contrastive  # which builds on this module
+
+    objectives = {"emotion": EmotionTask, "contrastive": contrastive.ContrastiveTask}
+    if cfg.model.objective not in objectives:
+        raise ConfigError(f"model.objective={cfg.model.objective} is not emotion or contrastive")
     parts = Assembly(cfg)
     print(parts.sides["train"])
+    print(audit(parts.sides["train"]))
     validate = bool(len(parts.sides["valid"]))
-    trainer, task = make_trainer(cfg, run, validate), make_task(cfg, parts)
+    trainer, task = make_trainer(cfg, run, validate), make_task(cfg, parts, objectives[cfg.model.objective])
     valid = parts.loader("valid") if validate else None
     trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
@@ -168,23 +186,30 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)
     task.model.cpu()
-    return finish(parts, run, argv)
+    if cfg.model.objective == "contrastive":
+        return contrastive.finish(task, parts, run, cfg, argv)
+    results = finish(parts, run, argv)
+    loggers.record(trainer.loggers, run, trainer.global_step)
+    return results
 
 
-def make_task(cfg: DictConfig, parts: Assembly) -> EmotionTask:
+def make_task(
+    cfg: DictConfig, parts: Assembly, kind: type[EmotionTask] = EmotionTask
+) -> EmotionTask:
     """The Lightning module of a configuration."""
     steps = -(-len(parts.loader("train")) // cfg.trainer.accumulate_grad_batches)
-    return EmotionTask(
+    return kind(
         parts.model,
         parts.loss,
         parts.sides["valid"],
         lr=cfg.module.lr,
         separate_lr=dict(cfg.module.separate_lr or {}),
         weight_decay=cfg.module.weight_decay,
-        schedule=instantiate(cfg.scheduler),
+        schedule=make(cfg.scheduler),
         total_steps=steps * cfg.trainer.max_epochs,
         monitor=cfg.early_stopping.monitor,
         tables=parts.tables,
+        adapted=parts.adapted,
     )
 
 
@@ -208,7 +233,7 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
             raise ConfigError(f"the trainer has no option '{key}'{did_you_mean(key, allowed)}")
     return L.Trainer(
         **{"enable_model_summary": False} | options,
-        logger=instantiate(cfg.logger),
+        logger=loggers.start(cfg, run),
         callbacks=callbacks,
         default_root_dir=run,
     )
@@ -226,7 +251,10 @@ def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
         "temperature": temperature,
         "wav_max_length": cfg.dataset.wav_max_length,
         "txt_max_length": cfg.dataset.txt_max_length,
+        "adaptation": cfg.get("adaptation", "none"),
     }
+    if model.physiology:
+        settings["physiology_baseline"] = cfg.dataset.physiology_baseline
     checkpoint.save(
         run / "model",
         model,

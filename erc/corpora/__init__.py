@@ -41,7 +41,7 @@ class Utterance:
     rater_group: str = ""  # raters with equal names in different groups are different people
     gender: str = ""  # "F", "M" or ""
     dialogue: str = ""  # script or scene, for split audits
-    physiology: dict[str, Any] | None = None
+    physiology: dict[str, Path] | None = None  # files of EDA, TEMP, ECG or IBI, see `devices`
 
 
 @dataclass
@@ -110,6 +110,7 @@ SIMULATED = "SIMULATED.txt"  # the note that `synthetic.write_tree` leaves in wh
 CORPORA = {
     "kemdy19": "kemdy19",
     "kemdy20": "kemdy20",
+    "aihub": "aihub",
     "manifest": "manifest",
 }
 
@@ -117,6 +118,7 @@ CORPORA = {
 LAYOUTS = {
     "kemdy19": "annotation/Session*_res.csv",
     "kemdy20": "annotation/Sess*_eval.csv",
+    "aihub": "[45]*.csv",
     "manifest": "manifest.*",
 }
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from erc.corpora import Report, Utterance, kemdy
+from erc.corpora import Report, Utterance, devices, kemdy
 from erc.corpora.kemdy import Row
 
 LAYOUT = kemdy.Layout(
@@ -62,7 +62,7 @@ def read(root: Path, report: Report, *, reference_rows: bool = False) -> Iterato
             if row.id in seen:
                 report.drop("id seen before; the first row counts", f"{row.where}, {row.id}")
                 continue
-            utterance = _utterance(row, audio, gender, report)
+            utterance = _utterance(root, row, audio, gender, report)
             if utterance:
                 seen.add(row.id)
                 yield utterance
@@ -141,7 +141,9 @@ def _recording(root: Path, segment: str) -> Path:
     return root / "wav" / f"Session{number}" / f"{prefix}_{dialogue}" / f"{segment}.wav"
 
 
-def _utterance(row: Row, audio: Path, gender: str, report: Report) -> Utterance | None:
+def _utterance(
+    root: Path, row: Row, audio: Path, gender: str, report: Report
+) -> Utterance | None:
     if not audio.is_file():
         report.drop("recording not found", f"{row.where}, {audio}")
         return None
@@ -159,5 +161,6 @@ def _utterance(row: Row, audio: Path, gender: str, report: Report) -> Utterance 
         rater_group="19-A" if int(number) <= 10 else "19-B",
         gender=gender,
         dialogue=dialogue,
+        physiology=devices.files(root, "kemdy19", number, gender, dialogue),
         **labels._asdict(),
     )

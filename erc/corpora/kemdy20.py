@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from erc.corpora import Report, Utterance, kemdy
+from erc.corpora import Report, Utterance, devices, kemdy
 from erc.corpora.kemdy import Row
 
 LAYOUT = kemdy.Layout("KEMDy20", re.compile(r"Sess(\d+)_eval\.csv"), "Sess01_eval.csv", id_column=3)
@@ -69,5 +69,6 @@ def _utterance(
         rater_group="20",
         gender=match[5],
         dialogue=match[3],
+        physiology=devices.files(root, "kemdy20", session, match[4] + match[5], match[3]),
         **labels._asdict(),
     )

@@ -56,6 +56,10 @@ class Wav2Vec2Backbone(nn.Module):
         self.min_samples = 1
         for kernel, stride in reversed(self._convolutions()):
             self.min_samples = (self.min_samples - 1) * stride + kernel
+        # Hugging Face asks for the gradient of the samples themselves, which nobody uses, and with it
+        # for that of everything above, frozen or not.
+        if hasattr(model, "feature_extractor"):
+            model.feature_extractor._requires_grad = False
         config.apply_spec_augment = False
         if hasattr(model, "masked_spec_embed") and not spec_augment:
             model.masked_spec_embed.requires_grad_(False)

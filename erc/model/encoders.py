@@ -14,12 +14,14 @@ from erc.hub import from_hub
 from erc.model.backbones import SAMPLE_RATE, backbone, check_supported
 from erc.model.pooling import mask
 from erc.model.pretrained import TINY_SPEECH, TINY_TEXT, build, load_model, parse
+from erc.model.tuning import freeze_front, recompute_activations, train_last
 
 
 class Encoder(nn.Module):
     """What the speech and the text encoder share. `size`: width D of a frame or token state."""
 
     size: int
+    stacked: int | None = None  # number of layers, if all of them are returned: [B, N, layers, D]
     frozen = False
 
     def freeze(self) -> Self:
@@ -31,6 +33,15 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> Self:
         return super().train(mode and not self.frozen)
 
+    def _tune(
+        self, model: PreTrainedModel, train_layers: int | None, checkpointing: bool
+    ) -> dict[str, Any]:
+        if train_layers is not None:
+            train_last(model, train_layers)
+        if checkpointing:
+            recompute_activations(model)
+        return {"train_layers": train_layers, "checkpointing": checkpointing}
+
     def _grad(self) -> torch.set_grad_enabled:
         return torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen)
 
@@ -41,11 +52,15 @@ class SpeechEncoder(Encoder):
     Args:
         model: a Hugging Face model of the wav2vec2 family, or a Whisper encoder.
         layer: hidden layer to take: 0 is the input of the first layer, −1 the final output;
-            "mean" averages all of them, a good choice for a frozen encoder.
+            "mean" averages all of them, a good choice for a frozen encoder; "weighted" returns all
+            of them, [B, N, L + 1, D], and the model learns their weights (`branch.LayerWeights`).
         normalize: this model expects every clip at zero mean and unit variance. Whoever makes the
             batch does that, per clip; `forward` takes the samples as they are.
         context: for Whisper, "real" or "30s"; see `WhisperBackbone`.
         spec_augment: for the wav2vec2 family, mask spans of frames in training.
+        train_layers: train only the last so many transformer layers; None: everything.
+        train_front: False keeps the convolutions below the transformer as they are.
+        checkpointing: recompute activations in the backward pass instead of keeping them.
 
     Attributes:
         min_samples, max_samples: the shortest clip that gives a frame; the longest (or None).
@@ -59,14 +74,25 @@ class SpeechEncoder(Encoder):
         normalize: bool = False,
         context: str = "real",
         spec_augment: bool = False,
+        train_layers: int | None = None,
+        train_front: bool = True,
+        checkpointing: bool = False,
     ):
         super().__init__()
         self.backbone = backbone(model, context, spec_augment)
         layers = self.backbone.layers
-        if layer != "mean" and not (isinstance(layer, int) and -layers - 1 <= layer <= layers):
+        inside = isinstance(layer, int) and -layers - 1 <= layer <= layers
+        if layer not in ("mean", "weighted") and not inside:
             raise ConfigError(
-                f"layer {layer!r} is not 0 … {layers}, negative from the end, or 'mean'"
+                f"layer {layer!r} is not 0 … {layers}, negative from the end, 'mean' or 'weighted'"
             )
+        self.stacked = layers + 1 if layer == "weighted" else None
+        if not train_front:
+            freeze_front(model)
+        self.tuning = {
+            **self._tune(model, train_layers, checkpointing),
+            "train_front": train_front,
+        }
         if layer != -1 and hasattr(model.config, "layerdrop"):
             model.config.layerdrop = 0.0  # a dropped layer would shift the numbering
         self.layer, self.normalize = layer, normalize
@@ -81,7 +107,8 @@ class SpeechEncoder(Encoder):
         Args:
             name: e.g. "kresnik/wav2vec2-large-xlsr-korean", "./whisper-tiny", "tiny-wav2vec2".
             normalize: None asks the model's own feature extractor.
-            options: `layer`, `context`, `spec_augment` of the constructor.
+            options: `layer`, `context`, `spec_augment`, `train_layers`, `train_front`,
+                `checkpointing` of the constructor.
 
         Raises:
             CheckpointError: nothing usable there.
@@ -120,7 +147,7 @@ class SpeechEncoder(Encoder):
             lengths: [B] long, samples, all ≥ `min_samples`.
 
         Returns:
-            frames [B, N, D] float32, frame lengths [B] long.
+            frames [B, N, D] float32 (of layer="weighted" [B, N, L + 1, D]), frame lengths [B].
 
         Raises:
             AudioError: a clip too short or too long for the encoder.
@@ -130,7 +157,10 @@ class SpeechEncoder(Encoder):
         speech = torch.where(mask(lengths, speech.shape[1]), speech, 0)
         with self._grad():
             states = self.backbone(speech, lengths)
-        frames = torch.stack(states).mean(0) if self.layer == "mean" else states[self.layer]
+        if self.layer == "weighted":
+            frames = torch.stack(states, 2)
+        else:
+            frames = torch.stack(states).mean(0) if self.layer == "mean" else states[self.layer]
         return frames.float(), self.frame_lengths(lengths)
 
     def to_config(self) -> dict[str, Any]:
@@ -141,6 +171,7 @@ class SpeechEncoder(Encoder):
             "normalize": self.normalize,
             "context": self.context,
             "spec_augment": self.spec_augment,
+            **self.tuning,
         }
 
     @classmethod
@@ -167,12 +198,22 @@ class SpeechEncoder(Encoder):
 class TextEncoder(Encoder):
     """Token ids → states of a Hugging Face text encoder (BERT, RoBERTa, ELECTRA, …).
 
+    Args:
+        model: the Hugging Face model.
+        train_layers, checkpointing: as for `SpeechEncoder`.
+
     Attributes:
         max_tokens: the longest sequence its positions allow.
         pad_token_id: what stands beyond a row's length.
     """
 
-    def __init__(self, model: PreTrainedModel):
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        *,
+        train_layers: int | None = None,
+        checkpointing: bool = False,
+    ):
         super().__init__()
         config = model.config
         if config.is_encoder_decoder or not getattr(config, "max_position_embeddings", 0):
@@ -180,6 +221,7 @@ class TextEncoder(Encoder):
         if hasattr(model, "pooler"):
             model.pooler = None  # states are pooled here; an unused layer would never train
         self.model = model
+        self.tuning = self._tune(model, train_layers, checkpointing)
         self.size: int = config.hidden_size
         self.pad_token_id: int = config.pad_token_id or 0
         # RoBERTa numbers its positions from pad_token_id + 1.
@@ -188,17 +230,27 @@ class TextEncoder(Encoder):
         self.max_tokens: int = config.max_position_embeddings - offset
 
     @classmethod
-    def from_name(cls, name: str, *, vocab_size: int | None = None) -> Self:
+    def from_name(cls, name: str, *, vocab_size: int | None = None, **options: Any) -> Self:
         """Load by Hugging Face id or folder, or build "tiny-roberta" for `vocab_size` tokens.
+
+        Args:
+            name: e.g. "klue/roberta-large", "./my-bert", "tiny-roberta".
+            vocab_size: for "tiny-…".
+            options: `train_layers`, `checkpointing` of the constructor.
 
         Raises:
             CheckpointError: nothing usable there.
         """
         if name in TINY_TEXT:
             config = TINY_TEXT[name].to_dict()
-            return cls(build(parse(config | {"vocab_size": vocab_size or config["vocab_size"]})))
+            config |= {"vocab_size": vocab_size or config["vocab_size"]}
+            return cls(build(parse(config)), **options)
         config = from_hub(AutoConfig.from_pretrained, name, "text encoder")
-        return cls(load_model(AutoModel, name, config))
+        return cls(load_model(AutoModel, name, config), **options)
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Number of states that `lengths` [B] tokens give: as many."""
+        return lengths
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States of each token.
@@ -232,12 +284,14 @@ class TextEncoder(Encoder):
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON from which `from_config` builds the same encoder, without weights."""
-        return {"model": self.model.config.to_dict()}
+        return {"model": self.model.config.to_dict(), **self.tuning}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build from `to_config()`; nothing is downloaded, the weights are random."""
-        return cls(build(parse(config["model"])))
+        return cls(
+            build(parse(config["model"])), **{k: v for k, v in config.items() if k != "model"}
+        )
 
 
 def freeze(encoder: Encoder) -> Encoder:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -58,12 +59,21 @@ def ccc_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return torch.where(used, loss, 0).sum() / used.sum().clamp(min=1)
 
 
+def mse_and_ccc(prediction: Tensor, target: Tensor) -> Tensor:
+    """Half of each, so that `cls_coef` keeps its meaning: CCC for the trend, MSE for small batches."""
+    return (mse(prediction, target) + ccc_loss(prediction, target)) / 2
+
+
 CLASSIFICATION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "focal": focal,
     "soft_ce": soft_cross_entropy,
     "kl": kl,
 }
-REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "ccc": ccc_loss}
+REGRESSION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": mse,
+    "ccc": ccc_loss,
+    "both": mse_and_ccc,
+}
 
 
 class Losses(NamedTuple):
@@ -79,11 +89,24 @@ class MultiTaskLoss(nn.Module):
 
     Args:
         cls: "focal", "soft_ce" or "kl".
-        reg: "mse" or "ccc".
+        reg: "mse", "ccc" or "both".
         cls_coef: weight of the classification loss, 0…1.
+        gamma: focusing parameter of "focal", ≥ 0.
+        label_smoothing: ε, 0 ≤ ε < 1: the target is `(1 − ε) y + ε/7` (Szegedy et al. 2016).
+        class_weights: [7]; an utterance weighs `Σₖ wₖ yₖ`, y before smoothing. None: all weigh 1.
     """
 
-    def __init__(self, cls: str = "focal", reg: str = "mse", cls_coef: float = 0.7):
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        cls: str = "focal",
+        reg: str = "mse",
+        cls_coef: float = 0.7,
+        gamma: float = GAMMA,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ):
         super().__init__()
         for word, table in ((cls, CLASSIFICATION), (reg, REGRESSION)):
             if word not in table:
@@ -92,8 +115,15 @@ class MultiTaskLoss(nn.Module):
                 )
         if not 0 <= cls_coef <= 1:
             raise ConfigError(f"cls_coef {cls_coef} is outside 0…1")
-        self.classification, self.regression = CLASSIFICATION[cls], REGRESSION[reg]
-        self.cls_coef = cls_coef
+        if not gamma >= 0:
+            raise ConfigError(f"focal_gamma {gamma} is negative")
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"label_smoothing {label_smoothing} is outside 0 ≤ ε < 1")
+        self.classification = partial(focal, gamma=gamma) if cls == "focal" else CLASSIFICATION[cls]
+        self.regression, self.cls_coef = REGRESSION[reg], cls_coef
+        self.label_smoothing = label_smoothing
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float)
+        self.register_buffer("class_weights", weights, persistent=False)
 
     def forward(self, output: Output, distribution: Tensor, valence_arousal: Tensor) -> Losses:
         """Loss of a batch; a part for which no row has a label is 0.
@@ -107,7 +137,11 @@ class MultiTaskLoss(nn.Module):
         labelled = ~distribution.isnan().any(-1)
         logits = output.logits[labelled].float()
         target = distribution[labelled].to(logits.dtype)
-        cls = self.classification(logits, target).sum() / max(len(target), 1)
+        smooth = (1 - self.label_smoothing) * target + self.label_smoothing / target.shape[-1]
+        each = self.classification(logits, smooth if self.label_smoothing else target)
+        if self.class_weights is not None:
+            each = each * (target @ self.class_weights)
+        cls = each.sum() / max(len(target), 1)
         reg = self.regression(output.valence_arousal.float(), valence_arousal)
         return Losses(self.cls_coef * cls + (1 - self.cls_coef) * reg, cls, reg)
 
