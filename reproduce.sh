@@ -1,7 +1,13 @@
 #!/bin/sh
-# The paper's table, without questions; see `python -m erc reproduce --help`. Arguments are passed on.
-# KEMDy under ./data is used if it is there, a simulated corpus otherwise (or with --fast).
-set -e
+# The paper's table: three fusions, three targets, five folds, both protocols. Asks nothing; started
+# again, it goes on where it was stopped. KEMDy under ./data, or a simulated corpus if it is not there.
+#
+#   sh reproduce.sh            # sh reproduce.sh --fast: the simulated corpus, minutes on two cores
+#   sh reproduce.sh --help     # all options
+set -eu
 cd "$(dirname "$0")"
 ./setup.sh
-. ./.env.sh 2>/dev/null || true
+if [ -n "${VIRTUAL_ENV:-}" ] || { [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; }; then
+    exec python -m erc reproduce "$@"
+fi
+exec .venv/bin/python -m erc reproduce "$@"

@@ -20,8 +20,8 @@ from erc.errors import ConfigError, did_you_mean
 from erc.files import cache_dir
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
-from erc.model.losses import GAMMA, MultiTaskLoss
 from erc.model.fusion import FUSIONS, fusion_options
+from erc.model.losses import GAMMA, MultiTaskLoss
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.pooling import SEQUENCES
 from erc.model.pretrained import TINY_TEXT

@@ -137,6 +137,11 @@ class BucketSampler(Sampler[list[int]]):
         """Choose the shuffle; Lightning calls this before each epoch."""
         self.epoch = epoch
 
+    @property
+    def sampler(self) -> BucketSampler:
+        """Itself: Lightning calls `loader.batch_sampler.sampler.set_epoch`, not the batch sampler's."""
+        return self
+
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.batch_size)
 
@@ -161,7 +166,7 @@ class MemoryLoader:
     """The batches of a sampler, cut from one `Batch` of a whole side: no work left but indexing."""
 
     def __init__(self, whole: Batch, batch_sampler: BucketSampler):
-        self.whole, self.batch_sampler = whole, batch_sampler  # Lightning sets the sampler's epoch
+        self.whole, self.batch_sampler = whole, batch_sampler
 
     def __len__(self) -> int:
         return len(self.batch_sampler)

@@ -66,7 +66,8 @@ def pooled(
         file = cache / "features" / f"{modality}-{name}.npy"
         with lock(file):
             if not file.exists():
-                table = _encode(model, modality, everything, collate, batch_size)
+                with torch.random.fork_rng(devices=[]):  # a cache hit must train the same model
+                    table = _encode(model, modality, everything, collate, batch_size)
                 with atomic(file) as temporary, temporary.open("wb") as handle:
                     np.save(handle, table)
         tables[modality] = torch.from_numpy(np.load(file))
@@ -101,7 +102,10 @@ def _name(model: EmotionModel, modality: str, dataset: HF_KEMD, collate: Collato
     if modality == "speech":
         seen = [dataset.wav_max_length, collate.normalize, *dataset.store.column("audio_hash")]
     else:
-        tokenizer = fingerprint(collate.tokenizer.backend_tokenizer.to_str().encode())
+        backend = collate.tokenizer.backend_tokenizer
+        backend.no_truncation()  # set by use; each call sets its own again
+        backend.no_padding()
+        tokenizer = fingerprint(backend.to_str().encode())
         seen = [collate.txt_max_length, tokenizer, *dataset.store.column("text")]
     return fingerprint([weights_hash(branch.encoder), settings, [str(s) for s in seen]])
 

@@ -71,7 +71,7 @@ def figure(
     return plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), **options)
 
 
-def save(fig: Figure, path: str | Path, dpi: int = 120) -> Path:
+def save(fig: Figure, path: str | Path, dpi: int = 100) -> Path:
     """Write the figure (PNG, SVG or PDF by its name) and forget it."""
     from matplotlib import pyplot as plt
 

@@ -109,7 +109,7 @@ def fullest(results: Mapping[str, Any]) -> str:
 
 
 def feed(
-    logger: Logger,
+    logger: Any,
     scores: Mapping[str, float],
     matrix: Sequence[Sequence[int]],
     figures: Mapping[str, Figure],
@@ -121,8 +121,8 @@ def feed(
     pages show them.
     """
     name, experiment = type(logger).__name__, logger.experiment
-    rows = [[e, *row] for e, row in zip(EMOTIONS, matrix, strict=True)]
-    columns = ["rated", *EMOTIONS]
+    rows: list[Any] = [[e, *row] for e, row in zip(EMOTIONS, matrix, strict=True)]
+    columns: list[Any] = ["rated", *EMOTIONS]
     if name == "CSVLogger":
         with atomic(Path(logger.log_dir or ".") / "confusion.csv") as temporary:
             lines = [",".join(map(str, row)) for row in [columns, *rows]]

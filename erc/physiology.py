@@ -157,6 +157,7 @@ def r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
         return np.zeros(0, int)
     x = np.asarray(ecg, float)
     x = x - uniform_filter1d(x, max(3, int(0.6 * rate)))  # baseline wander
+    x = uniform_filter1d(x, max(1, int(0.02 * rate)))  # noise, whose slopes grow with the rate
     energy = uniform_filter1d(np.gradient(x) ** 2, max(1, int(0.1 * rate)))
     tops, _ = find_peaks(
         energy, height=0.2 * np.quantile(energy, 0.98), distance=max(1, int(REFRACTORY * rate))

@@ -36,6 +36,7 @@ PAPER = {  # transparent, and everything that is no data in ink
     "axes.grid": False,
     "svg.fonttype": "none",
 }
+PAPER_STYLE: dict[Any, Any] = {**STYLE, **PAPER}
 
 
 def available() -> bool:
@@ -56,7 +57,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
             raise ConfigError("figures need matplotlib: pip install 'erc[report]'")
         import matplotlib
 
-        with matplotlib.rc_context(STYLE | PAPER):
+        with matplotlib.rc_context(PAPER_STYLE):
             return draw(*args, **options)
 
     return inside
@@ -76,7 +77,7 @@ def svg(figure: Figure, title: str) -> str:
 
     buffer = io.StringIO()
     none = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context(STYLE | PAPER | {"svg.hashsalt": title}):
+    with matplotlib.rc_context(PAPER_STYLE | {"svg.hashsalt": title}):
         figure.savefig(buffer, format="svg", metadata=none)
     text = buffer.getvalue()
     text = text[text.index("<svg") :].replace(INK.lower(), "currentColor")
@@ -214,7 +215,7 @@ def embedding_map(rated: Any, placed: Any, names: Any, simulated: bool = False) 
     """
     figure, (left, right) = canvas(9, 4.8, 1, 2)
     for ax, points in ((left, np.asarray(rated, float)), (right, np.asarray(placed, float))):
-        _points(ax, *points.T, names)
+        _points(ax, points[:, 0], points[:, 1], names)
         for emotion in EMOTIONS:
             _ellipse(ax, points[np.asarray(names) == emotion], emotion)
     origin = " (SIMULATED)" if simulated else ""

@@ -132,9 +132,11 @@ def title(found: dict[str, Any]) -> str:
 
 def draw(found: dict[str, Any], path: Path) -> Path:
     """Macro F1 against CCC of valence and of arousal; crosses are 95 % intervals over speakers."""
-    from erc.figures import ACCENTS, figure, save
+    from erc.figures import ACCENTS, SEQUENTIAL, figure, save
 
     fig, axes = figure(1, 2, (4.2, 3.6), sharey=True)
+    from matplotlib import colormaps
+
     points = found["points"]
     y = np.array([p["f1_macro"] for p in points])
     for ax, dimension in zip(axes, ("valence", "arousal"), strict=True):
@@ -144,11 +146,13 @@ def draw(found: dict[str, Any], path: Path) -> Path:
         bars = [abs(end.T - value) for end, value in zip(ends, (x, y), strict=True)]
         ax.errorbar(x, y, *bars[::-1], fmt="none", ecolor="#C8C8C8", elinewidth=0.7, zorder=1)
         ax.plot(x, y, "-", color="#9A9A9A", linewidth=1, zorder=2)
-        for p, px, py in zip(points, x, y, strict=True):
+        for i, (p, px, py) in enumerate(zip(points, x, y, strict=True)):
             peakl = p["target"] == "peakl"
-            ax.plot(px, py, "D" if peakl else "o", color=ACCENTS[peakl], zorder=3)
-            ax.annotate(p["label"], (px, py), xytext=(5, 4), textcoords="offset points", fontsize=8)
+            colour = ACCENTS[1] if peakl else colormaps[SEQUENTIAL](i / len(points))
+            ax.plot(px, py, "D" if peakl else "o", color=colour, label=p["label"], zorder=3)
         ax.set_xlabel(f"CCC {dimension}")
     axes[0].set_ylabel("F1 macro")
-    fig.suptitle(f"From one-hot to soft labels: {title(found)}", fontsize=10)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    name = Path(found["corpus"]).name
+    fig.suptitle(f"From one-hot to soft labels:{' SIMULATED' * found['simulated']} corpus {name}")
     return save(fig, path)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from erc.adaptation import adapt_model, adapt_table, statistics
+from erc.adaptation import adapt_model, adapt_table, adapt_tables, statistics
 from erc.errors import ConfigError
+from erc.experiment import run
 from erc.model.branch import Standardize
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder
+from erc.recognizer import Recognizer
+from erc.tables import results_table
 
 
 def fitted(features: torch.Tensor) -> Standardize:
@@ -89,3 +95,43 @@ def test_a_model_without_corpus_statistics_cannot_be_adapted() -> None:
     plain = EmotionModel(SpeechEncoder.from_name("tiny-whisper"), dim=8)
     with pytest.raises(ConfigError, match="adaptation=speaker"):
         adapt_model(plain, torch.zeros(1, plain.branches["speech"].size))
+
+
+def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{i}.wav" for i in range(4)]
+    for file in files:
+        soundfile.write(file, rng.uniform(-0.5, 0.5, 8000), 16000)
+    plain = Recognizer(model, None, {"meta": {}})
+    before = plain.predict(files[0])
+    adapted = plain.adapt(files)
+    assert adapted.predict(files[0]).probabilities != before.probabilities
+    assert plain.predict(files[0]) == before
+    with pytest.raises(ConfigError, match="at least one"):
+        plain.adapt([])
+
+
+def test_unknown_or_impossible_adaptation(model: EmotionModel) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'speaker'"):
+        adapt_tables("speakers", model, {}, None)
+    with pytest.raises(ConfigError, match="freeze_speech=true"):
+        adapt_tables("speaker", model, {}, None)
+    assert adapt_tables("none", model, {}, None) == {}
+
+
+def test_a_run_reports_both(tmp_path: Path) -> None:
+    corpus = ["dataset=synthetic", "model=tiny", f"dataset.paths={tmp_path / 'corpus'}"]
+    corpus += ["dataset.sessions=5", "dataset.utterances=6", f"cache={tmp_path / 'cache'}"]
+    words = ["adaptation=speaker", "model.freeze_speech=true", "dataset.protocol=paper"]
+    words += [
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        "trainer.enable_progress_bar=false",
+    ]
+    results = run([*corpus, *words], tmp_path / "run")
+    assert [name for name in results["scores"] if "adapted" in name] == [
+        "speech, speaker-adapted", "speech + text, speaker-adapted",
+    ]  # fmt: skip
+    assert {"speech", "text", "speech + text"} <= set(results["scores"])
+    assert "unlabelled audio" in results_table(results)
+    assert results["audit"]["speakers"] == 0

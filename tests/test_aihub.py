@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 
 from erc import corpora
 from erc.corpora import Corpus
 from erc.errors import CorpusError, LabelError
+from erc.experiment import run
 from erc.labels import EMOTIONS
 
 HEAD = (
@@ -89,3 +93,26 @@ def test_errors_name_file_and_row(tmp_path: Path) -> None:
         load(write(tmp_path, ["a,글,x,angry"]))
     with pytest.raises(LabelError, match=r"5차년도.csv row 2: emotion 'hapy'.*'happy'"):
         load(write(tmp_path, [f"a,글,x,hapy,1,{FIVE[10:]},27,male"]))
+
+
+def test_training_without_valence_and_arousal(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"u{i}" for i in range(60)]
+    lines = [f"{name},글 {i},x,{FIVE},27,male" for i, name in enumerate(names)]
+    write(tmp_path, lines, wavs="")
+    for name in names:
+        soundfile.write(tmp_path / "wav" / f"{name}.wav", rng.uniform(-0.1, 0.1, 4000), 16000)
+    words = ["dataset=aihub", f"dataset.paths={tmp_path}", "model=tiny", f"cache={tmp_path / 'c'}"]
+    words += [
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        "trainer.enable_progress_bar=false",
+    ]
+    results = run(words, tmp_path / "run")
+    both = results["scores"]["speech + text"]
+    assert both["n_valence"] == both["n_arousal"] == 0
+    assert math.isnan(both["ccc_valence"])
+    assert 0 <= both["accuracy"] <= 1
+    logged = pd.read_csv(tmp_path / "run" / "metrics.csv")["val/loss"].dropna()
+    assert len(logged) == 1
+    assert math.isfinite(logged.iloc[0])

@@ -73,7 +73,7 @@ def test_hydra_multirun(desk):
         desk, str(ROOT / "train.py"), "-m", *TINY, "dataset.num_data=4", "trainer.max_epochs=1",
         "dataset.validation_fold=0,1", "dataset.dataset_name=kemdy20",
     )  # fmt: skip
-    assert len(list((desk / "runs").glob("*/*-sweep/*/results.json"))) == 2
+    assert len(list((desk / "runs").glob("sweep/*/*/results.json"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ def test_gated_equals_its_formula_place_by_place():
     torch.testing.assert_close(fusion([zero, v]), (1 - z) * torch.tanh(v @ b.T))
 
 
+@torch.no_grad()
 def literal_attention(layer, x, y, heads):
     """One utterance, x [N, D] at y [M, D]: a loop over heads and queries; a zero to look at."""
     dim = x.shape[1]
@@ -178,7 +179,7 @@ def literal_attention(layer, x, y, heads):
     for h in range(heads):
         part = slice(h * size, (h + 1) * size)
         for n in range(len(x)):
-            scores = [float((q[n, part] @ k[m, part]).detach()) / size**0.5 for m in range(len(y))] + [0.0]
+            scores = [float(q[n, part] @ k[m, part]) / size**0.5 for m in range(len(y))] + [0.0]
             weights = torch.tensor(scores, dtype=x.dtype).softmax(0)
             for m in range(len(y)):
                 out[n, part] += weights[m] * v[m, part]

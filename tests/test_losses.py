@@ -163,3 +163,43 @@ def test_wrong_names_are_refused():
     for options in ({"cls": "focl"}, {"reg": "mae"}, {"cls_coef": 1.5}):
         with pytest.raises(ConfigError):
             MultiTaskLoss(**options)
+
+
+def test_label_smoothing_is_torchs(batch):
+    output, _, va = batch
+    index = torch.tensor([0, 1, 2, 3, 4, 5])
+    found = MultiTaskLoss("soft_ce", label_smoothing=0.1)(output, F.one_hot(index, 7).float(), va)
+    expected = F.cross_entropy(output.logits, index, label_smoothing=0.1)
+    torch.testing.assert_close(found.cls, expected)
+
+
+@pytest.mark.parametrize("cls", CLASSIFICATION)
+def test_class_weights_weigh_utterances(batch, cls):
+    output, target, va = batch
+    weights = torch.linspace(0.5, 2, 7)
+    found = MultiTaskLoss(cls, class_weights=weights.tolist())(output, target, va).cls
+    each = CLASSIFICATION[cls](output.logits, target)
+    expected = sum(each[i] * sum(weights[k] * target[i, k] for k in range(7)) for i in range(6)) / 6
+    torch.testing.assert_close(found, expected)
+    index = target.argmax(-1)  # on one-hot labels that is torch's `weight`, before its own mean
+    hard = MultiTaskLoss("soft_ce", class_weights=weights.tolist())(
+        output, F.one_hot(index, 7).float(), va
+    )
+    literal = F.cross_entropy(output.logits, index, weight=weights, reduction="sum") / 6
+    torch.testing.assert_close(hard.cls, literal)
+
+
+def test_gamma_and_both_regressions(batch):
+    output, target, va = batch
+    plain = MultiTaskLoss("soft_ce", "both")(output, target, va)
+    unfocused = MultiTaskLoss("focal", "both", gamma=0)(output, target, va)
+    torch.testing.assert_close(plain.cls, unfocused.cls)
+    half = (mse(output.valence_arousal, va) + ccc_loss(output.valence_arousal, va)) / 2
+    torch.testing.assert_close(plain.reg, half)
+
+
+def test_loss_options_out_of_range_are_refused_and_not_saved():
+    for options in ({"gamma": -1}, {"label_smoothing": 1.0}, {"label_smoothing": -0.1}):
+        with pytest.raises(ConfigError):
+            MultiTaskLoss(**options)
+    assert not MultiTaskLoss(class_weights=[1.0] * 7).state_dict()  # old checkpoints still load

@@ -1,4 +1,4 @@
-"""Every model of config/model × every target trains; every trainable parameter is in one group; starts."""
+"""Every model of config/model × every target trains; parameter groups; starting from other weights."""
 
 from __future__ import annotations
 

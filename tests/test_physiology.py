@@ -98,7 +98,8 @@ def test_a_restarted_device_is_followed_by_the_clock(tmp_path):
     assert s.end - s.start == 3
     assert s.get("eda")[1].tolist() == [1, 2, 3, 4]
     course = resample(s)[:, 0]
-    assert np.isnan(course[14]) and np.isfinite(course[[8, 9, 20]]).all()  # nothing is made up
+    assert np.isnan(course[14])  # nothing is made up
+    assert np.isfinite(course[[8, 9, 20]]).all()
 
 
 def test_context_does_not_reach_across_an_interruption(tmp_path):
@@ -127,7 +128,16 @@ def test_a_clock_that_cannot_be_read_goes_by_the_order_of_rows(tmp_path):
 
 def test_the_other_persons_segments_are_context(tmp_path):
     rows = [(i, i / 4, f"10:00:{i / 4:06.3f}", "") for i in range(1, 9)]
-    ids = ["", "Sess01_script01_M001", "Sess01_script01_M001", F1, F1, "", "Sess01_script01_M002", ""]
+    ids = [
+        "",
+        "Sess01_script01_M001",
+        "Sess01_script01_M001",
+        F1,
+        F1,
+        "",
+        "Sess01_script01_M002",
+        "",
+    ]
     t = track(tmp_path, eda19([(*r[:3], i) for r, i in zip(rows, ids, strict=True)]))
     assert list(t.spans) == ["script01_F001"]
     assert len(Signals.cut({"eda": t}, "script01_F001").get("eda")[0]) == 8
@@ -156,10 +166,9 @@ def test_columns_of_ecg_and_eda_differ_and_may_be_swapped(tmp_path):
 
 @pytest.mark.parametrize("text", ["", "\n\n", "1591844484.0\n4.0\n", "1591844484.0, IBI\n"])
 def test_files_without_a_row(tmp_path, text):
-    for form in (*FORMS["kemdy19"].values(), *FORMS["kemdy20"].values()):
+    for form in FORMS["kemdy20"].values():
         t = track(tmp_path, text, form)
-        assert (len(t.times), t.spans) == (0, {}) or form.header == 0
-    assert len(track(tmp_path, text, FORMS["kemdy20"]["IBI"]).times) == 0 or text.count("\n") > 1
+        assert (len(t.times), t.spans) == (0, {})
 
 
 def test_an_id_in_two_places_means_the_longer_one(tmp_path):
@@ -261,7 +270,9 @@ def test_planted_heart_beats_are_found(rate, sign):
     beats = np.cumsum(rng.uniform(0.5, 1.1, 60))
     t = np.arange(0, beats[-1] + 0.5, 1 / rate)
     nearest = (t[:, None] - beats)[np.arange(len(t)), np.abs(t[:, None] - beats).argmin(1)]
-    wave = np.exp(-((nearest / 0.012) ** 2) / 2) + 0.25 * np.exp(-(((nearest - 0.25) / 0.05) ** 2) / 2)
+    wave = np.exp(-((nearest / 0.012) ** 2) / 2) + 0.25 * np.exp(
+        -(((nearest - 0.25) / 0.05) ** 2) / 2
+    )
     ecg = sign * wave + 0.4 * np.sin(2 * np.pi * 0.3 * t) + 0.03 * rng.standard_normal(len(t))
     found = r_peaks(ecg, rate) / rate
     gaps = np.abs(found[:, None] - beats).min(1)
@@ -293,7 +304,7 @@ def test_a_speakers_baseline():
     z = standardised(x, ["a", "a", "b", "b"])
     assert z[:2, 0].tolist() == [-1, 1]
     assert z[1, 1] == z[2, 0] == z[2, 1] == 0  # known once, or always the same
-    assert np.isnan(z[0, 1]) and np.isnan(z[3, 0])
+    assert np.isnan(z[[0, 3], [1, 0]]).all()
 
 
 # Simulated corpora: what was planted comes out
@@ -358,7 +369,9 @@ def test_kemdy20_counts_its_empty_and_missing_files(tmp_path):
 
 def test_the_store_gives_back_what_the_files_say(bodies):
     built, _ = bodies
-    u = next(corpora.load("kemdy19", built.path.parent.parent / "kemdy19").utterances[i] for i in [3])
+    u = next(
+        corpora.load("kemdy19", built.path.parent.parent / "kemdy19").utterances[i] for i in [3]
+    )
     row = built.column("id").tolist().index(u.id)
     signals = Reader().signals(u, Report())
     np.testing.assert_array_equal(built.physiology()[row], features(signals))
@@ -370,7 +383,8 @@ def test_a_changed_signal_file_rebuilds_its_session(tmp_path):
     first = store.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
     (tmp_path / "k" / "EDA/Session02/Original/Sess02F.csv").unlink()
     second = store.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
-    assert not second.loaded and first.path != second.path
+    assert not second.loaded
+    assert first.path != second.path
     assert second.report.corrected["EDA: no file, kept without"] > 0
 
 
@@ -469,7 +483,9 @@ def test_one_utterance_alone_equals_the_batch():
         for i, n in enumerate((20, 9, 4)):
             one = {k: v[i : i + 1] for k, v in given.items()}
             one["physiology"] = one["physiology"][:, :n]
-            torch.testing.assert_close(model(**one).logits[0], whole.logits[i], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                model(**one).logits[0], whole.logits[i], atol=1e-5, rtol=1e-5
+            )
 
 
 @pytest.mark.parametrize("kind", ["features", "conv"])

@@ -1,4 +1,4 @@
-"""LoRA, partial freezing, recomputed activations: only what should train trains, nothing is paid twice."""
+"""LoRA, partial freezing, recomputed activations: only what should train trains."""
 
 from __future__ import annotations
 

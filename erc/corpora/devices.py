@@ -146,7 +146,8 @@ def _without_header(block: bytes, form: Form) -> bytes:
     """An E4 header begins with a time in Unix seconds, which no signal reaches."""
     block = block.removeprefix(b"\xef\xbb\xbf")
     first = re.match(rb"\s*(\d{9,})", block)
-    return block.split(b"\n", form.header)[-1] if first and form.header else block
+    lines = block.split(b"\n", form.header if first else 0)
+    return lines[-1] if not first or len(lines) > form.header else b""
 
 
 def _table(pd, block: bytes, form: Form, notes: Counter[str]) -> pd.DataFrame:

@@ -30,7 +30,8 @@ class Trilinear(nn.Module):
 
     Args:
         dim: side of the product; the vectors have dim − 1 places.
-        patch_size: side p of a cube, must divide `dim`; the mixer sees (dim / p)³ of them.
+        patch_size: side p of a cube, must divide `dim`; the mixer sees (dim / p)³ of them. None takes
+            a quarter of `dim`: 64 cubes.
         rank: of the embedding; None: any W, with p³ · D weights.
         mixer_dim: D.
         depth, token_expansion, channel_expansion, dropout: see `Mixer`.
@@ -43,7 +44,7 @@ class Trilinear(nn.Module):
         self,
         dim: int = 64,
         *,
-        patch_size: int = 16,
+        patch_size: int | None = None,
         rank: int | None = 64,
         mixer_dim: int = 64,
         depth: int = 2,
@@ -52,6 +53,7 @@ class Trilinear(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
+        patch_size = patch_size or dim // 4
         if dim % patch_size:
             raise ConfigError(f"patch_size {patch_size} does not divide dim {dim}")
         if rank is not None and rank < 1:

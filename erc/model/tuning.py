@@ -105,14 +105,13 @@ def _adapt(encoder: Encoder, where: str, options: dict[str, Any]) -> None:
         raise ConfigError(
             f"{where}.targets names {unknown}; linear layers here: {', '.join(sorted(linear))}"
         )
-    encoder.requires_grad_(False)
     config = LoraConfig(
         r=options.get("r", 8),
         lora_alpha=options.get("alpha", 16),
         lora_dropout=options.get("dropout", 0.0),
         target_modules=targets,
     )
-    inject_adapter_in_model(config, encoder)
+    inject_adapter_in_model(config, encoder)  # and freezes the rest of it
 
 
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
