@@ -3,8 +3,9 @@
     python bench/physiology.py OUT --folds 0 1 2        # one core: about 4 minutes a fold
 
 Per fold (strict protocol): `experiment=demo` trains tiny speech and text encoders on both modalities;
-frozen, they then serve a two-modality model and trilinear ones, which differ in nothing but the third
-vector and the fusion. Finished runs are not run again. Differences: paired bootstrap over speakers.
+frozen, they then serve a two-modality model ("two"), trilinear models, and a trilinear one that is
+trained where nobody wore a device ("unmeasured"): what is better than that, physiology has added.
+Finished runs are not run again. Differences: paired bootstrap over speakers.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from erc.evaluation import arrays_of_frame
@@ -30,11 +30,13 @@ TRILINEAR = [
 ]  # fmt: skip
 SPEAKER = "dataset.physiology_baseline=speaker"
 SYSTEMS = {
+    "unmeasured": TRILINEAR,
     "two": ["model=tiny", "model.fusion_options={patch_size:12,mixer_dim:48,depth:2}"],
     "features": TRILINEAR,
     "features, speaker baseline": [*TRILINEAR, SPEAKER],
     "conv, speaker baseline": [*TRILINEAR, "model.physiology_encoder=conv", SPEAKER],
 }
+KEYS = ("ccc_arousal", "ccc_valence", "f1_macro")
 ALL, BOTH = "speech + text + physiology", "speech + text"
 
 
@@ -45,6 +47,16 @@ def predictions(folder: Path, overrides: list[str]) -> pd.DataFrame:
     return pd.read_csv(folder / "predictions.csv", dtype={"id": str})
 
 
+def undressed(out: Path) -> Path:
+    """The corpus without the folders of the devices."""
+    folder = out / "unmeasured-corpus"
+    folder.mkdir(exist_ok=True)
+    for name in ("annotation", "wav", "SIMULATED.txt"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to((out / "corpus" / name).resolve())
+    return folder
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
@@ -53,36 +65,41 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in given.systems}
     for fold in given.folds:
-        data = [f"dataset.paths={given.out / 'corpus'}", f"dataset.validation_fold={fold}"]
-        data.append(f"cache={given.out / 'cache'}")
+        data = [f"dataset.validation_fold={fold}", f"cache={given.out / 'cache'}"]
+        data.append(f"dataset.paths={given.out / 'corpus'}")
         start = given.out / "encoders" / f"fold{fold}"
         predictions(start, ["experiment=demo", "trainer.enable_progress_bar=false", *data])
         for name in given.systems:
             options = [*COMMON, *SYSTEMS[name], *data, f"module.load_from_checkpoint={start}"]
+            if name == "unmeasured":
+                options.append(f"dataset.paths={undressed(given.out)}")
             folder = given.out / name.replace(", ", "-").replace(" ", "-") / f"fold{fold}"
             found[name].append(predictions(folder, options))
     table({name: pd.concat(frames) for name, frames in found.items()})
 
 
 def table(frames: dict[str, pd.DataFrame]) -> None:
-    """Pooled scores with intervals, and differences to the two-modality model."""
-    two = frames["two"]
-    reference = two[two.system == BOTH].set_index("id")
-    print(f"SIMULATED, {len(reference)} utterances, {reference.speaker.nunique()} speakers")
-    for name, frame in frames.items():
-        for system in (BOTH, ALL):
-            part = frame[frame.system == system].set_index("id")
-            if not len(part):
-                continue
-            part = part.loc[reference.index]
-            arrays, base = arrays_of_frame(part), arrays_of_frame(reference)
-            people = np.asarray(reference.speaker)
-            print(f"\n{name}: {system}")
-            scores = interval(evaluate, arrays, people)
-            gaps = paired_bootstrap(evaluate, arrays, base, people)
-            for key in ("ccc_arousal", "ccc_valence", "f1_macro"):
-                against = "" if part.equals(reference) else f"   − two: {gaps[key]}"
-                print(f"  {key:12s} {scores[key]}{against}")
+    """Pooled scores with intervals, and differences to the models without physiology."""
+    parts = {
+        (name, use): frame[frame.system == use].set_index("id")
+        for name, frame in frames.items()
+        for use in (BOTH, ALL)
+    }
+    parts = {key: part for key, part in parts.items() if len(part)}
+    order = next(iter(parts.values())).index
+    people = next(iter(parts.values())).speaker.to_numpy()
+    arrays = {key: arrays_of_frame(part.loc[order]) for key, part in parts.items()}
+    print(f"SIMULATED, {len(order)} utterances, {len(set(people))} speakers")
+    for (name, use), own in arrays.items():
+        print(f"\n{name}: {use}")
+        scores = interval(evaluate, own, people)
+        for key in KEYS:
+            print(f"  {key:12s} {scores[key]}")
+        for other in {("unmeasured", BOTH), ("two", BOTH), (name, BOTH)} & set(arrays):
+            if (name, use) != other and name not in ("two", "unmeasured"):
+                gaps = paired_bootstrap(evaluate, own, arrays[other], people)
+                for key in KEYS:
+                    print(f"  {key:12s} − {other[0]}, {other[1]}: {gaps[key]}")
 
 
 if __name__ == "__main__":

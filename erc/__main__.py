@@ -151,7 +151,7 @@ def parser() -> argparse.ArgumentParser:
 
     c = add("prepare", prepare)
     c.add_argument("root", help="corpus folder or manifest file")
-    c.add_argument("--corpus", help="kemdy19 | kemdy20 | manifest (default: what it looks like)")
+    c.add_argument("--corpus", help="kemdy19 | kemdy20 | aihub | manifest (default: by its files)")
     c.add_argument("--folds", default="5", help="number of folds by session, or 'session'")
     c.add_argument("--workers", type=int, default=2, help="recordings decoded at once")
 

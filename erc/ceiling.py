@@ -16,6 +16,8 @@ from erc.ratings import RatingTable, rating_matrix, vote_matrix
 if TYPE_CHECKING:
     from erc.corpora import Utterance
 
+Judged = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # label, soft, va, va_truth [N, …]
+
 # A rater gives one emotion, no distribution: these have no human counterpart.
 NO_COUNTERPART = ("auroc", "kl", "entropy_correlation", "ece")
 
@@ -64,7 +66,7 @@ def vote_ceiling(votes: Any) -> dict[str, float]:
     Raises:
         LabelError: fractional or negative votes.
     """
-    _, weights, *judged = leave_vote(votes)
+    _, weights, judged = leave_vote(votes)
     return _summary([_score(*judged, weights=weights)], np.nan)
 
 
@@ -89,11 +91,11 @@ def value_ceiling(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
     return ((counts @ values)[item] - own) / (number - 1), own, counts[item, k], item
 
 
-def leave_vote(votes: Any) -> tuple[np.ndarray, ...]:
+def leave_vote(votes: Any) -> tuple[np.ndarray, np.ndarray, Judged]:
     """Each kind of vote of each utterance against the rest of its votes: the arguments of `_score`.
 
     Returns:
-        utterance [M] of `votes`, weights [M], then label, soft, va and va_truth, [M, …] each.
+        utterance [M] of `votes`, weights [M], and label, soft, va, va_truth, [M, …] each.
     """
     votes = np.asarray(votes, float).reshape(-1, len(EMOTIONS))
     if not ((votes >= 0) & (votes % 1 == 0)).all():
@@ -101,7 +103,8 @@ def leave_vote(votes: Any) -> tuple[np.ndarray, ...]:
     utterance, own = np.nonzero(votes * (votes.sum(1, keepdims=True) >= 2))
     one_hot = np.eye(len(EMOTIONS))[own]
     soft = distribution(votes[utterance] - one_hot)
-    return utterance, votes[utterance, own], one_hot, soft, *_nothing(len(own))[2:]
+    _, _, va, va_truth = _nothing(len(own))
+    return utterance, votes[utterance, own], (one_hot, soft, va, va_truth)
 
 
 def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
@@ -109,7 +112,7 @@ def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
     return _score(*against_others(table, rater))
 
 
-def against_others(table: RatingTable, rater: int) -> tuple[np.ndarray, ...]:
+def against_others(table: RatingTable, rater: int) -> Judged:
     """What one rater said, and what the others did: the arguments of `_score`."""
     chose = (table.emotion[..., None] == np.arange(len(EMOTIONS))).astype(float)  # [R, N, 7]
     others = chose.sum(0) - chose[rater]
@@ -125,10 +128,11 @@ def against_others(table: RatingTable, rater: int) -> tuple[np.ndarray, ...]:
     return label, soft, va, va_truth
 
 
-def _nothing(n: int) -> tuple[np.ndarray, ...]:
+def _nothing(n: int) -> Judged:
     """Unlabelled arguments of `_score`; the label is a placeholder that no metric looks at."""
     label = np.tile(np.eye(len(EMOTIONS))[0], (n, 1))
-    return label, np.full((n, len(EMOTIONS)), np.nan), *np.full((2, n, 2), np.nan)
+    va, va_truth = np.full((2, n, 2), np.nan)
+    return label, np.full((n, len(EMOTIONS)), np.nan), va, va_truth
 
 
 def _score(

@@ -42,7 +42,7 @@ def ceiling_intervals(
             for i, u in enumerate(utterances)
             if u.corpus == corpus and has_counts(u)
         ]
-        utterance, weights, *judged = leave_vote(np.concatenate(list(votes.values())))
+        utterance, weights, judged = leave_vote(np.concatenate(list(votes.values())))
         sums = [_sums(*judged, speaker[rows][utterance], units, weights)]
     if not sums or units < 1:
         return {}

@@ -31,7 +31,7 @@ COLOURS = {
 }
 ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # for series that are no emotions
 DIVERGING, SEQUENTIAL = "PuOr", "viridis"  # both readable without red–green vision
-STYLE = {
+STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "font.size": 9,
     "font.family": "DejaVu Sans",
@@ -67,7 +67,7 @@ def figure(
     matplotlib.use("Agg")  # no display is needed, none is opened
     from matplotlib import pyplot as plt
 
-    plt.rcParams.update(STYLE)
+    plt.rcParams.update(STYLE)  # type: ignore[arg-type]
     return plt.subplots(rows, columns, figsize=(size[0] * columns, size[1] * rows), **options)
 
 

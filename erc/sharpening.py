@@ -104,7 +104,7 @@ def label_entropy(overrides: Sequence[str], folder: Path) -> float:
 
     cfg = configure([*overrides, "dataset.validation_fold=0"], folder)
     data = instantiate(cfg.dataset, mode="train", cache=cfg.cache)
-    learning(OmegaConf.to_container(cfg.model), cfg.dataset.multilabel, data)
+    learning(OmegaConf.to_container(cfg.model), cfg.dataset.multilabel, data)  # type: ignore[arg-type]
     learned = data.target[data.rows]
     return float(np.nanmean(entropy(learned)))
 

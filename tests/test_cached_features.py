@@ -17,6 +17,7 @@ def test_cache_hit_and_miss_train_alike(tmp_path):
         "experiment=sharpen",
         f"dataset.paths={corpus}",
         "dataset.sessions=2",
+        "dataset.validation_fold=0",
         f"cache={tmp_path / 'cache'}",
     ]
     found = []
