@@ -17,7 +17,10 @@ from pathlib import Path
 def convert(source: Path, target: Path) -> int:
     """Write the manifest; returns its number of rows."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open(encoding="utf-8", newline="") as old, target.open("w", encoding="utf-8") as new:
+    with (
+        source.open(encoding="utf-8", newline="") as old,
+        target.open("w", encoding="utf-8") as new,
+    ):
         writer = csv.writer(new)
         writer.writerow(["id", "audio", "text", "speaker", "session", "valence", "arousal"])
         count = 0

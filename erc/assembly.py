@@ -59,6 +59,10 @@ class Assembly:
             start = cfg.module.load_from_checkpoint
             model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
         self.model = model
+        for side, data in self.sides.items():
+            if left_out := data.require(model.modalities, every=model.fusion.needs_all):
+                needed = (" and " if model.fusion.needs_all else " or ").join(model.modalities)
+                print(f"{side}: {left_out} utterances without {needed} are left out")
         normalize = bool(model.speech and model.speech.normalize)
         self.collate = Collator(tokenizer, normalize, cfg.dataset.txt_max_length)
         cache = Path(cfg.cache) if cfg.cache else cache_dir()

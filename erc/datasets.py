@@ -115,9 +115,7 @@ class HF_KEMD(Dataset):
         )
         column = self.store.column
         units, people = group_by(group, self.store)
-        self._sides = split(
-            units, people, column("corpus"), validation_fold, num_folds, protocol
-        )
+        self._sides = split(units, people, column("corpus"), validation_fold, num_folds, protocol)
         self.folds = count_folds(units, column("corpus"), num_folds)
         self._sides["all"] = range(len(self.store))
         self.tie = targets.choose_tie(tie, remove_deuce)
@@ -186,7 +184,7 @@ class HF_KEMD(Dataset):
         self.body = kind and model_inputs(self.store, kind, self.physiology_baseline)
 
     def _select(self) -> np.ndarray:
-        rows = np.asarray(self._sides[self.mode])
+        rows = np.asarray(self._sides[self.mode], int)
         if self.remove_deuce:
             rows = rows[~self.tied[rows]]
         if self.num_data is not None and len(rows):
@@ -233,15 +231,29 @@ class HF_KEMD(Dataset):
             return ~self.store.table["physiology"].is_null().to_numpy()[self.rows]
         if modality == "speech":
             return self.lengths > 0
-        return np.array([bool(t) for t in self.store.column("text")[self.rows]])
+        return np.array([bool(t) for t in self.store.column("text")[self.rows]], bool)
+
+    def require(self, modalities: tuple[str, ...], every: bool = False) -> int:
+        """Leave out utterances that have none (`every`: not all) of the modalities of a model.
+
+        Returns:
+            how many were left out.
+        """
+        there = np.stack([self.has(m) for m in modalities])
+        keep = there.all(0) if every else there.any(0)
+        self.rows = self.rows[keep]
+        self.__dict__.pop("lengths", None)
+        return int((~keep).sum())
 
     def __str__(self) -> str:
         sessions = sorted(set(self.store.column("session")[self.rows]))
         counts = np.nansum(self.hard[self.rows], 0).astype(int)
+        minutes = self.lengths.sum() / audio.SAMPLE_RATE / 60
         return "\n".join(
             [
-                f"{'SIMULATED ' if self.simulated else ''}{self.mode} side of fold {self.validation_fold} ({self.protocol} protocol): "
-                f"{len(self)} utterances, {self.lengths.sum() / audio.SAMPLE_RATE / 60:.1f} min, "
+                f"{'SIMULATED ' if self.simulated else ''}{self.mode} side of fold "
+                f"{self.validation_fold} ({self.protocol} protocol): {len(self)} utterances, "
+                f"{minutes:.1f} min, "
                 f"{len(sessions)} sessions ({_first_and_last(sessions)})",
                 "  ".join(f"{e} {n}" for e, n in zip(labels.EMOTIONS, counts, strict=True))
                 + f"  (ties {int(self.tied[self.rows].sum())})",

@@ -26,7 +26,9 @@ def tokenizer():
 
 
 def test_padding_and_lengths(tokenizer):
-    batch = Collator(tokenizer)([example(4, 600), example(2, 400, None), example(7, 0, "싫어 싫어")])
+    batch = Collator(tokenizer)(
+        [example(4, 600), example(2, 400, None), example(7, 0, "싫어 싫어")]
+    )
     assert batch.speech.shape == (3, 600)
     assert batch.speech_lengths.tolist() == [600, 400, 0]
     assert batch.rows.tolist() == [4, 2, 7]

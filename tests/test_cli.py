@@ -48,7 +48,9 @@ def test_fire_builds_and_loads_the_dataset(desk):
 
 
 def test_fire_prints_the_merged_table(desk):
-    text = python(desk, "-m", "fire", "erc.preprocess", "make_total_df", "--base_path=./data/KEMDy19")
+    text = python(
+        desk, "-m", "fire", "erc.preprocess", "make_total_df", "--base_path=./data/KEMDy19"
+    )
     assert "40 utterances" in text
     assert "listener row" in text
 
@@ -95,7 +97,21 @@ def test_mistakes_are_one_line(desk, overrides, says):
 
 
 def test_synth(tmp_path, capsys):
-    assert main(["synth", str(tmp_path / "a"), "--layout", "kemdy20", "--sessions", "2", "--utterances", "3"]) == 0
+    assert (
+        main(
+            [
+                "synth",
+                str(tmp_path / "a"),
+                "--layout",
+                "kemdy20",
+                "--sessions",
+                "2",
+                "--utterances",
+                "3",
+            ]
+        )
+        == 0
+    )
     assert "simulated" in capsys.readouterr().out
     assert len(list((tmp_path / "a").glob("wav/*/*.wav"))) == 6
 

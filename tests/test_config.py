@@ -72,7 +72,7 @@ def test_a_missing_encoder_is_found_before_training(kemdy19, monkeypatch):
     overrides = [f"dataset.paths={kemdy19}", "run_dir=x", "model.text_encoder=tiny-roberta"]
     with pytest.raises(CheckpointError, match="kresnik/wav2vec2-large-xlsr-korean"):
         check(compose(overrides))
-    with pytest.raises(CheckpointError, match="there is no folder './nowhere'"):
+    with pytest.raises(CheckpointError, match=r"there is no folder '\./nowhere'"):
         check(compose([*overrides, "model.speech_encoder=./nowhere"]))
     check(compose([*overrides, "model.speech_encoder=tiny-whisper"]))
 
@@ -86,7 +86,9 @@ def test_every_group_mirrors_its_constructor():
         for name in choices(group):
             node = compose([f"{group}={name}", "run_dir=x"])[group]
             target = node._target_
-            made = get_class(target) if target[target.rfind(".") + 1].isupper() else get_method(target)
+            made = (
+                get_class(target) if target[target.rfind(".") + 1].isupper() else get_method(target)
+            )
             allowed = set()
             for layer in inspect.getmro(made) if inspect.isclass(made) else [made]:
                 if layer is not object:

@@ -38,7 +38,9 @@ def test_strict_never_stops_on_the_held_out_fold(kemdy19):
     data = HF_KEMD(str(kemdy19), protocol="strict", validation_fold=0)
     rows = [set(data.side(side).rows) for side in ("train", "valid", "test")]
     assert all(rows)
-    assert not (rows[0] & rows[1] or rows[0] & rows[2] or rows[1] & rows[2])
+    assert not rows[0] & rows[1]
+    assert not rows[0] & rows[2]
+    assert not rows[1] & rows[2]
 
 
 def test_ties_are_broken_by_centroids_of_the_training_side_only(kemdy19, monkeypatch):
@@ -82,6 +84,21 @@ def test_the_simulated_corpus_is_written_once_and_called_simulated(tmp_path):
     assert data.simulated
     assert "SIMULATED" in str(data)
     assert SyntheticKEMD(str(tmp_path / "s"), **options).store.loaded
+
+
+def test_a_model_that_only_reads_is_not_given_what_has_no_words(kemdy19, tmp_path):
+    import shutil
+
+    tree = shutil.copytree(kemdy19, tmp_path / "KEMDy19")
+    for txt in sorted(tree.glob("wav/Session01/*/*.txt"))[:3]:
+        txt.unlink()
+    data = HF_KEMD(str(tree), mode="all")
+    assert data.require(("speech", "text")) == 0
+    assert data.require(("text",)) == 3
+    assert len(data) == len(data.lengths) == 37
+    assert data.has("text").all()
+    empty = HF_KEMD(str(tree), protocol="fixed").side("valid")
+    assert empty.require(("text",), every=True) == 0
 
 
 def test_what_it_prints(train):

@@ -62,13 +62,17 @@ def test_another_rate_gives_nearly_the_same(recognizer, clips):
 
     samples, rate = soundfile.read(clips[0], dtype="float32")
     other = recognizer.predict(soxr.resample(samples, rate, 44_100), sampling_rate=44_100)
-    assert other.probabilities == pytest.approx(recognizer.predict(clips[0]).probabilities, abs=0.02)
+    assert other.probabilities == pytest.approx(
+        recognizer.predict(clips[0]).probabilities, abs=0.02
+    )
 
 
 def test_many_are_the_same_as_one_by_one_in_order_and_bad_ones_stay_in_place(recognizer, clips):
     inputs = [(clips[0], "좋아"), "nowhere.wav", *clips[1:], (None, "싫어"), (None, None)]
     results = list(recognizer.predict_many(inputs, batch_size=3))
-    assert [isinstance(r, Failure) for r in results] == [i in (1, len(inputs) - 1) for i in range(len(inputs))]
+    assert [isinstance(r, Failure) for r in results] == [
+        i in (1, len(inputs) - 1) for i in range(len(inputs))
+    ]
     assert "no such file" in results[1].error
     for result, one in zip(results, inputs, strict=True):
         if not isinstance(result, Failure):
@@ -85,7 +89,9 @@ def test_the_same_answer_as_in_the_evaluation(recognizer, run, kemdy19):
     utterances = {u.id: u for u in load("kemdy19", kemdy19).utterances}
     for (system, name), row in frame.iterrows():
         u = utterances[name]
-        p = recognizer.predict(u.audio if "speech" in system else None, u.text if "text" in system else None)
+        p = recognizer.predict(
+            u.audio if "speech" in system else None, u.text if "text" in system else None
+        )
         assert p.probabilities["happy"] == pytest.approx(row.p_happy, abs=1e-4)
         assert p.valence == pytest.approx(row.predicted_valence, abs=1e-4)
 

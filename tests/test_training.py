@@ -29,7 +29,14 @@ def parts(kemdy19, *overrides):
 
 def test_a_run_leaves_everything_behind(run):
     names = {p.name for p in run.iterdir()}
-    assert {"config.yaml", "metrics.csv", "checkpoints", "model", "results.json", "predictions.csv"} <= names
+    assert {
+        "config.yaml",
+        "metrics.csv",
+        "checkpoints",
+        "model",
+        "results.json",
+        "predictions.csv",
+    } <= names
     assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert {"model.safetensors", "config.json", "README.md", "tokenizer"} <= {
         p.name for p in (run / "model").iterdir()
@@ -110,7 +117,9 @@ def test_known_features_give_what_the_encoders_give(kemdy19):
     with torch.no_grad():
         quick = forward(frozen.model, rows, frozen.tables)
         frozen.collate.pooled = frozenset()
-        examples = {e.row: e for e in (frozen.sides["valid"][i] for i in range(len(frozen.sides["valid"])))}
+        examples = {
+            e.row: e for e in (frozen.sides["valid"][i] for i in range(len(frozen.sides["valid"])))
+        }
         slow = forward(frozen.model, frozen.collate([examples[r] for r in rows.rows.tolist()]))
     assert torch.allclose(quick.logits, slow.logits, atol=1e-5)
 
@@ -133,7 +142,9 @@ def test_training_goes_on_where_it_stopped(kemdy19, tmp_path):
     resumed = train([*overrides, "trainer.max_epochs=2", f"ckpt_path={last}"], tmp_path / "resumed")
     end = torch.load(tmp_path / "resumed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert end["epoch"] == 1
-    assert end["global_step"] == 2 * len(Assembly(compose([*overrides, "run_dir=x"])).loader("train"))
+    assert end["global_step"] == 2 * len(
+        Assembly(compose([*overrides, "run_dir=x"])).loader("train")
+    )
     assert resumed["n"] == whole["n"]
 
 

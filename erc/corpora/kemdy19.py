@@ -141,9 +141,7 @@ def _recording(root: Path, segment: str) -> Path:
     return root / "wav" / f"Session{number}" / f"{prefix}_{dialogue}" / f"{segment}.wav"
 
 
-def _utterance(
-    root: Path, row: Row, audio: Path, gender: str, report: Report
-) -> Utterance | None:
+def _utterance(root: Path, row: Row, audio: Path, gender: str, report: Report) -> Utterance | None:
     if not audio.is_file():
         report.drop("recording not found", f"{row.where}, {audio}")
         return None

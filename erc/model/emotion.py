@@ -145,7 +145,8 @@ class EmotionModel(nn.Module):
         speech: Tensor | None = None,
         speech_lengths: Tensor | None = None,
         input_ids: Tensor | None = None,
-        text_lengths: Tensor | None = None,        physiology: Tensor | None = None,
+        text_lengths: Tensor | None = None,
+        physiology: Tensor | None = None,
         physiology_lengths: Tensor | None = None,
     ) -> Output:
         """Speech and transcript → `Output`. A modality that is None, or a row of length 0, is missing.
@@ -173,7 +174,8 @@ class EmotionModel(nn.Module):
         speech: Tensor | None = None,
         speech_lengths: Tensor | None = None,
         input_ids: Tensor | None = None,
-        text_lengths: Tensor | None = None,        physiology: Tensor | None = None,
+        text_lengths: Tensor | None = None,
+        physiology: Tensor | None = None,
         physiology_lengths: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The part before the fusion: worth caching while the encoders are frozen.
