@@ -176,7 +176,8 @@ def fitting(options: dict[str, Any]) -> dict[str, Any]:
     a pooling gives one vector: segments of a frozen encoder, all frames of another.
     """
     options = dict(options)
-    fusion = options["fusion"]
+    encoders = [options["speech_encoder"], options["text_encoder"], options["physiology_encoder"]]
+    fusion = options["fusion"] or ("single" if sum(map(bool, encoders)) == 1 else None)
     if fusion:
         other = set().union(*map(fusion_options, FUSIONS)) - set(fusion_options(fusion))
         given = options["fusion_options"] or {}

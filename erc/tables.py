@@ -40,8 +40,9 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def results_table(results: dict[str, Any]) -> str:
     """Scores of every system on one held-out fold, and the interval of macro F1."""
+    shown = _defined(results["scores"])
     rows = [
-        [system, *(number(scores.get(key)) for key in COLUMNS)]
+        [system, *(number(scores.get(key)) for key in shown)]
         for system, scores in results["scores"].items()
     ]
     title = (
@@ -49,28 +50,30 @@ def results_table(results: dict[str, Any]) -> str:
         f"({results['protocol']} protocol): {results['n']} utterances, "
         f"{results['speakers']} speakers"
     )
-    parts = [title, "", grid(["", *COLUMNS.values()], rows), *_spread(results)]
-    return "\n".join(parts)
+    head = ["", *(COLUMNS[key] for key in shown)]
+    return "\n".join([title, "", grid(head, rows), *_spread(results)])
 
 
 def crossval_table(summary: dict[str, Any]) -> str:
     """Mean ± standard deviation over folds, and all held-out utterances together."""
+    shown = _defined(summary["pooled"])
     rows = [
         [
             system,
-            *(f"{number(scores.get(k))} ±{number(summary['std'][system].get(k))}" for k in COLUMNS),
+            *(f"{number(scores.get(k))} ±{number(summary['std'][system].get(k))}" for k in shown),
         ]
         for system, scores in summary["mean"].items()
     ]
     rows += [
-        [f"{system}, pooled", *(number(scores.get(k)) for k in COLUMNS)]
+        [f"{system}, pooled", *(number(scores.get(k)) for k in shown)]
         for system, scores in summary["pooled"].items()
     ]
     title = (
         f"{_corpus(summary)}, {summary['folds']} folds ({summary['protocol']} protocol), "
         f"{summary['n']} utterances; mean ± standard deviation over folds"
     )
-    return "\n".join([title, "", grid(["", *COLUMNS.values()], rows), *_spread(summary)])
+    head = ["", *(COLUMNS[key] for key in shown)]
+    return "\n".join([title, "", grid(head, rows), *_spread(summary)])
 
 
 def number(value: float | None) -> str:
@@ -82,11 +85,21 @@ def _corpus(results: dict[str, Any]) -> str:
     return f"{'SIMULATED corpus' if results['simulated'] else 'corpus'} {results['corpus']}"
 
 
+def _defined(systems: dict[str, dict[str, Any]]) -> list[str]:
+    """Columns that some system has a value in: a corpus without emotions shows none of theirs."""
+    return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in systems.values())]
+
+
 def _spread(results: dict[str, Any]) -> list[str]:
-    note = [NOTE] if any(ADAPTED in name for name in results["intervals"]) else []
-    spread = [
-        f"{system} {number(low)}–{number(high)}"
-        for system, found in results["intervals"].items()
-        for low, high in [found["f1_macro"]]
-    ]
-    return ["", f"95 % interval of F1 macro, resampling speakers: {'; '.join(spread)}", *note]
+    lines = [""]
+    for key in ("f1_macro", "ccc_valence", "ccc_arousal"):
+        spread = [
+            f"{system} {number(low)}–{number(high)}"
+            for system, found in results["intervals"].items()
+            for low, high in [found.get(key, (None, None))]
+            if number(low) != "–"
+        ]
+        if spread:
+            name = COLUMNS[key]
+            lines.append(f"95 % interval of {name}, resampling speakers: {'; '.join(spread)}")
+    return lines + [NOTE] * any(ADAPTED in name for name in results["intervals"])
