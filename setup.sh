@@ -9,17 +9,17 @@ set -eu
 cd "$(dirname "$0")"
 extras=${EXTRAS:-dev,report,loggers}
 
+active=no  # conda's base environment is not one to install into
 if [ -n "${VIRTUAL_ENV:-}" ] || { [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; }; then
-    python=${PYTHON:-python}
-else
-    python=${PYTHON:-python3}
+    active=yes
 fi
+[ $active = yes ] && python=${PYTHON:-python} || python=${PYTHON:-python3}
 "$python" -c 'import sys
 if sys.version_info < (3, 11):
     sys.exit("erc needs Python 3.11 or newer; this is %d.%d, and Python 3.10 ended in October 2026. "
              "Install a newer one and run: PYTHON=python3.12 ./setup.sh" % sys.version_info[:2])'
 
-if [ "$python" = "${PYTHON:-python3}" ] && [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]; then
+if [ $active = no ]; then
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     python=.venv/bin/python
 fi

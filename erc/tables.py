@@ -60,7 +60,7 @@ def crossval_table(summary: dict[str, Any]) -> str:
     rows = [
         [
             system,
-            *(f"{number(scores.get(k))} ±{number(summary['std'][system].get(k))}" for k in shown),
+            *(_mean_std(scores.get(k), summary["std"][system].get(k)) for k in shown),
         ]
         for system, scores in summary["mean"].items()
     ]
@@ -79,6 +79,10 @@ def crossval_table(summary: dict[str, Any]) -> str:
 def number(value: float | None) -> str:
     """Three decimals, or a dash for what is undefined."""
     return "–" if value is None or value != value else f"{value:.3f}"
+
+
+def _mean_std(mean: float | None, std: float | None) -> str:
+    return "–" if number(mean) == "–" else f"{number(mean)} ±{number(std)}"
 
 
 def _corpus(results: dict[str, Any]) -> str:
