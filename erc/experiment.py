@@ -78,8 +78,16 @@ def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str,
 
 
 def new_folder(name: str) -> Path:
-    """runs/NAME/DATE_TIME."""
-    return Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    """Make runs/NAME/DATE_TIME; runs that start in the same second get folders of their own."""
+    stem, number = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), 1
+    folder = stem
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = stem.with_name(f"{stem.name}-{number}")
 
 
 def demo(folder: Path) -> None:

@@ -12,7 +12,7 @@ from erc import schedules
 from erc.assembly import Assembly
 from erc.config import compose
 from erc.errors import ConfigError
-from erc.experiment import evaluate
+from erc.experiment import evaluate, new_folder
 from erc.experiment import run as train
 from erc.features import run as forward
 from erc.training import make_task, make_trainer, parameter_groups
@@ -154,6 +154,11 @@ def test_the_trainer_takes_lightnings_options_and_no_others(tmp_path):
     cfg = compose(["trainer.max_epoch=2", f"run_dir={tmp_path}"])
     with pytest.raises(ConfigError, match="did you mean 'max_epochs'"):
         make_trainer(cfg, tmp_path)
+
+
+def test_runs_of_the_same_second_do_not_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert len({new_folder("x") for _ in range(5)}) == 5
 
 
 def shares(schedule, steps=100, **options):
