@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON := $(if $(VIRTUAL_ENV),python,$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),python,.venv/bin/python))
 
-.PHONY: help setup demo test slow lint types clean
+.PHONY: help setup demo test slow lint types bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: lint  ## lint and all quick tests; under 10 minutes
 
 slow: setup  ## the tests that take minutes
 	@$(PYTHON) -m pytest -m slow
+
+bench: setup  ## every speed figure against its baseline, and docs/performance.md; leave the machine alone meanwhile
+	@$(PYTHON) -m bench
 
 clean:  ## remove what runs wrote here (not data, not .venv)
 	rm -rf runs outputs multirun .pytest_cache .ruff_cache .mypy_cache

@@ -12,10 +12,20 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load": "erc.recognizer",
     "Recognizer": "erc.recognizer",
-    "Prediction": "erc.recognizer",
+    "Prediction": "erc.prediction",
+    "Failure": "erc.prediction",
+    "table": "erc.prediction",
     "EmotionModel": "erc.model.emotion",
 }
-__all__ = ["EmotionModel", "Prediction", "Recognizer", "__version__", "load"]
+__all__ = [
+    "EmotionModel",
+    "Failure",
+    "Prediction",
+    "Recognizer",
+    "__version__",
+    "load",
+    "table",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,6 @@ and encoders are built from classes of the installed transformers library.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +17,7 @@ from transformers.initialization import no_init_weights
 
 from erc.errors import CheckpointError, ConfigError
 from erc.files import atomic, write_json
+from erc.folder import CARD, CONFIG, FORMAT, TOKENIZER, WEIGHTS, read_config, read_json
 from erc.labels import EMOTIONS
 from erc.model.emotion import EmotionModel
 from erc.model.tuning import merged_state
@@ -26,9 +26,6 @@ from erc.tokenizer import load_tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
-
-FORMAT = 1  # raised when a folder written today could no longer be read
-WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
 
 
 def save(
@@ -105,7 +102,7 @@ def import_reference(
         CheckpointError: a file is unreadable, a key unknown or missing, a shape does not fit.
     """
     tensors = read_tensors(Path(checkpoint))
-    sizes = _read_json(Path(config_json))
+    sizes = read_json(Path(config_json))
     try:
         model = EmotionModel.from_config(_published_config(sizes, tensors))
         renamed = {_rename(key, sizes["mixer"]["depth"]): value for key, value in tensors.items()}
@@ -165,35 +162,6 @@ def _rename(key: str, depth: int) -> str:
         if key.startswith(old):
             return new + key.removeprefix(old)
     return key
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder, checked; raises CheckpointError."""
-    if not folder.is_dir():
-        raise CheckpointError(f"there is no model folder '{folder}'")
-    config = _read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{folder / CONFIG}: format {config.get('format')!r}; this version reads {FORMAT}"
-            + ("" if "format" in config else " (is this a model folder of erc?)")
-        )
-    if config.get("emotions") != list(EMOTIONS):
-        raise CheckpointError(
-            f"{folder / CONFIG}: emotions {config.get('emotions')}, but this version has {EMOTIONS}"
-        )
-    return config
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"there is no file '{path}'")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return value
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,92 +1,97 @@
-"""A trained model and a recording → `Prediction`. Either modality may be missing."""
+"""A trained model and a recording → `Prediction`. Any modality may be missing.
+
+Nothing here needs torch: what computes is a `Runtime`, and an exported model brings its own.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from erc import audio
-from erc.adaptation import adapt_model
-from erc.batches import Collator
-from erc.checkpoint import load_model
+from erc.buckets import by_budget
 from erc.errors import AudioError, CheckpointError, ConfigError, ErcError
-from erc.features import run
+from erc.folder import TOKENIZER, find_folder, read_config
 from erc.labels import EMOTIONS, SCALE
-from erc.physiology_features import KINDS, given_input
+from erc.prediction import Failure, Prediction, Regions, conflicts
+from erc.runtimes import Runtime, open_runtime
 from erc.text import normalise
+from erc.tokenizer import load_tokens
 
-EMPTY = np.zeros(0, np.float32)
+if TYPE_CHECKING:
+    from erc.explain import Explanation
+    from erc.timeline import Timeline
+
+__all__ = ["Failure", "Prediction", "Recognizer", "load"]
+
+WINDOW = 64  # inputs that are decoded together and batched by length
+BATCH_SECONDS = 56.0  # of a batch, padding included: eight clips of 7 s
+BATCH_TOKENS = 2048
+WORKERS = 2  # threads that decode the next window while this one is computed
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What the model says of one utterance.
+class Clip:
+    """One input, read and checked: what the runtime needs of it.
 
     Attributes:
-        file: path of the recording, or what stands for it.
-        label: most probable emotion.
-        probabilities: of the seven emotions; they sum to 1 and estimate the share of raters who
-            would choose each.
-        valence: 1 negative … 5 positive.
-        arousal: 1 calm … 5 excited.
-        confidence: probability of the label, 1/7 … 1.
-        modalities: what the answer rests on: "speech", "text", "physiology", or several.
+        name: what to call it in an answer.
+        inputs: modality → float32 [T] samples, int64 [S] token ids, or float32 [T, C] physiology;
+            only those that are there.
+        text: the transcript, without transcribers' marks.
     """
 
-    file: str
-    label: str
-    probabilities: dict[str, float]
-    valence: float
-    arousal: float
-    confidence: float
-    modalities: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self) | {"modalities": list(self.modalities)}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An input of `predict_many` that could not be used, and why."""
-
-    file: str
-    error: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class _Clip:
     name: str
-    speech: np.ndarray  # [T] float32, [0]: none
-    text: str | None
-    physiology: np.ndarray | None = None  # [T, C] as the model reads it
+    inputs: dict[str, np.ndarray]
+    text: str | None = None
 
 
 class Recognizer:
-    """An `EmotionModel` with its tokenizer and settings; `erc.load(folder)` makes one."""
+    """A model folder, ready to answer; `erc.load(folder)` makes one.
 
-    def __init__(self, model: Any, tokenizer: Any, config: dict[str, Any]):
-        self.model = model.eval()
-        self.config = config
+    Args:
+        runtime: what computes.
+        config: `config.json` of the folder.
+        tokens: transcript → token ids; None: the folder has no tokenizer.
+        abstain: an answer with a confidence below this says so (`Prediction.abstain`).
+        batch_seconds: audio in one batch, padding included.
+        workers: threads that decode recordings ahead.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: dict[str, Any],
+        tokens: Callable[[str], list[int]] | None = None,
+        *,
+        abstain: float = 0.0,
+        batch_seconds: float = BATCH_SECONDS,
+        workers: int = WORKERS,
+    ):
+        self.runtime, self.spec, self.config, self.tokens = runtime, runtime.spec, config, tokens
         settings = config["meta"].get("prediction", {})
-        self.max_samples = settings.get("wav_max_length")
-        self.temperature = settings.get("temperature", 1.0)
-        self.baseline = settings.get("physiology_baseline", "none")
-        self.collate = Collator(
-            tokenizer,
-            normalize=bool(model.speech and model.speech.normalize),
-            txt_max_length=settings.get("txt_max_length", 128),
+        self.max_samples: int | None = settings.get("wav_max_length")
+        self.temperature: float = settings.get("temperature", 1.0)
+        self.baseline: str = settings.get("physiology_baseline", "none")
+        self.regions: Regions = settings.get("regions", {})
+        self.abstain, self.workers = abstain, workers
+        self.budgets = {
+            "speech": int(batch_seconds * audio.SAMPLE_RATE),
+            "text": BATCH_TOKENS,
+            "physiology": BATCH_TOKENS,
+        }
+
+    def __repr__(self) -> str:
+        takes = " + ".join(self.spec.modalities)
+        return (
+            f"Recognizer({takes} → {len(EMOTIONS)} emotions, valence, arousal; {self.runtime.name})"
         )
 
     def predict(
@@ -109,7 +114,51 @@ class Recognizer:
             AudioError: the recording cannot be used.
             ConfigError: nothing to predict from, or a modality the model was not built for.
         """
-        return self._forward([self._read(audio, text, sampling_rate, physiology)])[0]
+        return self.answer([self.read(audio, text, sampling_rate, physiology)])[0]
+
+    def predict_many(
+        self, inputs: Iterable[Any], window: int = WINDOW
+    ) -> Iterator[Prediction | Failure]:
+        """`predict` for many, in order; a bad input gives a `Failure` in its place.
+
+        Inputs are taken `window` at a time: decoded by threads while the window before is computed,
+        and batched by length for each modality on its own. The same window gives the same bits.
+
+        Args:
+            inputs: recordings; or (recording, text) or (recording, text, physiology) with None for
+                what is missing; or dicts with the arguments of `predict` and, optionally, `name`.
+            window: inputs in memory at once, twice.
+        """
+        source = iter(inputs)
+        with ThreadPoolExecutor(self.workers) as pool:
+
+            def ahead() -> list[Any]:
+                return [pool.submit(self._try_read, one) for one in islice(source, window)]
+
+            coming = ahead()
+            while coming:
+                read, coming = [job.result() for job in coming], ahead()
+                answers = iter(self.answer([clip for clip in read if isinstance(clip, Clip)]))
+                for clip in read:
+                    yield next(answers) if isinstance(clip, Clip) else clip
+
+    def timeline(self, audio: audio.Source, text: Any = None, **options: Any) -> Timeline:
+        """Turns of a long recording with an answer each; see `erc.timeline.timeline`."""
+        from erc.timeline import timeline
+
+        return timeline(self, audio, text, **options)
+
+    def explain(
+        self,
+        audio: audio.Source | None = None,
+        text: str | None = None,
+        sampling_rate: int | None = None,
+        physiology: Mapping[str, Any] | None = None,
+    ) -> Explanation:
+        """Why this answer: the share of each modality, of moments and of words; see `erc.explain`."""
+        from erc.explain import explain
+
+        return explain(self, self.read(audio, text, sampling_rate, physiology))
 
     def adapt(self, recordings: Iterable[audio.Source]) -> Recognizer:
         """A recognizer that hears one speaker against these recordings of that speaker.
@@ -121,116 +170,203 @@ class Recognizer:
             AudioError: a recording cannot be used.
             ConfigError: no recording, or a model that was not trained on a frozen speech encoder.
         """
-        clips = [self._read(recording, None, None) for recording in recordings]
+        clips = [self.read(recording, None, None) for recording in recordings]
         if not clips:
             raise ConfigError("adapt needs recordings of the speaker, at least one")
         adapted = copy.copy(self)
-        adapted.model = adapt_model(self.model, torch.cat([self._hear(clip) for clip in clips]))
+        adapted.runtime = self.runtime.adapted(self.encode("speech", clips)[0])
         return adapted
 
-    @torch.inference_mode()
-    def _hear(self, clip: _Clip) -> torch.Tensor:
-        batch = self.collate.inputs([clip.speech], [None])
-        return self.model.branches["speech"].encode(batch.speech, batch.speech_lengths)
-
-    def predict_many(
-        self, inputs: Iterable[Any], batch_size: int = 8
-    ) -> Iterator[Prediction | Failure]:
-        """`predict` for many, in order, batch by batch; a bad input gives a `Failure` in its place.
-
-        Args:
-            inputs: recordings, or (recording, text) or (recording, text, physiology) with None for
-                what is missing.
-            batch_size: utterances in memory at once.
-        """
-        pairs = iter(inputs)
-        while chunk := list(islice(pairs, batch_size)):
-            read = [self._try_read(*(p if isinstance(p, tuple) else (p, None))) for p in chunk]
-            answers = iter(self._forward([r for r in read if isinstance(r, _Clip)]))
-            for result in read:
-                yield next(answers) if isinstance(result, _Clip) else result
-
-    def _try_read(self, source: Any, text: str | None, body: Any = None) -> _Clip | Failure:
-        try:
-            return self._read(source, text, None, body)
-        except ErcError as error:
-            return Failure(_name(source), str(error))
-
-    def _read(
-        self, source: Any, text: str | None, sampling_rate: int | None, body: Any = None
-    ) -> _Clip:
-        name = _name(source)
-        text = normalise(text) if text else None
-        if source is not None and self.model.speech is None:
-            raise ConfigError(f"{name}: this model reads text only; give text=…")
-        if text and self.model.text is None:
-            raise ConfigError(f"{name}: this model hears speech only; leave text out")
-        if text and self.collate.tokenizer is None:
-            raise ConfigError(f"{name}: the model folder has no tokenizer; copy one into it")
-        measured = None if body is None else self._measured(body, name)
-        if source is None and not text and measured is None:
-            raise ConfigError(f"{name}: nothing to predict from; give a recording, text, or both")
-        speech = EMPTY
-        if source is not None:
-            speech = audio.load(source, sampling_rate)[: self.max_samples]
-            if len(speech) < self.model.speech.min_samples:
-                raise AudioError(
-                    f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
-                    f"{self.model.speech.min_samples} ({audio.SAMPLE_RATE} are one second)"
+    def read(
+        self,
+        source: Any,
+        text: str | None = None,
+        sampling_rate: int | None = None,
+        physiology: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Clip:
+        """Decode and check one input; raises as `predict` does."""
+        name = name or ("<text>" if source is None else audio.name_of(source))
+        text = (normalise(text) or None) if text else None
+        given = {"speech": source is not None, "text": text, "physiology": physiology is not None}
+        for modality, there in given.items():
+            if there and modality not in self.spec.modalities:
+                raise ConfigError(
+                    f"{name}: this model takes {' and '.join(self.spec.modalities)}, "
+                    f"not {modality}; leave it out"
                 )
-        return _Clip(name, speech, text, measured)
+        if not any(given.values()):
+            raise ConfigError(f"{name}: nothing to predict from; give a recording, text, or both")
+        inputs = {}
+        if source is not None:
+            inputs["speech"] = self._heard(source, sampling_rate, name)
+        if text:
+            if self.tokens is None:
+                raise ConfigError(f"{name}: the model folder has no tokenizer; copy one into it")
+            inputs["text"] = np.array(self.tokens(text), np.int64)
+        if physiology is not None:
+            from erc.physiology_features import given_input
 
-    def _measured(self, body: Mapping[str, Any], name: str) -> np.ndarray:
-        if self.model.physiology is None:
-            raise ConfigError(f"{name}: this model takes no physiology; leave it out")
-        return given_input(body, self.model.physiology.kind, self.baseline)
+            body = given_input(physiology, self.spec.physiology, self.baseline)
+            inputs |= {"physiology": body.astype(np.float32)} if len(body) else {}
+        if self.spec.needs_all and (missing := set(self.spec.modalities) - set(inputs)):
+            raise ConfigError(f"{name}: this model also needs {' and '.join(sorted(missing))}")
+        return Clip(name, inputs, text)
 
-    @torch.inference_mode()
-    def _forward(self, clips: list[_Clip]) -> list[Prediction]:
+    def _heard(self, source: audio.Source, sampling_rate: int | None, name: str) -> np.ndarray:
+        speech = audio.load(source, sampling_rate)[: self.max_samples]
+        least, most = self.spec.min_samples, self.spec.max_samples
+        if len(speech) < least:
+            raise AudioError(
+                f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
+                f"{least} ({audio.SAMPLE_RATE} are one second)"
+            )
+        if most is not None and len(speech) > most:
+            raise AudioError(
+                f"{name}: {len(speech) / audio.SAMPLE_RATE:.1f} s; this model hears at most "
+                f"{most / audio.SAMPLE_RATE:g} s at once: use `timeline` (erc timeline)"
+            )
+        return audio.normalize(speech) if self.spec.normalize else speech
+
+    def _try_read(self, one: Any) -> Clip | Failure:
+        arguments = one if isinstance(one, dict) else None
+        values = one if isinstance(one, tuple) else (one,)
+        if arguments is None:
+            arguments = dict(zip(("audio", "text", "physiology"), values))
+        arguments = {"source": arguments.get("audio"), **arguments}
+        arguments.pop("audio", None)
+        try:
+            return self.read(**arguments)
+        except ErcError as error:
+            source = arguments["source"]
+            name = arguments.get("name")
+            return Failure(
+                name or ("<text>" if source is None else audio.name_of(source)), str(error)
+            )
+
+    def answer(self, clips: Sequence[Clip]) -> list[Prediction]:
+        """Predictions of clips that `read` made, together."""
         if not clips:
             return []
-        bodies = None
-        if self.model.physiology:
-            none = np.zeros((0, KINDS[self.model.physiology.kind]), np.float32)
-            bodies = [none if c.physiology is None else c.physiology for c in clips]
-        batch = self.collate.inputs([c.speech for c in clips], [c.text for c in clips], bodies)
-        output = run(self.model, batch)
-        probabilities = (output.logits / self.temperature).softmax(-1).double().numpy()
-        va = output.valence_arousal.clamp(*SCALE).double().numpy()
+        probabilities, va = self.score(*self.encode_all(clips))
         return [
-            _prediction(clip, p, v) for clip, p, v in zip(clips, probabilities, va, strict=True)
+            self._prediction(clip, p, v)
+            for clip, p, v in zip(clips, probabilities, va, strict=True)
         ]
 
+    def encode_all(
+        self, clips: Sequence[Clip]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Pooled features of every modality, and where there are any; zeros elsewhere."""
+        found = {name: self.encode(name, clips) for name in self.spec.modalities}
+        return {k: v[0] for k, v in found.items()}, {k: v[1] for k, v in found.items()}
 
-def load(folder: str | Path) -> Recognizer:
-    """Open a model folder written by training or `erc import-reference`.
+    def encode(self, modality: str, clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
+        """`Runtime.encode` in batches of like length; rows of zeros where the modality is missing."""
+        rows = [i for i, clip in enumerate(clips) if modality in clip.inputs]
+        inputs = [clips[i].inputs[modality] for i in rows]
+        lengths = np.array([len(x) for x in inputs], np.int64)
+        equal = modality == "speech" and not self.spec.padding_safe
+        fill = self.spec.pad_token_id if modality == "text" else 0
+        found = []
+        for batch in by_budget(lengths, self.budgets[modality], equal):
+            x = _pad([inputs[i] for i in batch], fill)
+            found.append((batch, *self.runtime.encode(modality, x, lengths[batch])))
+        sequence = modality in self.spec.sequences
+        width = self.spec.widths[modality]
+        return _gather(len(clips), np.array(rows, int), found, width, sequence)
+
+    def score(
+        self, pooled: dict[str, np.ndarray], present: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Calibrated probabilities [N, 7], and valence and arousal [N, 2] within 1–5."""
+        logits, va = self.runtime.fuse(pooled, present)
+        scores = logits.astype(np.float64) / self.temperature
+        shifted = np.exp(scores - scores.max(1, keepdims=True))
+        return shifted / shifted.sum(1, keepdims=True), va.astype(np.float64).clip(*SCALE)
+
+    def _prediction(self, clip: Clip, p: np.ndarray, va: np.ndarray) -> Prediction:
+        label, (valence, arousal) = EMOTIONS[int(p.argmax())], map(float, va)
+        return Prediction(
+            file=clip.name,
+            label=label,
+            probabilities=dict(zip(EMOTIONS, p.tolist(), strict=True)),
+            valence=valence,
+            arousal=arousal,
+            confidence=float(p.max()),
+            modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
+            abstain=bool(p.max() < self.abstain),
+            conflict=conflicts(label, valence, arousal, self.regions),
+        )
+
+
+def load(
+    folder: str | Path,
+    *,
+    runtime: str = "auto",
+    device: str = "auto",
+    abstain: float = 0.0,
+    batch_seconds: float = BATCH_SECONDS,
+    workers: int = WORKERS,
+) -> Recognizer:
+    """Open a model folder written by training, `erc import-reference` or `erc export`.
+
+    Args:
+        folder: of a model, or the id of one on the Hugging Face hub.
+        runtime: auto | torch-fp32 | torch-bf16 | onnx-fp32 | onnx-int8 | openvino-fp32 |
+            openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough, and
+            torch-fp32 where nothing was measured.
+        device: auto | cpu | cuda.
+        abstain: mark answers with a confidence below this.
+        batch_seconds: audio in one batch, padding included.
+        workers: threads that decode recordings ahead.
 
     Raises:
         CheckpointError: not a model folder, or a broken one.
+        ConfigError: unknown runtime, or one that is not installed.
     """
-    model, tokenizer, config = load_model(folder)
+    folder = find_folder(folder)
+    config = read_config(folder)
     if config["meta"].get("objective") == "contrastive":
         raise CheckpointError(
             f"{folder} was pre-trained without emotions and cannot predict; train a model from it: "
             f"python train.py module.load_from_checkpoint={folder}"
         )
-    return Recognizer(model, tokenizer, config)
-
-
-def _prediction(clip: _Clip, probabilities: np.ndarray, va: np.ndarray) -> Prediction:
-    best = int(probabilities.argmax())
-    body = clip.physiology is not None and len(clip.physiology)
-    used = [("speech", len(clip.speech)), ("text", clip.text), ("physiology", body)]
-    return Prediction(
-        file=clip.name,
-        label=EMOTIONS[best],
-        probabilities=dict(zip(EMOTIONS, probabilities.tolist(), strict=True)),
-        valence=float(va[0]),
-        arousal=float(va[1]),
-        confidence=float(probabilities[best]),
-        modalities=tuple(name for name, there in used if there),
+    tokens = None
+    if (folder / TOKENIZER).is_dir():
+        most = config["meta"].get("prediction", {}).get("txt_max_length", 128)
+        tokens = load_tokens(folder / TOKENIZER, most)
+    return Recognizer(
+        open_runtime(folder, config, runtime, device),
+        config,
+        tokens,
+        abstain=abstain,
+        batch_seconds=batch_seconds,
+        workers=workers,
     )
 
 
-def _name(source: Any) -> str:
-    return "<text>" if source is None else audio.name_of(source)
+def _pad(rows: list[np.ndarray], fill: int) -> np.ndarray:
+    """[B, longest, …], padded behind."""
+    longest = max(len(row) for row in rows)
+    table = np.full((len(rows), longest, *rows[0].shape[1:]), fill, rows[0].dtype)
+    for place, row in zip(table, rows):
+        place[: len(row)] = row
+    return table
+
+
+def _gather(
+    total: int, rows: np.ndarray, found: list[tuple], width: tuple[int, ...], sequence: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Batches → arrays over all rows; sequences are padded to the longest."""
+    if sequence:
+        width = (max([p.shape[1] for _, _, p in found] or width[:1]), *width[1:])
+    pooled = np.zeros((total, *width), np.float32)
+    present = np.zeros((total, width[0]) if sequence else total, bool)
+    for batch, x, there in found:
+        where = rows[batch]
+        if sequence:
+            pooled[where, : x.shape[1]], present[where, : x.shape[1]] = x, there
+        else:
+            pooled[where], present[where] = x, there
+    return pooled, present

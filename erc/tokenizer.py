@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erc.errors import ConfigError, CorpusError
@@ -24,6 +25,23 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     return from_hub(AutoTokenizer.from_pretrained, name, "tokenizer")
+
+
+def load_tokens(folder: Path, most: int) -> Callable[[str], list[int]]:
+    """Transcript → token ids, at most `most`, as `load_tokenizer(folder)` gives them.
+
+    A `tokenizer.json` needs only the tokenizers library, which loads in a tenth of the time.
+    """
+    fast = folder / "tokenizer.json"
+    if not fast.is_file():
+        slow = load_tokenizer(str(folder))
+        return lambda text: slow(text, truncation=True, max_length=most)["input_ids"]
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(fast))
+    tokenizer.enable_truncation(most)
+    tokenizer.no_padding()
+    return lambda text: tokenizer.encode(text).ids
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 2000) -> PreTrainedTokenizerFast:

@@ -27,6 +27,7 @@ from erc.errors import ConfigError, did_you_mean
 from erc.labels import SCALE
 from erc.model.emotion import EmotionModel, Output
 from erc.model.losses import MultiTaskLoss
+from erc.prediction import regions_of
 from erc.tables import results_table
 
 ENCODER_LR = 1e-5
@@ -260,6 +261,8 @@ def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
         "txt_max_length": cfg.dataset.txt_max_length,
         "adaptation": cfg.get("adaptation", "none"),
     }
+    train = parts.sides["train"]
+    settings["regions"] = regions_of(train.hard[train.rows], train.valence_arousal[train.rows])
     if model.physiology:
         settings["physiology_baseline"] = cfg.dataset.physiology_baseline
     checkpoint.save(

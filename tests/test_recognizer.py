@@ -69,7 +69,7 @@ def test_another_rate_gives_nearly_the_same(recognizer, clips):
 
 def test_many_are_the_same_as_one_by_one_in_order_and_bad_ones_stay_in_place(recognizer, clips):
     inputs = [(clips[0], "좋아"), "nowhere.wav", *clips[1:], (None, "싫어"), (None, None)]
-    results = list(recognizer.predict_many(inputs, batch_size=3))
+    results = list(recognizer.predict_many(inputs, window=3))
     assert [isinstance(r, Failure) for r in results] == [
         i in (1, len(inputs) - 1) for i in range(len(inputs))
     ]

@@ -88,7 +88,7 @@ class Wav2Vec2Backbone(nn.Module):
         )
         padded = lengths is not None and bool((lengths < speech.shape[1]).any())
         output = self.model(
-            speech,
+            speech.to(self.model.dtype),
             attention_mask=mask(lengths, speech.shape[1]).long() if padded else None,
             output_hidden_states=True,
         )
@@ -114,6 +114,7 @@ class WhisperBackbone(nn.Module):
 
     window, hop, stride = 400, 160, 2
     min_samples = hop
+    padding_safe = True
 
     def __init__(self, model: PreTrainedModel, context: str = "real"):
         super().__init__()
@@ -163,6 +164,7 @@ class WhisperBackbone(nn.Module):
             samples = self.max_samples
         with torch.no_grad(), torch.autocast(speech.device.type, enabled=False):
             mel = self.log_mel(speech[:, :samples], lengths, samples)
+        mel = mel.to(model.dtype)
         hidden = F.gelu(model.conv2(F.gelu(model.conv1(mel)))).transpose(1, 2)
         attention = None
         if self.context == "real":

@@ -33,6 +33,12 @@ class Encoder(nn.Module):
     def train(self, mode: bool = True) -> Self:
         return super().train(mode and not self.frozen)
 
+    def half(self) -> Self:
+        """Compute in bfloat16 (for prediction): weights of half the size, states come out float32."""
+        network = self.backbone.model if hasattr(self, "backbone") else self.model
+        network.to(torch.bfloat16)  # what lies around it, e.g. Whisper's mel filters, stays float32
+        return self
+
     def _tune(
         self, model: PreTrainedModel, train_layers: int | None, checkpointing: bool
     ) -> dict[str, Any]:
@@ -160,7 +166,8 @@ class SpeechEncoder(Encoder):
         if self.layer == "weighted":
             frames = torch.stack(states, 2)
         else:
-            frames = torch.stack(states).mean(0) if self.layer == "mean" else states[self.layer]
+            stack = self.layer == "mean"
+            frames = torch.stack(states).float().mean(0) if stack else states[self.layer]
         return frames.float(), self.frame_lengths(lengths)
 
     def to_config(self) -> dict[str, Any]:

@@ -1,0 +1,237 @@
+"""Voice activity: 16 kHz samples → probability of speech every 32 ms → turns.
+
+The network is Silero VAD (MIT licence), whose weights ship inside its wheel. They are run here
+without importing that package, many windows a call: its convolutions see one window at a time and
+only the LSTM runs along time, so 128 windows are one batch for the former and one sequence for the
+latter. An hour (112,500 windows) takes seconds on one core.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erc.errors import ConfigError
+
+SAMPLE_RATE = 16_000  # Hz
+WINDOW = 512  # samples, 32 ms
+CONTEXT = 64  # samples of the window before, which the network sees too
+BATCH = 128  # windows a call; always the same, so that answers do not depend on how samples arrive
+INSTALL = "pip install 'erc[timeline]'"
+
+Forward = Callable[[np.ndarray, Any, Any], tuple[np.ndarray, Any, Any]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When speech begins and ends, after the rule published with Silero VAD (`VADIterator`).
+
+    Attributes:
+        threshold: speech begins with a window whose probability reaches it.
+        exit: speech may end where the probability falls below it; None: threshold − 0.15.
+        min_silence: s below `exit`, or between the two without coming back to `threshold`, before
+            the turn is over; shorter pauses stay inside. 0.5 s is longer than nearly every pause
+            inside an utterance.
+        min_speech: s; shorter bursts are dropped.
+        pad: s added at both ends, for soft onsets; at most half of `min_silence`, so that turns
+            never overlap.
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+
+    threshold: float = 0.5
+    exit: float | None = None
+    min_silence: float = 0.5
+    min_speech: float = 0.25
+    pad: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold={self.threshold}: must lie between 0 and 1")
+        if self.exit is not None and not 0 < self.exit <= self.threshold:
+            raise ConfigError(f"exit={self.exit}: must lie in (0, threshold={self.threshold}]")
+        for name in ("min_silence", "min_speech", "pad"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}={getattr(self, name)}: seconds, must be 0 or more")
+
+    @property
+    def low(self) -> float:
+        """The probability below which a pause begins."""
+        return max(self.threshold - 0.15, 0.01) if self.exit is None else self.exit
+
+
+class Detector:
+    """Probability of speech of a stream: `feed` samples as they come, then `finish`.
+
+    However the stream is cut into pieces, the probabilities are bit for bit the same.
+
+    Raises:
+        ConfigError: silero-vad is not installed.
+    """
+
+    def __init__(self, forward: Forward | None = None):
+        self._forward = forward or network()
+        self._held = np.zeros(0, np.float32)
+        self._context = np.zeros((1, CONTEXT), np.float32)
+        self._state: tuple[Any, Any] = (np.zeros((1, 1, 128), np.float32),) * 2
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """Probabilities of the windows that are complete; may be none.
+
+        Args:
+            samples: float32 [T] in [−1, 1], 16 kHz.
+
+        Returns:
+            float32 [windows].
+        """
+        self._held = np.concatenate([self._held, samples])
+        batches = len(self._held) // (WINDOW * BATCH)
+        ready, self._held = np.split(self._held, [batches * WINDOW * BATCH])
+        return np.concatenate([*map(self._run, np.split(ready, batches or 1))])
+
+    def finish(self) -> np.ndarray:
+        """Probabilities of what is left; the last window is filled up with silence."""
+        rest, self._held = self._held, self._held[:0]
+        return self._run(np.pad(rest, (0, -len(rest) % WINDOW)))
+
+    def _run(self, samples: np.ndarray) -> np.ndarray:
+        if not len(samples):
+            return np.zeros(0, np.float32)
+        frames = samples.reshape(-1, WINDOW)
+        before = np.concatenate([self._context, frames[:-1, -CONTEXT:]])
+        self._context = frames[-1:, -CONTEXT:]
+        probabilities, *state = self._forward(np.concatenate([before, frames], 1), *self._state)
+        self._state = (state[0], state[1])
+        return np.asarray(probabilities, np.float32).reshape(-1)
+
+
+def turns(
+    probabilities: Iterable[np.ndarray], samples: int | None = None, rule: Rule | None = None
+) -> Iterator[tuple[int, int]]:
+    """Probabilities → turns, as they end.
+
+    Args:
+        probabilities: of consecutive windows, in pieces of any length.
+        samples: length of the recording; None: whole windows.
+
+    Yields:
+        (start, end) in samples, in order, never overlapping.
+
+    >>> speech = np.array([0.1, 0.9, 0.9, 0.4, 0.9] + [0.9] * 6 + [0.1] * 20, np.float32)
+    >>> list(turns([speech], rule=Rule(pad=0)))
+    [(512, 5632)]
+    """
+    rule = rule or Rule()
+    length, pause = rule.min_speech * SAMPLE_RATE, rule.min_silence * SAMPLE_RATE
+    pad = int(min(rule.pad, rule.min_silence / 2) * SAMPLE_RATE)
+    begun = quiet = None  # where the turn began, where its possible end lies
+    now = 0
+    for piece in probabilities:
+        for p in piece:
+            if p >= rule.threshold:
+                begun, quiet = now if begun is None else begun, None
+            elif begun is not None:
+                if quiet is None and p < rule.low:
+                    quiet = now
+                if quiet is not None and now - quiet >= pause:
+                    if quiet - begun >= length:
+                        yield max(0, begun - pad), quiet + pad
+                    begun = quiet = None
+            now += WINDOW
+    total = now if samples is None else samples
+    if begun is not None:
+        end = total if quiet is None else quiet
+        if end - begun >= length:
+            yield max(0, begun - pad), min(total, end + pad)
+
+
+def detect(
+    blocks: Iterable[np.ndarray], rule: Rule | None = None, forward: Forward | None = None
+) -> list[tuple[int, int]]:
+    """Turns of a recording that arrives in blocks; memory does not grow with its length.
+
+    Args:
+        blocks: float32 [T] pieces of a 16 kHz recording.
+
+    Returns:
+        [(start, end)] in samples.
+    """
+    detector, length = Detector(forward), 0
+
+    def probabilities() -> Iterator[np.ndarray]:
+        nonlocal length
+        for block in blocks:
+            length += len(block)
+            yield detector.feed(block)
+        yield detector.finish()
+
+    found = list(turns(probabilities(), None, rule))
+    return [(start, min(end, length)) for start, end in found]  # the last window was filled up
+
+
+def network() -> Forward:
+    """Silero's network: with onnxruntime if it is installed, else with torch.
+
+    Returns:
+        (frames [N, 576], h, c) → (probability [N], h, c); h and c carry the state, [1, 1, 128].
+
+    Raises:
+        ConfigError: silero-vad is not installed, or too old.
+    """
+    spec = importlib.util.find_spec("silero_vad")
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            f"finding speech needs silero-vad: {INSTALL}; or cut the recording into windows of "
+            'equal length with vad="none" (--vad none)'
+        )
+    data = Path(spec.submodule_search_locations[0]) / "data"
+    onnx = importlib.util.find_spec("onnxruntime") is not None
+    file = data / ("silero_vad_16k_sequence.onnx" if onnx else "silero_vad.jit")
+    if not file.exists():
+        raise ConfigError(f"silero-vad is too old, it has no {file.name}: {INSTALL} --upgrade")
+    return _with_onnxruntime(file) if onnx else _with_torch(file)
+
+
+def _with_onnxruntime(file: Path) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # too small to share
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = ["speech_probs", "hn", "cn"]
+    return lambda frames, h, c: session.run(names, {"input": frames, "h": h, "c": c})
+
+
+def _with_torch(file: Path) -> Forward:
+    """The same network from its weights: |STFT| → four convolutions → LSTM → sigmoid."""
+    import torch
+    from torch.nn.functional import conv1d, pad
+
+    published = torch.jit.load(str(file), "cpu").state_dict()
+    w = {name.removeprefix("_model."): value for name, value in published.items()}
+    lstm = torch.nn.LSTM(128, 128)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    lstm.load_state_dict({f"{name}_l0": w[f"decoder.rnn.{name}"] for name in names})
+    convolutions = [
+        (w[f"encoder.{i}.reparam_conv.weight"], w[f"encoder.{i}.reparam_conv.bias"], stride)
+        for i, stride in enumerate((1, 2, 2, 1))
+    ]
+    last, bias = w["decoder.decoder.2.weight"], w["decoder.decoder.2.bias"]
+
+    @torch.inference_mode()
+    def forward(frames: np.ndarray, h: Any, c: Any) -> tuple[np.ndarray, Any, Any]:
+        x = pad(torch.from_numpy(frames)[:, None], (0, CONTEXT), mode="reflect")  # [N, 1, 640]
+        x = conv1d(x, w["stft.forward_basis_buffer"], stride=128)  # [N, 258, 4]: re, im
+        x = (x[:, :129] ** 2 + x[:, 129:] ** 2).sqrt()
+        for weight, shift, stride in convolutions:
+            x = conv1d(x, weight, shift, stride, padding=1).relu()
+        y, state = lstm(x.transpose(1, 2), (torch.as_tensor(h), torch.as_tensor(c)))
+        return (y[:, 0].relu() @ last[0] + bias).sigmoid().numpy(), *state
+
+    return forward
