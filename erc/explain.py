@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import factorial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,8 @@ class Explanation:
 
     Attributes:
         prediction: what is explained.
-        nothing: probability of the label before anything was heard or read.
+        nothing: probability of the label before anything was heard or read; 0 for a model of one
+            modality, which rests on that alone.
         shares: modality → its Shapley value; `nothing` and the shares add up to the confidence.
         time: (start s, end s, saliency): by how much the probability falls if this stretch is silenced.
         words: (word, saliency): by how much it falls if the word is left out. Negative: the word
@@ -79,6 +80,9 @@ def shapley(recognizer: Recognizer, clip: Clip, label: int) -> tuple[float, dict
         p(∅), and the value of each modality that is there.
     """
     names = tuple(m for m in recognizer.spec.modalities if m in clip.inputs)
+    if recognizer.spec.needs_all:
+        p = recognizer.score(*recognizer.encode_all([clip]))[0]
+        return 0.0, {names[0]: float(p[0, label])}
     subsets = [s for k in range(len(names) + 1) for s in combinations(names, k)]
     pooled, present = recognizer.encode_all([clip])
     pooled = {m: np.repeat(x, len(subsets), 0) for m, x in pooled.items()}
@@ -106,7 +110,7 @@ def _moments(recognizer: Recognizer, clip: Clip, label: int) -> list[tuple[float
     number = int(np.clip(len(speech) / (MOMENT * SAMPLE_RATE), 1, MOMENTS))
     edges = np.linspace(0, len(speech), number + 1).astype(int)
     silenced = []
-    for first, last in zip(edges, edges[1:]):
+    for first, last in pairwise(edges):
         x = speech.copy()
         x[first:last] = 0
         silenced.append(x)
@@ -119,6 +123,8 @@ def _words(recognizer: Recognizer, clip: Clip, label: int) -> list[tuple[str, fl
     """Leave out word after word of the transcript."""
     if "text" not in clip.inputs or not clip.text or recognizer.tokens is None:
         return []
+    if len(clip.text.split()) == 1 and len(clip.inputs) == 1:
+        return []  # nothing would be left to answer from
     words = clip.text.split()[:WORDS]
     rest = clip.text.split()[WORDS:]
     shorter = [" ".join([*words[:i], *words[i + 1 :], *rest]) for i in range(len(words))]

@@ -38,7 +38,7 @@ class Rule:
             the turn is over; shorter pauses stay inside. 0.5 s is longer than nearly every pause
             inside an utterance.
         min_speech: s; shorter bursts are dropped.
-        pad: s added at both ends, for soft onsets; at most half of `min_silence`, so that turns
+        pad: s added at both ends; at most half of `min_silence`, so that turns
             never overlap.
 
     Raises:
@@ -49,7 +49,7 @@ class Rule:
     exit: float | None = None
     min_silence: float = 0.5
     min_speech: float = 0.25
-    pad: float = 0.1
+    pad: float = 0.03
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
