@@ -30,8 +30,10 @@ from erc.errors import one_line_errors
 def main(cfg: DictConfig) -> None:
     with one_line_errors():
         check(cfg)
+        from erc.compute import tune_malloc
         from erc.training import train  # slow to import: after the checks
 
+        tune_malloc()
         train(cfg, sys.argv)
 
 

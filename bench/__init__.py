@@ -2,4 +2,8 @@
 
 BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are studies of their own
     "data",
+    "encoder",
+    "training",
+    "inference",
+    "heads",
 ]

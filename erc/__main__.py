@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from erc.commandline import Parser, TopParser
+from erc.compute import tune_malloc
 from erc.errors import ConfigError, did_you_mean, one_line_errors
 
 
@@ -70,9 +72,68 @@ def sharpen(args: argparse.Namespace) -> int:
 
 def predict(args: argparse.Namespace) -> int:
     """Emotion, valence and arousal of recordings."""
-    from erc.output import predict
+    from erc.output import Options, predict
 
-    return predict(args.files, args.text, args.model, args.format, args.output)
+    return predict(
+        args.files, args.text, args.model, args.format, args.output,
+        Options(args.top_k, args.abstain, args.runtime, args.device),
+        workers=args.workers, overwrite=args.overwrite, quiet=args.quiet,
+    )  # fmt: skip
+
+
+def timeline(args: argparse.Namespace) -> int:
+    """Emotion, valence and arousal of every turn of a long recording."""
+    from erc.timeline_command import run
+
+    return run(
+        args.recording, args.text, args.model, args.format, args.output, args.plot,
+        vad=args.vad, max_turn=args.max_turn, overlap=args.overlap, smooth=args.smooth,
+        runtime=args.runtime, quiet=args.quiet,
+    )  # fmt: skip
+
+
+def check(args: argparse.Namespace) -> int:
+    """Find what is wrong with a corpus before it costs a training run."""
+    from erc.doctor import check
+
+    return check(args.root, args.corpus, args.json, args.workers, args.quiet)
+
+
+def info(args: argparse.Namespace) -> int:
+    """Show what a model takes, was trained on and scores, and what it is not for."""
+    from erc.info import show
+
+    return show(args.model, args.json)
+
+
+def completion(args: argparse.Namespace) -> int:
+    """Print the script that completes commands and options in a shell."""
+    from erc.completion import script
+
+    print(script(parser(), args.shell))
+    return 0
+
+
+def tune(args: argparse.Namespace) -> int:
+    """Measure which runtime answers fastest on this machine, and remember it in the model folder."""
+    from erc.tune import table, tune
+
+    entry = tune(args.model, args.export or (), args.recordings)
+    print(table(entry))
+    return 0
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Answer over HTTP until told to stop."""
+    import os
+
+    from erc.server.run import serve
+    from erc.server.settings import Settings
+
+    names = ("host", "port", "max_seconds", "max_timeline", "max_mb", "queue")
+    chosen = {name: getattr(args, name) for name in (*names, "batch_wait", "batch_size", "timeout")}
+    chosen["api_key"] = args.api_key or os.environ.get("ERC_API_KEY") or None
+    return serve(args.model, Settings(**chosen), args.runtime, args.web)
 
 
 def embed(args: argparse.Namespace) -> int:
@@ -88,6 +149,18 @@ def report(args: argparse.Namespace) -> int:
     from erc.report import write
 
     print(f"wrote {write(args.run, args.output)}")
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Turn a model folder into one that runs without torch, and say what that changes."""
+    from erc import parity
+    from erc.export import export, into, report
+
+    options = {"format": args.format, "int8": args.int8, "recordings": args.recordings}
+    inside = args.inside
+    out = into(args.model, **options) if inside else export(args.model, args.output, **options)
+    print(f"{parity.table(report(out))}\nwrote {out}")
     return 0
 
 
@@ -127,16 +200,16 @@ def audit(args: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Commands and options; nothing heavy is imported to build it."""
-    top = argparse.ArgumentParser(
+    top = TopParser(
         prog="erc", description="Emotion, valence and arousal from speech and transcript."
     )
     top.add_argument("--version", action="version", version=_version())
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     def add(name: str, call) -> argparse.ArgumentParser:
         summary = call.__doc__.strip()
         sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(call=call)
+        sub.set_defaults(call=call, parser=sub)
         return sub
 
     c = add("demo", demo)
@@ -187,12 +260,82 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--workers", type=int, help="runs at a time (default: 1; simulated: one a core)")
     c.add_argument("-o", "--output", metavar="DIR", help="go on there (default: runs/reproduce-…)")
 
+    c = add("timeline", timeline)
+    c.add_argument("recording", metavar="RECORDING", help="of any length, rate and channels")
+    c.add_argument("--text", metavar="FILE", help="transcript with times: .srt, .vtt or .json")
+    c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
+    c.add_argument(
+        "--format", choices=["table", "json", "csv", "vtt", "eaf"],
+        help="default: by -o, else a table; vtt: subtitles, eaf: ELAN",
+    )  # fmt: skip
+    c.add_argument("-o", "--output", metavar="FILE", help="default: the screen")
+    c.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
+    c.add_argument(
+        "--vad", default="silero", choices=["silero", "none", "text"],
+        help="silero: turns of speech; none: windows of --max-turn; text: segments of --text",
+    )  # fmt: skip
+    c.add_argument("--max-turn", type=float, default=15.0, metavar="S", help="heard at once (15)")
+    c.add_argument("--overlap", type=float, default=2.0, metavar="S", help="of windows (2)")
+    c.add_argument("--smooth", type=float, default=0.0, metavar="S", help="over time (0: off)")
+    c.add_argument("--runtime", default="auto", help="see erc predict")
+    c.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+    c = add("check", check)
+    c.add_argument("corpus", nargs="?", help="kemdy19 | … (default: what ROOT looks like)")
+    c.add_argument("root", metavar="ROOT", help="corpus folder or manifest file")
+    c.add_argument("--json", action="store_true", help="every finding with all its places")
+    c.add_argument("--workers", type=int, default=4, help="recordings read at once")
+    c.add_argument("--quiet", action="store_true", help="no progress")
+
     c = add("predict", predict)
-    c.add_argument("files", nargs="*", help="recordings, or folders of them")
+    c.add_argument(
+        "files", nargs="*", metavar="INPUT",
+        help="recordings, folders of them, quoted patterns ('**/*.wav'), @list.txt, "
+        "table.csv (columns audio, text), or - for standard input",
+    )  # fmt: skip
     c.add_argument("--text", help="what is said (one recording, or none)")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
-    c.add_argument("--format", choices=["json", "csv", "table"], help="default: by -o, else json")
-    c.add_argument("-o", "--output", help="file to write (default: stdout)")
+    c.add_argument(
+        "--format", choices=["table", "json", "csv", "vtt", "eaf"],
+        help="default: by -o, else a table on a terminal, JSON lines in a pipe",
+    )  # fmt: skip
+    c.add_argument("-o", "--output", metavar="FILE", help="goes on where it was stopped")
+    c.add_argument("--overwrite", action="store_true", help="start -o anew")
+    c.add_argument("--top-k", type=int, default=7, metavar="K", help="the K most probable emotions")
+    c.add_argument("--abstain", type=float, default=0.0, metavar="P", help="mark answers below P")
+    c.add_argument("--workers", type=int, default=2, metavar="N", help="decoding threads")
+    c.add_argument("--device", default="auto", help="auto | cpu | cuda")
+    c.add_argument("--runtime", default="auto", help="auto | torch-fp32 | onnx-int8 | …")
+    c.add_argument("--quiet", action="store_true", help="no progress, no summary")
+
+    c = add("info", info)
+    c.add_argument("model", nargs="?", help="model folder, or a run's (default: as for predict)")
+    c.add_argument("--json", action="store_true")
+
+    c = add("completion", completion)
+    c.add_argument("shell", choices=["bash", "zsh", "fish"])
+
+    c = add("tune", tune)
+    c.add_argument("model", help="model folder")
+    c.add_argument(
+        "--export", nargs="+", choices=["onnx", "openvino"], help="make these exports first"
+    )
+    c.add_argument("--recordings", metavar="DIR", help="measure on these (default: simulated)")
+
+    c = add("serve", serve)
+    c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
+    c.add_argument("--host", default="127.0.0.1", help="a public one needs a key")
+    c.add_argument("--port", type=int, default=8000, help="0 takes a free one (default 8000)")
+    c.add_argument("--api-key", metavar="KEY", help="what clients must show (better: $ERC_API_KEY)")
+    c.add_argument("--max-seconds", type=float, default=60, metavar="S", help="of a recording")
+    c.add_argument("--max-timeline", type=float, default=3600, metavar="S", help="of a long one")
+    c.add_argument("--max-mb", type=float, default=20, metavar="MB", help="of a request")
+    c.add_argument("--timeout", type=float, default=30, metavar="S", help="for one answer")
+    c.add_argument("--queue", type=int, default=256, metavar="N", help="utterances waiting at most")
+    c.add_argument("--batch-wait", type=float, default=5, metavar="MS", help="of a batch's first")
+    c.add_argument("--batch-size", type=int, default=32, metavar="N", help="utterances at most")
+    c.add_argument("--runtime", default="auto", help="see `erc export` (default auto)")
+    c.add_argument("--web", action="store_true", help="with the page for people, at /web")
 
     c = add("embed", embed)
     c.add_argument("run", help="folder of a run; its corpus must be there")
@@ -202,6 +345,14 @@ def parser() -> argparse.ArgumentParser:
     c = add("report", report)
     c.add_argument("run", help="folder of a run, runs/…")
     c.add_argument("-o", "--output", metavar="FILE.html", help="default: RUN/report.html")
+
+    c = add("export", export)
+    c.add_argument("model", help="model folder")
+    c.add_argument("--format", default="onnx", choices=["onnx", "openvino"])
+    c.add_argument("--int8", action="store_true", help="8-bit weights: smaller, faster, less exact")
+    c.add_argument("--recordings", metavar="DIR", help="compare on these (default: simulated)")
+    c.add_argument("--inside", action="store_true", help="write to MODEL/exports, for --runtime")
+    c.add_argument("-o", "--output", metavar="OUT", help="default: MODEL-onnx or the like")
 
     c = add("import-reference", import_reference)
     c.add_argument("checkpoint", metavar="CHECKPOINT.safetensors")
@@ -222,6 +373,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"commands: {', '.join(known)}"
             )
         args = top.parse_args(words)
+        tune_malloc()
         return args.call(args)
     return 2
 

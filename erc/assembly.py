@@ -1,8 +1,13 @@
-"""Configuration → objects: data, tokenizer, model, features, loaders. Nothing is trained here."""
+"""Configuration → objects: data, tokenizer, model, features, loaders. Nothing is trained here.
+
+`python -m erc.assembly OVERRIDES` stops there: dataset and features of a configuration are built (or
+found) for the runs that follow.
+"""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +16,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
-from erc import features, starting
+from erc import audio, features, starting
 from erc.adaptation import adapt_tables
 from erc.batches import BucketSampler, Collator, MemoryLoader, loader
-from erc.config import make
+from erc.config import check, compose, make
 from erc.datasets import HF_KEMD
-from erc.errors import ConfigError, did_you_mean
+from erc.errors import ConfigError, did_you_mean, one_line_errors
 from erc.files import cache_dir
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
@@ -66,7 +71,8 @@ class Assembly:
         normalize = bool(model.speech and model.speech.normalize)
         self.collate = Collator(tokenizer, normalize, cfg.dataset.txt_max_length)
         cache = Path(cfg.cache) if cfg.cache else cache_dir()
-        self.tables = features.pooled(model, train, self.collate, cache)
+        all_layers = bool(cfg.get("cache_all_layers", False))
+        self.tables = features.pooled(model, train, self.collate, cache, all_layers)
         unused = {"speech", "text"} - set(model.modalities)
         self.collate.pooled = frozenset(self.tables) | unused
         if fresh:
@@ -80,7 +86,8 @@ class Assembly:
         """Batches of one side of the fold; shuffled for training."""
         data, options = self.sides[side], self.cfg.dataloader
         lengths = data.lengths if options.bucket else np.zeros(len(data))
-        sampler = BucketSampler(lengths, options.batch_size, side == "train", self.cfg.seed)
+        budget = options.batch_seconds * audio.SAMPLE_RATE if options.batch_seconds else None
+        sampler = BucketSampler(lengths, options.batch_size, side == "train", self.cfg.seed, budget)
         return loader(data, self.collate, sampler, options.num_workers)
 
 
@@ -188,3 +195,11 @@ def fitting(options: dict[str, Any]) -> dict[str, Any]:
                     frozen = options[f"freeze_{modality}"]
                     options[f"{modality}_pooling"] = "segments" if frozen else "frames"
     return options
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        check(configuration := compose(sys.argv[1:]))
+        torch.manual_seed(configuration.seed)  # as a run does: encoders built at random are equal
+        for modality, table in Assembly(configuration).tables.items():
+            print(f"{modality} features {tuple(table.shape)}")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from erc.errors import AudioError
+from erc.wav import read_header
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 SAMPLE_RATE = 16_000  # Hz; what every speech encoder here was trained on
 MIN_SAMPLES = 400  # 25 ms: one analysis window; a shorter clip gives wav2vec2 not a single frame
@@ -35,12 +41,9 @@ def load(source: Source, sampling_rate: int | None = None) -> np.ndarray:
     (16000,)
     """
     name = name_of(source)
-    if isinstance(source, str | Path):
-        samples, rate = _decode(_open(Path(source)), name)
-    elif isinstance(source, bytes | bytearray):
-        samples, rate = _decode(io.BytesIO(source), name)
-    elif hasattr(source, "read"):
-        samples, rate = _decode(source, name)
+    if isinstance(source, str | Path | bytes | bytearray) or hasattr(source, "read"):
+        with _open(source, name) as file:
+            samples, rate = file.read(dtype="float32"), file.samplerate
     else:
         samples, rate = _from_array(source, sampling_rate, name)
     if not samples.size:
@@ -60,6 +63,16 @@ def load(source: Source, sampling_rate: int | None = None) -> np.ndarray:
     return np.ascontiguousarray(mono, np.float32)
 
 
+def load_int16(path: str | Path) -> np.ndarray:
+    """`to_int16(load(path))`; a mono file of 16 bits at 16 kHz takes no way around floats."""
+    with _open(path, str(path)) as file:
+        if (file.samplerate, file.channels, file.subtype) == (SAMPLE_RATE, 1, "PCM_16"):
+            pcm = file.read(dtype="int16")
+            if len(pcm) >= MIN_SAMPLES:
+                return pcm
+    return to_int16(load(path))
+
+
 def to_int16(samples: np.ndarray) -> np.ndarray:
     """float in [−1, 1] → int16 PCM; exact for samples that came from 16-bit files, louder clips."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
@@ -70,9 +83,20 @@ def from_int16(pcm: np.ndarray) -> np.ndarray:
     return pcm.astype(np.float32) / 32768
 
 
-def normalize(samples: np.ndarray) -> np.ndarray:
-    """Zero mean, unit variance over the clip, as wav2vec2's feature extractor does (ε = 1e-7)."""
-    return (samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)
+def normalize(samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Zero mean, unit variance over the clip, as wav2vec2's feature extractor does (ε = 1e-7).
+
+    Args:
+        samples: float or int16 [T], T > 0; int16 stands for `from_int16` of it.
+        out: float32 [T] to write to; None: a new array.
+    """
+    ε = 1e-7 * (32768**2 if samples.dtype == np.int16 else 1)
+    if out is None:
+        out = np.empty(len(samples), np.float32)
+    out[:] = samples
+    out -= out.mean()
+    out *= 1 / np.sqrt(np.einsum("t,t", out, out) / len(out) + ε)
+    return out
 
 
 def name_of(source: Source) -> str:
@@ -84,34 +108,54 @@ def name_of(source: Source) -> str:
     return str(getattr(source, "name", "<samples>"))
 
 
-def _open(path: Path) -> BinaryIO:
+def _check_path(path: Path) -> None:
     if not path.exists():
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not a recording")
-    data = path.open("rb")
-    head = data.read(40)
-    data.seek(0)
+    try:
+        with path.open("rb") as data:
+            head = data.read(40)
+    except OSError as error:
+        raise AudioError(f"{path}: {error.strerror or error}") from None
     if not head:
         raise AudioError(f"{path}: the file is empty (0 bytes)")
     if head.startswith(b"version https://git-lfs"):
         raise AudioError(f"{path}: is a Git LFS pointer, not audio; run `git lfs pull` there first")
-    return data
 
 
-def _decode(data: BinaryIO, name: str) -> tuple[np.ndarray, int]:
+@contextmanager
+def _open(source: str | Path | bytes | BinaryIO, name: str) -> Iterator[SoundFile]:
+    """libsndfile on a source; it opens paths itself, which is quicker than reading through Python."""
     import soundfile
 
+    if isinstance(source, str | Path):
+        _check_path(Path(source))
+        source = str(source)
+    elif isinstance(source, bytes | bytearray):
+        source = io.BytesIO(source)
+    source = _guarded(source, name)
     try:
-        with data, soundfile.SoundFile(data) as file:
-            return file.read(dtype="float32"), file.samplerate
+        with soundfile.SoundFile(source) as file:
+            yield file
     except (soundfile.SoundFileError, TypeError, ValueError) as error:
-        reason = str(error).partition(": ")[2] or str(error)
+        reason = getattr(error, "error_string", str(error))
         raise AudioError(
             f"{name}: cannot be decoded ({reason.strip().rstrip('.')}); "
             "libsndfile reads wav, flac, ogg, mp3; convert others, "
             "e.g. `ffmpeg -i in.m4a -ar 16000 out.wav`"
         ) from None
+
+
+def _guarded(source: str | BinaryIO, name: str) -> str | BinaryIO:
+    """The source, or as much of it as libsndfile can be trusted to come back from; see `erc.wav`."""
+    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+        if not file.seekable():
+            return source
+        header = read_header(file, name)
+        if header is None or header.end is None:
+            return source
+        return io.BytesIO(file.read(header.end))
 
 
 def _from_array(

@@ -37,16 +37,21 @@ class Group:
     scores: dict[str, Interval]
 
 
-def breakdown(frame: pd.DataFrame, arrays: tuple[np.ndarray, ...]) -> list[Group]:
+def breakdown(
+    frame: pd.DataFrame, arrays: tuple[np.ndarray, ...], kinds: tuple[str, ...] | None = None
+) -> list[Group]:
     """Scores of every group that a table of predictions tells apart.
 
     Args:
         frame: rows of one system, from `erc.evaluation.predictions_frame`.
         arrays: `erc.evaluation.arrays_of_frame(frame)`.
+        kinds: only these, e.g. ("gender",); None: all.
     """
     speakers = frame.speaker.astype(str).to_numpy()
     groups = []
     for kind, names, order in _kinds(frame):
+        if kinds is not None and kind not in kinds:
+            continue
         for name in order:
             rows = names == name
             if rows.any():

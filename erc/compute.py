@@ -20,6 +20,7 @@ MALLOC = {
     -2: 1 << 28,  # M_TOP_PAD: grow by 256 MB at a time
 }
 GAIN = 1.3  # bf16 must be so much faster than fp32, casts included, to be worth its rounding
+NARROW = 256  # below, a layer is too small for the gain to be told from noise
 
 
 def tune_malloc() -> bool:
@@ -60,6 +61,17 @@ def device_of(name: str = "auto") -> torch.device:
     return device
 
 
+def name_of(device: torch.device) -> str:
+    """What the device is sold as, e.g. of a GPU; of a CPU with its number of cores."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    from erc.runtimes import machine
+
+    return machine() if device.type == "cpu" else device.type
+
+
 def precision(wanted: str, width: int, on_gpu: bool) -> str:
     """Lightning's `precision` for "auto": bf16 autocast where it pays, else 32-true. Never fp16.
 
@@ -74,7 +86,7 @@ def precision(wanted: str, width: int, on_gpu: bool) -> str:
         import torch
 
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if width and bf16_gain(width) >= GAIN else "32-true"
+    return "bf16-mixed" if width >= NARROW and bf16_gain(width) >= GAIN else "32-true"
 
 
 @functools.cache

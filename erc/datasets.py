@@ -203,7 +203,7 @@ class HF_KEMD(Dataset):
         return Example(
             row=row,
             speech=self.store.pcm(row)[: self.wav_max_length],
-            text=self.store.table["text"][row].as_py(),
+            text=self._texts[row],
             soft=self.soft[row],
             peakl=self.peakl[row],
             hard=self.hard[row],
@@ -211,6 +211,11 @@ class HF_KEMD(Dataset):
             valence_arousal=self.target_valence_arousal[row],
             physiology=None if self.body is None else self.body[row],
         )
+
+    @functools.cached_property
+    def _texts(self) -> np.ndarray:
+        """Transcripts of the whole store, str or None."""
+        return self.store.column("text")
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:

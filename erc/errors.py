@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 
 class ErcError(Exception):
@@ -46,12 +47,43 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print an `ErcError` as one line on stderr and exit with 2; let everything else through."""
+    """Print an `ErcError` as one line on stderr and exit with 2; let everything else through.
+
+    Ctrl-C exits with 130. So does, with 141 and without a word, a reader that has seen enough
+    (`erc … | head`): the codes that a shell gives for these signals.
+    """
     try:
         yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except ErcError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):  # what is still in the buffer goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+
+
+def one_line_errors_of_fire() -> None:
+    """Under `python -m fire erc.…`, whose main program is not ours, do the same."""
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if spec is None or spec.name != "fire.__main__":
+        return
+    hook = sys.excepthook
+
+    def one_line(kind, error, trace) -> None:
+        if not isinstance(error, ErcError):
+            hook(kind, error, trace)
+            return
+        sys.stdout.flush()
+        print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
+        os._exit(2)  # an exception hook cannot choose the exit code
+
+    sys.excepthook = one_line
+
+
+one_line_errors_of_fire()

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from erc.batches import Batch, BucketSampler, Collator
+from erc.audio import SAMPLE_RATE
+from erc.batches import Batch, Collator
+from erc.buckets import by_budget
 from erc.datasets import HF_KEMD
-from erc.files import atomic, fingerprint, lock
+from erc.embedding_table import EmbeddingTable
+from erc.files import fingerprint
+from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel, Output
 
 Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, *Branch.shape],
 # or [rows of the store, segments, *Branch.shape]
+
+VERSION = 1  # raise when the same encoder, settings and input give other features
+BUDGET = {"speech": 56.0, "text": 8192.0}  # padded seconds or characters of a batch
+MOST = 64  # utterances of a batch
+# Keys of a Hugging Face config that do not reach a frozen encoder.
+UNUSED = re.compile(
+    r"drop|^(mask_|apply_spec_augment|_name_or_path|output_|use_cache|initializer_)"
+)
 
 
 def run(
@@ -43,77 +59,182 @@ def encode(
 
 
 def pooled(
-    model: EmotionModel, dataset: HF_KEMD, collate: Collator, cache: Path, batch_size: int = 16
+    model: EmotionModel, dataset: HF_KEMD, collate: Collator, cache: Path, all_layers: bool = False
 ) -> Tables:
     """What `Branch.encode` says of every utterance of the store, for each frozen encoder.
 
     Layers are not weighted yet, attention has not looked yet: what is trained stays out of the
-    file. Only whole sequences (pooling "frames") are computed anew each time.
+    table. Only whole sequences (pooling "frames") are computed anew each time.
 
-    The file is named by the encoder's weights and settings and by the recordings or transcripts it
-    saw, so it can neither go stale nor be taken for another. Empty when nothing is frozen.
+    A table is identified by the encoder's weights and all that shapes its answer (`identity`), a
+    row by the recording or transcript alone (`erc.embedding_table`): utterances, folds, protocols
+    and corpora share rows, and nothing can go stale. Empty when nothing is frozen.
 
     Args:
         dataset: any side; all rows of its store are encoded.
         cache: folder of features.
+        all_layers: keep every hidden layer of a speech encoder, (L + 1) times the bytes, so that
+            any `layer`, "mean" and "weighted" are read from one table; see `stored_layer`.
     """
     everything = dataset.side("all")
     tables = {}
     for modality in model.modalities:
-        if not model.branches[modality].cacheable:
-            continue
-        name = _name(model, modality, everything, collate)
-        file = cache / "features" / f"{modality}-{name}.npy"
-        with lock(file):
-            if not file.exists():
-                with torch.random.fork_rng(devices=[]):  # a cache hit must train the same model
-                    table = _encode(model, modality, everything, collate, batch_size)
-                with atomic(file) as temporary, temporary.open("wb") as handle:
-                    np.save(handle, table)
-        tables[modality] = torch.from_numpy(np.load(file))
+        branch = model.branches[modality]
+        if branch.cacheable and modality in BUDGET:
+            tables[modality] = _features(branch, modality, everything, collate, cache, all_layers)
     return tables
 
 
-@torch.inference_mode()
-def _encode(
-    model: EmotionModel, modality: str, dataset: HF_KEMD, collate: Collator, batch_size: int
-) -> np.ndarray:
-    """Run one encoder over all rows; a row without this modality is zero."""
-    model.eval()
-    sampler = BucketSampler(dataset.lengths, batch_size, shuffle=False)
-    loader = DataLoader(dataset, batch_sampler=sampler, collate_fn=collate)
-    device = next(model.parameters()).device
-    found, rows = [], []
-    for batch in loader:
-        batch = batch.to(device)
-        branch = model.branches[modality]
-        found.append(branch.encode(*batch.modality(modality)).float().cpu())
-        rows.append(batch.rows.cpu())
-    table = np.zeros((len(dataset.store), *found[0].shape[1:]), np.float32)
-    table[torch.cat(rows)] = torch.cat(found).numpy()
-    return table
+def _features(
+    branch: Branch, modality: str, data: HF_KEMD, collate: Collator, cache: Path, all_layers: bool
+) -> Tensor:
+    """Features [rows of the store, …] of one encoder; a row without this modality is zero."""
+    layer, chosen = stored_layer(branch, all_layers)
+    steps = (branch.segments,) if branch.reduction == "segments" else ()
+    layers = (branch.encoder.backbone.layers + 1,) if layer == "all" else ()
+    about = identity(branch, modality, data, collate, layer)
+    folder = cache / "features" / f"{modality}-{fingerprint(about)}"
+    table = EmbeddingTable(folder, (*steps, *layers, branch.size), about)
 
-
-def _name(model: EmotionModel, modality: str, dataset: HF_KEMD, collate: Collator) -> str:
-    branch = model.branches[modality]
-    settings = [modality, branch.encoder.to_config(), branch.reduction]
-    if branch.reduction == "segments":
-        settings.append(branch.segments)
+    [rows] = data.has(modality).nonzero()
     if modality == "speech":
-        seen = [dataset.wav_max_length, collate.normalize, *dataset.store.column("audio_hash")]
+        keys = keys_of(data.store.column("audio_hash")[rows])
+        work = data.lengths[rows] / SAMPLE_RATE
     else:
-        backend = collate.tokenizer.backend_tokenizer
-        backend.no_truncation()  # set by use; each call sets its own again
-        backend.no_padding()
-        tokenizer = fingerprint(backend.to_str().encode())
-        seen = [collate.txt_max_length, tokenizer, *dataset.store.column("text")]
-    return fingerprint([weights_hash(branch.encoder), settings, [str(s) for s in seen]])
+        texts = data.store.column("text")[rows]
+        keys = keys_of([fingerprint(text.encode()) for text in texts])
+        work = np.array([len(text) for text in texts], float)
+    _, first = np.unique(keys, return_index=True)
+    say = _encoder(branch, modality, data, collate, rows[first], work[first], layer == "all")
+    what = f"{modality} features{f' of all {layers[0]} layers' if layers else ''}"
+    table.fill(keys[first], work[first], say, what)
+    found = torch.zeros(len(data.store), *steps, *branch.shape)
+    table.read(keys, found.numpy(), rows, chosen)
+    return found
+
+
+def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, int | str | None]:
+    """Which layers a table holds, and which of them the branch reads from it (None: as they are).
+
+    "mean" is read from all layers only where the reduction is linear: the deviation of a mean is
+    not the mean of deviations.
+    """
+    encoder = branch.encoder
+    layer = getattr(encoder, "layer", None)  # a text encoder has no choice
+    if layer is None:
+        return None, None
+    if layer == "weighted":
+        return "all", None
+    if isinstance(layer, int) and layer < 0:
+        layer += encoder.backbone.layers + 1
+    if all_layers and not (layer == "mean" and branch.reduction == "mean_std"):
+        return "all", layer
+    return layer, None
+
+
+def identity(
+    branch: Branch, modality: str, data: HF_KEMD, collate: Collator, layer: int | str | None
+) -> dict[str, Any]:
+    """All that shapes the features of a recording or transcript, besides itself; plain JSON."""
+    encoder = branch.encoder
+    config = encoder.to_config()
+    about = {
+        "version": VERSION,
+        "modality": modality,
+        "weights": weights_hash(encoder),
+        "model": {k: v for k, v in config["model"].items() if not UNUSED.search(k)},
+        "layer": layer,
+        "reduction": branch.reduction,
+        "segments": branch.segments if branch.reduction == "segments" else None,
+        "computed": _precision(encoder),
+        "stored": "float32",
+    }
+    if modality == "speech":
+        length = {"samples": data.wav_max_length, "normalize": collate.normalize}
+        return about | length | {"context": config["context"]}
+    backend = collate.tokenizer.backend_tokenizer
+    backend.no_truncation()  # set by use; each call sets its own again
+    backend.no_padding()
+    tokenizer = fingerprint(backend.to_str().encode())
+    return about | {"tokens": collate.txt_max_length, "tokenizer": tokenizer}
+
+
+def _precision(encoder: nn.Module) -> str:
+    parameter = next(encoder.parameters())
+    kind = parameter.device.type
+    autocast = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+    return f"{parameter.dtype} {f'autocast to {autocast}' if autocast else ''}".strip()
+
+
+def _encoder(
+    branch: Branch,
+    modality: str,
+    data: HF_KEMD,
+    collate: Collator,
+    rows: np.ndarray,
+    work: np.ndarray,
+    all_layers: bool,
+) -> Callable[[np.ndarray, Callable[[int], None]], np.ndarray]:
+    """What fills a table: indices into `rows` → their features, batch by batch of like length."""
+    device = next(branch.parameters()).device
+    collate = dataclasses.replace(collate, pooled=frozenset({"speech", "text"}) - {modality})
+    if modality == "speech":
+        collate.tokenizer = None
+
+    def batch_of(index: np.ndarray) -> tuple[Tensor, Tensor]:
+        batch = collate([data[int(row)] for row in rows[index]]).to(device)
+        return batch.modality(modality)
+
+    def say(index: np.ndarray, advance: Callable[[int], None]) -> np.ndarray:
+        found: np.ndarray | None = None
+        with torch.inference_mode(), _undisturbed(branch, all_layers):
+            for places in reversed(by_budget(work[index], BUDGET[modality], most=MOST)):
+                part = branch.encode(*batch_of(index[places])).float().cpu().numpy()
+                found = (
+                    np.empty((len(index), *part.shape[1:]), np.float32) if found is None else found
+                )
+                found[places] = part
+                advance(len(places))
+        return found
+
+    return say
+
+
+@contextmanager
+def _undisturbed(branch: Branch, all_layers: bool) -> Iterator[None]:
+    """Evaluation mode, perhaps all layers; then mode, layer and random numbers as before.
+
+    Training must go on from the same state whether features were cached or not.
+    """
+    modes = [(module, module.training) for module in branch.modules()]
+    encoder = branch.encoder
+    before = (encoder.layer, encoder.stacked) if all_layers else None
+    branch.eval()
+    if before:
+        encoder.layer, encoder.stacked = "weighted", encoder.backbone.layers + 1
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        if before:
+            encoder.layer, encoder.stacked = before
 
 
 def weights_hash(module: nn.Module) -> str:
     """Name of all parameters and buffers of a module: equal weights, equal name."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def keys_of(hashes: Sequence[str]) -> np.ndarray:
+    """Fingerprints of 16 hex digits as uint64 [N].
+
+    >>> keys_of(["00000000000000ff"]).tolist()
+    [255]
+    """
+    return np.array([int(h, 16) for h in hashes], np.uint64)

@@ -69,7 +69,7 @@ def fingerprint(value: Any) -> str:
     >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     True
     """
-    if not isinstance(value, bytes):
+    if not isinstance(value, bytes | memoryview):
         value = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode()
     return hashlib.blake2b(value, digest_size=8).hexdigest()
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from erc import hub
 from erc.errors import CheckpointError
 from erc.labels import EMOTIONS
 
@@ -13,16 +14,21 @@ FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
 
 
-def find_folder(name: str | Path) -> Path:
-    """The model folder of that name.
+def find_folder(name: str | Path, **options: Any) -> Path:
+    """The model folder of that name: a folder, or a hub id (`user/name`), see `erc.hub.snapshot`.
+
+    Args:
+        options: of `snapshot`; for a hub id.
 
     Raises:
         CheckpointError: there is none.
     """
     folder = Path(name).expanduser()
-    if not folder.is_dir():
+    if folder.is_dir():
+        return folder
+    if not hub.is_id(str(name)):
         raise CheckpointError(f"there is no model folder '{name}'")
-    return folder
+    return hub.snapshot(str(name), **options)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

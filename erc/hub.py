@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from erc.errors import CheckpointError
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds the hub has to answer before it counts as unreachable
+MODELS = (".safetensors", ".onnx", ".xml")
+FILES = ("*.safetensors", "*.json", "*.onnx", "*.onnx.data", "*.xml", "*.bin", "README.md")
 
 
 def from_hub(load: Callable[..., T], name: str | Path, what: str) -> T:
@@ -50,6 +53,69 @@ def from_hub(load: Callable[..., T], name: str | Path, what: str) -> T:
         return load(name, local_files_only=False)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{what}: cannot load '{name}': {_first_line(error)}") from error
+
+
+def is_id(name: str) -> bool:
+    """Could this be a hub id, and not a folder with a typing error in its name?
+
+    >>> is_id("user/model"), is_id("./model"), is_id("runs/a/model"), is_id("model.onnx")
+    (True, False, False, False)
+    """
+    plain = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII)
+    return bool(plain) and not Path(name).parent.exists()
+
+
+def snapshot(name: str, **options: Any) -> Path:
+    """The folder of a hub id, in the local cache or, if it is not there, downloaded into it.
+
+    Only the files of a model folder are downloaded: tensors, graphs, JSON, the card; no code and
+    no pickle.
+
+    Args:
+        name: hub id.
+        options: of `huggingface_hub.snapshot_download`.
+
+    Raises:
+        CheckpointError: neither in the cache nor to be had.
+    """
+    import huggingface_hub
+
+    only_local = options.pop("local_files_only", False)
+
+    def load(name: str, local_files_only: bool) -> Path:
+        if options.get("force_download") and local_files_only and not only_local:
+            raise OSError("the copy in the cache is not wanted")
+        folder = huggingface_hub.snapshot_download(
+            name,
+            local_files_only=local_files_only or only_local,
+            allow_patterns=list(FILES),
+            ignore_patterns=["pytorch_model*"],
+            **options,
+        )
+        names = {file.name for file in Path(folder).iterdir()}
+        if "config.json" not in names or not any(name.endswith(MODELS) for name in names):
+            raise OSError(f"the copy in {folder} lacks config.json, or weights")
+        return Path(folder)
+
+    return from_hub(load, name, "model")
+
+
+def declared_licence(name: str) -> str | None:
+    """What the card of a model says of its licence: in its folder, or in the local cache."""
+    import huggingface_hub
+
+    card: Any = Path(name).expanduser() / "README.md"
+    if not card.is_file():
+        if not is_id(name):
+            return None
+        card = huggingface_hub.try_to_load_from_cache(name, "README.md")
+    if not isinstance(card, str | Path):
+        return None
+    try:
+        data = huggingface_hub.ModelCard.load(Path(card), ignore_metadata_errors=True).data
+    except (OSError, ValueError):
+        return None
+    return data.get("license_name") or data.get("license")
 
 
 def check(name: str, what: str) -> None:

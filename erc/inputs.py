@@ -6,6 +6,8 @@
     @list.txt          one path a line, relative to the list; # begins a comment
     table.csv          columns audio (or file, path) and, optionally, text; relative to the table
     -                  paths on standard input, one a line; or one recording, as bytes
+
+Everything keeps the order in which it was named.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Input:
 
     def arguments(self) -> dict[str, Any]:
         """As `Recognizer.predict_many` takes it."""
-        return {"audio": self.audio, "text": self.text, "name": self.name}
+        audio = _Piped(self.audio) if isinstance(self.audio, bytes) else self.audio
+        return {"audio": audio, "text": self.text, "name": self.name}
 
     def identity(self) -> list[Any]:
         """Changes if the recording, its transcript or its name does; a file counts by size and time."""
@@ -45,6 +48,10 @@ class Input:
             return [self.name, self.text, fingerprint(self.audio)]
         stat = Path(self.audio).stat() if self.audio and Path(self.audio).is_file() else None
         return [self.name, self.text, stat and [stat.st_size, stat.st_mtime_ns]]
+
+
+class _Piped(io.BytesIO):
+    name = "<stdin>"  # what messages call it
 
 
 def collect(
@@ -110,7 +117,7 @@ def _paths(name: str) -> list[str]:
 def _stdin(stdin: BinaryIO | None) -> Iterator[Input]:
     data = stdin.read() if stdin else b""
     if data.startswith(MAGIC):
-        yield Input("<stdin>", data)
+        yield Input(_Piped.name, data)
         return
     yield from _lines(decode(data, "standard input"), Path())
     if not data.strip():

@@ -1,21 +1,48 @@
-"""Predictions of many files → JSON lines, CSV or a table, written as they come."""
+"""`erc predict`: many inputs → JSON lines, CSV or a table, written window by window."""
 
 from __future__ import annotations
 
-import csv
-import json
+import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 from erc.errors import CheckpointError, ConfigError
-from erc.files import atomic
+from erc.files import fingerprint
+from erc.folder import CARD, find_folder
+from erc.inputs import Input, collect
 from erc.labels import EMOTIONS
+from erc.progress import progress
+from erc.resume import Resumable
+from erc.rows import Json, writer
 
-AUDIO = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au", ".opus"}
+WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal answers
+
+
+@dataclass(frozen=True)
+class Options:
+    """What else shapes the rows of `predict`.
+
+    Attributes:
+        top_k: only so many emotions of each answer, the most probable ones.
+        abstain: mark answers with a confidence below this.
+        runtime, device: see `erc.load`.
+    """
+
+    top_k: int = len(EMOTIONS)
+    abstain: float = 0.0
+    runtime: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.top_k <= len(EMOTIONS):
+            raise ConfigError(f"--top-k {self.top_k}: there are {len(EMOTIONS)} emotions; give 1–7")
+        if not 0 <= self.abstain <= 1:
+            raise ConfigError(f"--abstain {self.abstain:g}: a confidence lies between 0 and 1")
 
 
 def predict(
@@ -24,112 +51,130 @@ def predict(
     model: str | None = None,
     format: str | None = None,
     output: str | None = None,
+    options: Options | None = None,
+    *,
+    workers: int = 2,
+    overwrite: bool = False,
+    quiet: bool = False,
 ) -> int:
-    """Predict recordings (or one transcript) and write one row each; see `erc predict --help`.
+    """Predict and write one row an input; see `erc predict --help`.
+
+    With `output`, rows are kept window by window (see `erc.resume`): interrupted and started
+    again, the file is byte for byte what it would have been.
 
     Returns:
         0, or 1 if some input failed. Failures keep their row and are named on stderr.
 
     Raises:
-        ConfigError: nothing to predict, or a transcript for several recordings.
+        ConfigError: nothing to predict, contradicting options, or an output that is something else.
         CheckpointError: no model.
     """
-    if text is not None and len(files) > 1:
-        raise ConfigError("--text belongs to one recording; put many into a manifest")
-    if text is None and not files:
-        raise ConfigError("give a recording, a folder of recordings, or --text")
+    options = options or Options()
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: give at least one")
+    form = writer(format, output, options.top_k)
+    inputs = collect(files, text, getattr(sys.stdin, "buffer", None))
     folder = model_folder(model)
-    paths = list(recordings(files))
-    if files and not paths:
-        raise ConfigError(f"no recordings ({' '.join(sorted(AUDIO))}) in {', '.join(files)}")
+    sink: Resumable | _Screen = _Screen()
+    if output:
+        settings = _settings(folder, inputs, type(form).__name__, options)
+        sink = Resumable(output, settings, overwrite)
+        if sink.complete:
+            _say(f"{output} is complete ({sink.rows} rows): nothing to do", quiet)
+            return 1 if sink.failures else 0
+        if sink.rows:
+            _say(f"{output}: going on after {sink.rows} of {len(inputs)} rows", quiet)
 
-    from erc.recognizer import Failure, load
+    from erc.recognizer import load
 
-    recognizer = load(folder)
-    inputs = [(path, text) for path in paths] or [(None, text)]
-    failures: list[Failure] = []
-
-    def rows() -> Iterator[dict]:
-        for result in recognizer.predict_many(inputs):
-            if isinstance(result, Failure):
-                failures.append(result)
-                print(f"erc predict: {result.error}", file=sys.stderr)
-            yield result.to_dict()
-
-    with _opened(output) as sink:
-        WRITERS[format or _format_of(output)](rows(), sink)
-    return 1 if failures else 0
-
-
-def recordings(files: Iterable[str]) -> Iterator[str]:
-    """Files as they are; of folders all recordings below, sorted."""
-    for name in files:
-        if Path(name).is_dir():
-            yield from (str(p) for p in sorted(Path(name).rglob("*")) if p.suffix.lower() in AUDIO)
-        else:
-            yield name
+    recognizer = load(folder, workers=workers, **_loading(options))
+    try:
+        results = recognizer.predict_many(one.arguments() for one in inputs[sink.rows :])
+        with progress("recordings", len(inputs), quiet, sink.rows) as advance:
+            for window in _windows(results):
+                _keep(window, form, sink)
+                advance(len(window))
+        sink.append(form.tail(), 0)
+        sink.finish()
+    except KeyboardInterrupt:
+        kept = f"; {sink.rows} of {len(inputs)} rows are kept, the same command goes on there"
+        print(f"stopped{kept if output else ''}", file=sys.stderr)
+        raise SystemExit(130) from None
+    if output:
+        failed = f", {sink.failures} failed" if sink.failures else ""
+        _say(f"wrote {output}: {sink.rows} rows{failed}", quiet)
+    return 1 if sink.failures else 0
 
 
 def model_folder(model: str | None) -> Path:
     """The folder that was named, else $ERC_MODEL, else the newest under runs/."""
     name = model or os.environ.get("ERC_MODEL")
     if name:
-        return Path(name)
+        return find_folder(name)
     found = sorted(Path("runs").glob("**/model/config.json"), key=lambda p: p.stat().st_mtime)
     if not found:
         raise CheckpointError("no model under runs/; name one with --model, or run `make demo`")
-    print(f"erc predict: using {found[-1].parent}", file=sys.stderr)
+    print(f"erc: using {found[-1].parent}", file=sys.stderr)
     return found[-1].parent
 
 
-def write_json(rows: Iterable[dict], sink: TextIO) -> None:
-    """One JSON object a line."""
-    for row in rows:
-        print(json.dumps(row, ensure_ascii=False), file=sink, flush=True)
+class _Screen:
+    """Standard output in the place of `Resumable`."""
+
+    rows = failures = 0
+    complete = False
+
+    def append(self, text: str, rows: int, failures: int = 0) -> None:
+        self.rows += rows
+        self.failures += failures
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        pass
 
 
-def write_csv(rows: Iterable[dict], sink: TextIO) -> None:
-    """One line a recording: file, label, valence, arousal, confidence, modalities, p_…, error."""
-    writer = csv.DictWriter(sink, [*FIELDS, *(f"p_{e}" for e in EMOTIONS), "error"], restval="")
-    writer.writeheader()
-    for row in rows:
-        p = row.pop("probabilities", {})
-        row["modalities"] = "+".join(row.get("modalities", ()))
-        writer.writerow(row | {f"p_{e}": value for e, value in p.items()})
+def _keep(window: list[Any], form: Json, sink: Resumable | _Screen) -> None:
+    rows = [result.to_dict() for result in window]
+    failed = [row for row in rows if "error" in row]
+    for row in failed:
+        print(f"erc predict: {row['error']}", file=sys.stderr)
+    head = "" if sink.rows else form.head()
+    sink.append(head + "".join(map(form.row, rows)), len(rows), len(failed))
 
 
-def write_table(rows: Iterable[dict], sink: TextIO) -> None:
-    """For people: label with its probability, the runner-up, valence and arousal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("file", "emotion", "", "then", "valence", "arousal", "from", box=None)
-    for row in rows:
-        if "error" in row:
-            table.add_row(row["file"], "[red]failed[/red]")
-            continue
-        (best, p), (second, q), *_ = sorted(row["probabilities"].items(), key=lambda x: -x[1])
-        table.add_row(
-            row["file"], f"[bold]{best}[/bold]", f"{p:.0%}", f"{second} {q:.0%}",
-            f"{row['valence']:.1f}", f"{row['arousal']:.1f}", " + ".join(row["modalities"]),
-        )  # fmt: skip
-    console = Console(file=sink)
-    console.print(table)
-    console.print("valence 1 negative … 5 positive, arousal 1 calm … 5 excited", style="dim")
+def _windows(results: Iterable[Any]) -> Iterator[list[Any]]:
+    source = iter(results)
+    while window := list(islice(source, WINDOW)):
+        yield window
 
 
-FIELDS = ("file", "label", "valence", "arousal", "confidence", "modalities")
-WRITERS = {"json": write_json, "csv": write_csv, "table": write_table}
+def _settings(folder: Path, inputs: list[Input], format: str, options: Options) -> dict[str, Any]:
+    """Everything that the rows depend on."""
+    from erc import __version__
+
+    return {
+        "model": _model_identity(folder),
+        "inputs": fingerprint([one.identity() for one in inputs]),
+        "options": vars(options) | {"format": format.lower()},
+        "version": __version__,
+    }
 
 
-def _format_of(output: str | None) -> str:
-    return "csv" if output and output.endswith(".csv") else "json"
+def _model_identity(folder: Path) -> str:
+    """By content: a copy of a model is the same model."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != CARD):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found.append([path.relative_to(folder).as_posix(), digest])
+    return fingerprint(found)
 
 
-@contextmanager
-def _opened(output: str | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-    else:
-        with atomic(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
+def _loading(options: Options) -> dict[str, Any]:
+    return {"runtime": options.runtime, "device": options.device, "abstain": options.abstain}
+
+
+def _say(message: str, quiet: bool) -> None:
+    if not quiet:
+        print(f"erc predict: {message}", file=sys.stderr)

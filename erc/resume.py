@@ -88,7 +88,8 @@ class Resumable:
     def _known(self) -> dict[str, Any] | None:
         try:
             known = json.loads(self.record.read_text("utf-8"))
-            return known if isinstance(known["settings"], dict) else None
+            whole = all(isinstance(known[k], int) for k in ("rows", "failures", "bytes"))
+            return known if whole and isinstance(known["settings"], dict) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from erc import checkpoint, evaluation, features, loggers, metrics
+from erc import checkpoint, compute, evaluation, features, loggers, metrics
 from erc.assembly import Assembly
 from erc.audit import audit
 from erc.batches import Batch
@@ -23,6 +23,7 @@ from erc.calibration import fit_temperature
 from erc.card import card
 from erc.config import make, resolve
 from erc.datasets import HF_KEMD
+from erc.effort import Effort
 from erc.errors import ConfigError, did_you_mean
 from erc.labels import SCALE
 from erc.model.emotion import EmotionModel, Output
@@ -51,6 +52,7 @@ class EmotionTask(L.LightningModule):
         tables: features of frozen encoders.
         adapted: the same against each speaker's own baseline. Each batch is then seen both ways, so
             that one model answers for a speaker it knows recordings of, and for one it does not.
+        weight: what a batch of that size counts, see `BucketSampler.weight`.
     """
 
     def __init__(
@@ -67,12 +69,14 @@ class EmotionTask(L.LightningModule):
         monitor: str = "val/loss",
         tables: features.Tables | None = None,
         adapted: features.Tables | None = None,
+        weight: Callable[[int], float] = lambda size: 1.0,
     ):
         super().__init__()
         self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
         self.adapted = adapted or {}
         self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
         self.schedule, self.total_steps, self.monitor = schedule, total_steps, monitor
+        self.weight = weight
         self._epoch: list[tuple[Tensor, ...]] = []
         self.train()  # Lightning keeps the mode it finds, and encoding features left it at eval
 
@@ -88,7 +92,7 @@ class EmotionTask(L.LightningModule):
         if (self.global_step + 1) % max(1, self.trainer.log_every_n_steps) == 0:
             self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=len(batch.rows))
             self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=len(batch.rows))
-        return total
+        return total * self.weight(len(batch.rows))
 
     def validation_step(self, batch: Batch, index: int) -> None:
         out = features.run(self.model, batch, self.tables)
@@ -110,7 +114,7 @@ class EmotionTask(L.LightningModule):
         return parameter_groups(self.model, self.lr, self.separate_lr, self.weight_decay)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.groups())
+        optimizer = torch.optim.AdamW(self.groups(), fused=self.device.type == "cuda" or None)
         if self.schedule is None:
             return optimizer
         scheduler = self.schedule(optimizer, self.total_steps)
@@ -172,6 +176,7 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
         What `results.json` holds; see `erc.evaluation.evaluate`.
     """
     quiet()
+    effort = Effort()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
@@ -186,7 +191,7 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     print(audit(parts.sides["train"]))
     validate = bool(len(parts.sides["valid"]))
     task = make_task(cfg, parts, objectives[cfg.model.objective])
-    trainer = make_trainer(cfg, run, validate)
+    trainer = make_trainer(cfg, run, validate, number_format(cfg, parts.model))
     valid = parts.loader("valid") if validate else None
     trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
@@ -196,7 +201,9 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     task.model.cpu()
     if cfg.model.objective == "contrastive":
         return contrastive.finish(task, parts, run, cfg, argv)
-    results = finish(parts, run, argv)
+    spent = effort.stop(compute.name_of(trainer.strategy.root_device))
+    spent |= {"resumed": True} if cfg.ckpt_path else {}
+    results = finish(parts, run, argv, spent)
     loggers.record(trainer.loggers, run, trainer.global_step)
     return results
 
@@ -205,7 +212,8 @@ def make_task(
     cfg: DictConfig, parts: Assembly, kind: type[EmotionTask] = EmotionTask
 ) -> EmotionTask:
     """The Lightning module of a configuration."""
-    steps = -(-len(parts.loader("train")) // cfg.trainer.accumulate_grad_batches)
+    loader = parts.loader("train")
+    steps = -(-len(loader) // cfg.trainer.accumulate_grad_batches)
     return kind(
         parts.model,
         parts.loss,
@@ -218,14 +226,36 @@ def make_task(
         monitor=cfg.early_stopping.monitor,
         tables=parts.tables,
         adapted=parts.adapted,
+        weight=loader.batch_sampler.weight,
     )
 
 
-def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer:
+def number_format(cfg: DictConfig, model: EmotionModel) -> str:
+    """`trainer.precision`, with "auto" decided for this machine and the widest layers that are trained."""
+    trained = [
+        layer.in_features
+        for part in (model.speech, model.text, model.fusion)
+        for layer in (part.modules() if part is not None else ())
+        if isinstance(layer, torch.nn.Linear) and layer.weight.requires_grad
+    ]
+    on_gpu = cfg.trainer.accelerator in ("gpu", "cuda") or (
+        cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
+    )
+    compute.tune_gpu()
+    chosen = compute.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
+    if chosen != cfg.trainer.precision and chosen != "32-true":
+        print(f"precision: {chosen} (chosen by a measurement; trainer.precision=32-true for fp32)")
+    return chosen
+
+
+def make_trainer(
+    cfg: DictConfig, run: Path, validate: bool = True, precision: str = "32-true"
+) -> L.Trainer:
     """Lightning's trainer; checkpoints in `run`: the last and, with a valid side, the best.
 
     Args:
         validate: stop early; False trains the full number of epochs.
+        precision: what `trainer.precision=auto` means, see `number_format`.
     """
     stop, folder = cfg.early_stopping, run / "checkpoints"
     callbacks: list[L.Callback] = [ModelCheckpoint(folder, "last")]
@@ -235,6 +265,8 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
             EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience),
         ]
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore
+    if options["precision"] == "auto":
+        options["precision"] = precision
     allowed = inspect.signature(L.Trainer).parameters
     for key in options:
         if key not in allowed:
@@ -247,7 +279,9 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
     )
 
 
-def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
+def finish(
+    parts: Assembly, run: Path, argv: Sequence[str], spent: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
     model, cfg = parts.model, parts.cfg
     temperature, valid = 1.0, parts.sides["valid"]
@@ -269,8 +303,8 @@ def finish(parts: Assembly, run: Path, argv: Sequence[str]) -> dict[str, Any]:
         run / "model",
         model,
         tokenizer=parts.collate.tokenizer,
-        meta={"prediction": settings, "results": results},
-        card=card(results, resolve(cfg)),
+        meta={"prediction": settings, "results": results, "effort": spent},
+        card=card(results, resolve(cfg), run, spent),
     )
     print(results_table(results))
     print(

@@ -29,14 +29,14 @@ Forward = Callable[[np.ndarray, Any, Any], tuple[np.ndarray, Any, Any]]
 
 @dataclass(frozen=True)
 class Rule:
-    """When speech begins and ends, after the rule published with Silero VAD (`VADIterator`).
+    """When speech begins and ends: the rule that Silero VAD was published with, padded less.
 
     Attributes:
         threshold: speech begins with a window whose probability reaches it.
         exit: speech may end where the probability falls below it; None: threshold − 0.15.
-        min_silence: s below `exit`, or between the two without coming back to `threshold`, before
-            the turn is over; shorter pauses stay inside. 0.5 s is longer than nearly every pause
-            inside an utterance.
+        min_silence: s from the first window below `exit` to another one, with none at `threshold`
+            between them, after which the turn is over; shorter pauses stay inside. 0.5 s is longer
+            than nearly every pause inside an utterance.
         min_speech: s; shorter bursts are dropped.
         pad: s added at both ends; at most half of `min_silence`, so that turns
             never overlap.
@@ -136,10 +136,9 @@ def turns(
         for p in piece:
             if p >= rule.threshold:
                 begun, quiet = now if begun is None else begun, None
-            elif begun is not None:
-                if quiet is None and p < rule.low:
-                    quiet = now
-                if quiet is not None and now - quiet >= pause:
+            elif begun is not None and p < rule.low:
+                quiet = now if quiet is None else quiet
+                if now - quiet >= pause:
                     if quiet - begun >= length:
                         yield max(0, begun - pad), quiet + pad
                     begun = quiet = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from erc.errors import AudioError
@@ -17,12 +17,22 @@ OPEN_END = (0, 0x7FFFF000, 0xFFFFFFFF)  # sizes that a recorder writes before it
 MAX_CHUNKS = 1000
 
 
+REMEDY = "write it again, e.g. `ffmpeg -i in.wav -map_metadata -1 out.wav`"
+
+
 @dataclass(frozen=True)
 class Header:
-    """Bytes of samples that the header promises, and those that are there."""
+    """What the header says of the samples.
+
+    Attributes:
+        promised, present: their bytes as announced, and as they are there.
+        end: where the file may be cut, behind the samples, because what follows is broken;
+            None: all of it can be read.
+    """
 
     promised: int
     present: int
+    end: int | None = None
 
     @property
     def truncated(self) -> bool:
@@ -31,7 +41,7 @@ class Header:
 
 
 def read_header(file: BinaryIO, name: str) -> Header | None:
-    """Walk the chunks up to the samples, with a few small reads; the position is left as it was.
+    """Walk the chunks, with a few small reads; the position is left as it was.
 
     Args:
         file: seekable, at its start; name: for messages.
@@ -40,56 +50,49 @@ def read_header(file: BinaryIO, name: str) -> Header | None:
         None for what is not RIFF/WAVE, and for a WAVE file without samples (libsndfile says so).
 
     Raises:
-        AudioError: a LIST chunk that libsndfile might never come back from.
+        AudioError: a LIST chunk before the samples that libsndfile might never come back from.
     """
     start = file.tell()
     try:
-        end = file.seek(0, os.SEEK_END)
+        size = file.seek(0, os.SEEK_END)
         file.seek(start)
-        head = file.read(12)
-        if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return None
-        at = start + 12
-        for _ in range(MAX_CHUNKS):
-            file.seek(at)
-            chunk = file.read(8)
-            if len(chunk) < 8:
-                return None
-            kind, size = struct.unpack("<4sI", chunk)
-            if kind == b"data":
-                _check_tail(file, at + 8 + size + size % 2, end, name)
-                return Header(size, min(size, end - at - 8))
-            _check_list(file, kind, size, end, name)
-            at += 8 + size + size % 2
-        raise AudioError(f"{name}: more than {MAX_CHUNKS} chunks before the samples; {REMEDY}")
+        return _walk(file, start, size, name)
     finally:
         file.seek(start)
 
 
-REMEDY = "write it again, e.g. `ffmpeg -i in.wav -map_metadata -1 out.wav`"
-
-
-def _check_tail(file: BinaryIO, at: int, end: int, name: str) -> None:
-    """Metadata may also follow the samples."""
+def _walk(file: BinaryIO, start: int, size: int, name: str) -> Header | None:
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return None
+    at, header = start + 12, None
     for _ in range(MAX_CHUNKS):
-        if at + 8 > end:
-            return
         file.seek(at)
-        kind, size = struct.unpack("<4sI", file.read(8))
-        _check_list(file, kind, size, end, name)
-        at += 8 + size + size % 2
+        chunk = file.read(8)
+        if len(chunk) < 8:
+            return header
+        kind, length = struct.unpack("<4sI", chunk)
+        after = at + 8 + length + length % 2
+        if kind == b"data" and header is None:
+            header = Header(length, min(length, size - at - 8))
+            end = after - start
+        elif kind == b"LIST" and not _whole(file, length, size):
+            if header is None:
+                raise AudioError(f"{name}: its LIST chunk (title, artist …) is broken; {REMEDY}")
+            return replace(header, end=end)
+        at = after
+    raise AudioError(f"{name}: more than {MAX_CHUNKS} chunks; {REMEDY}")
 
 
-def _check_list(file: BinaryIO, kind: bytes, size: int, end: int, name: str) -> None:
-    """Every entry of a LIST chunk (after its type) must lie inside it, and it inside the file."""
-    if kind != b"LIST":
-        return
-    at, stop = file.tell() + 4, file.tell() + size
-    good = stop <= end
-    while good and at + 8 <= stop:
+def _whole(file: BinaryIO, length: int, size: int) -> bool:
+    """Does every entry of a LIST chunk, after its type, lie inside it, and it inside the file?"""
+    at, stop = file.tell() + 4, file.tell() + length
+    if stop > size:
+        return False
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > stop:
+            return at <= stop + 1
         file.seek(at)
         entry = struct.unpack("<4sI", file.read(8))[1]
         at += 8 + entry + entry % 2
-        good = at <= stop + 1
-    if not good:
-        raise AudioError(f"{name}: its LIST chunk (title, artist …) is broken; {REMEDY}")
+    return False

@@ -109,3 +109,45 @@ def test_a_truncated_file_is_heard_as_far_as_it_goes_or_refused(tmp_path):
 def test_bad_sources(source, rate, says):
     with pytest.raises(AudioError, match=says):
         audio.load(source, rate)
+
+
+@pytest.mark.parametrize(
+    ("rate", "format", "subtype", "channels"),
+    [
+        (16_000, "WAV", "PCM_16", 1),
+        (16_000, "FLAC", "PCM_16", 1),
+        (16_000, "WAV", "PCM_16", 2),
+        (8_000, "WAV", "PCM_16", 1),
+        (16_000, "WAV", "PCM_24", 1),
+        (16_000, "WAV", "FLOAT", 1),
+    ],
+)
+def test_sixteen_bit_files_give_the_same_with_and_without_floats(
+    tmp_path, rate, format, subtype, channels
+):
+    samples = np.random.default_rng(0).uniform(-1.2, 1, (5000, channels))
+    path = tmp_path / f"a.{format.lower()}"
+    soundfile.write(path, samples, rate, format=format, subtype=subtype)
+    pcm = audio.load_int16(path)
+    assert pcm.dtype == np.int16
+    assert np.array_equal(pcm, audio.to_int16(audio.load(path)))
+
+
+def test_a_sixteen_bit_file_too_short_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(399), 16_000)
+    with pytest.raises(AudioError, match=r"24\.9 ms"):
+        audio.load_int16(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("offset", [0, 9000])
+@pytest.mark.parametrize("size", [1, 400, 240_000])
+def test_normalize_against_float64(offset, size):
+    noise = np.random.default_rng(0).normal(offset, 3000, size)
+    pcm = noise.clip(-32768, 32767).astype(np.int16)
+    x = pcm / 32768
+    expected = (x - x.mean()) / np.sqrt(x.var() + 1e-7)
+    out = np.empty(size, np.float32)
+    assert audio.normalize(pcm, out) is out
+    assert np.abs(out - expected).max() < 1e-5
+    assert np.abs(audio.normalize(audio.from_int16(pcm)) - expected).max() < 1e-5
+    assert not audio.normalize(np.full(size, 77, np.int16)).any()  # silence stays silence

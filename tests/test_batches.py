@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from erc import audio
 from erc.batches import BucketSampler, Collator
 from erc.datasets import Example
 from erc.tokenizer import train_tokenizer
@@ -98,3 +100,44 @@ def test_little_is_padded_and_epochs_differ_reproducibly():
 def test_longest_first_without_shuffle():
     batches = list(BucketSampler(LENGTHS, 8, shuffle=False))
     assert LENGTHS[batches[0]].max() == LENGTHS.max()
+
+
+def test_tokens_are_remembered_and_the_same(tokenizer, monkeypatch):
+    texts = ["안녕 하세요", None, "", "네", "안녕 하세요"]
+    expected = [tokenizer(t)["input_ids"] if t else [] for t in texts]
+    collate, spy = Collator(tokenizer), Spy(tokenizer)
+    monkeypatch.setattr(collate, "tokenizer", spy)
+    for _ in range(2):
+        batch = collate.inputs([np.zeros(0, np.int16)] * 5, texts)
+        for ids, size, wanted in zip(batch.input_ids, batch.text_lengths, expected):
+            assert ids[:size].tolist() == wanted
+            assert (ids[size:] == tokenizer.pad_token_id).all()
+    assert spy.calls == [["안녕 하세요", "네"]]
+    monkeypatch.setattr("erc.batches.REMEMBERED", 1)
+    again = collate.inputs([np.zeros(0, np.int16)] * 5, texts)
+    assert torch.equal(again.input_ids, batch.input_ids)
+
+
+class Spy:
+    def __init__(self, tokenizer):
+        self.tokenizer, self.pad_token_id, self.calls = tokenizer, tokenizer.pad_token_id, []
+
+    def __call__(self, new, **options):
+        self.calls.append(list(new))
+        return self.tokenizer(new, **options)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_whole_numbers_and_floats_make_the_same_batch(normalize):
+    rng = np.random.default_rng(0)
+    clips = [rng.integers(-9000, 9000, n).astype(np.int16) for n in (400, 1700, 0, 999)]
+    collate = Collator(normalize=normalize)
+    whole = collate.inputs(clips, [None] * 4)
+    floats = collate.inputs([audio.from_int16(c) for c in clips], [None] * 4)
+    assert (whole.speech - floats.speech).abs().max() < 1e-5
+    assert not whole.speech[2].any()
+    assert not whole.speech[0, 400:].any()
+    for clip, row in zip(clips, whole.speech.numpy()):
+        x = clip / 32768
+        wanted = (x - x.mean()) / np.sqrt(x.var() + 1e-7) if normalize and len(x) else x
+        assert np.allclose(row[: len(x)], wanted, atol=1e-5)

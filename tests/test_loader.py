@@ -58,3 +58,48 @@ def test_lightning_shuffles_every_epoch_anew(data: HF_KEMD, pooled: frozenset[st
     assert spy.rows[0] != spy.rows[1]
     for epoch in spy.rows.values():
         np.testing.assert_array_equal(sorted(np.concatenate(epoch)), data.rows)
+
+
+def kemdy_like(n: int) -> np.ndarray:
+    return (np.random.default_rng(1).lognormal(1.1, 0.5, n).clip(0.5, 7) * 16_000).astype(int)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("n", [1, 7, 64, 1500])
+def test_batches_of_equal_audio(n, shuffle):
+    lengths = kemdy_like(n)
+    sampler = BucketSampler(lengths, 8, shuffle, seed=3, budget=56 * 16_000)
+    for epoch in (0, 1, 5):
+        sampler.set_epoch(epoch)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)  # the same number each epoch: schedules count on it
+        assert all(batches)
+        assert sorted(i for batch in batches for i in batch) == list(range(n))
+        for batch in batches:  # cut at the nearest utterance
+            assert lengths[batch].sum() <= 56 * 16_000 + lengths.max()
+    padded = sum(len(b) * lengths[b].max() for b in batches) / lengths.sum()
+    if n == 1500:
+        assert padded < 1.05
+        assert max(map(len, batches)) > 3 * min(map(len, batches))
+
+
+def test_company_changes_with_the_epoch_and_depends_on_the_seed_alone():
+    def drawn(seed: int, epoch: int) -> list[list[int]]:
+        sampler = BucketSampler(kemdy_like(200), 8, True, seed, budget=30 * 16_000)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert drawn(0, 0) == drawn(0, 0)
+    sets = [{frozenset(b) for b in drawn(0, epoch)} for epoch in (0, 1)]
+    assert len(sets[0] & sets[1]) < len(sets[0]) / 4  # the few longest have little choice
+
+
+def test_every_utterance_weighs_the_same_in_an_epoch():
+    """Σ over batches of weight · mean loss = Σ over utterances of loss / mean batch size."""
+    lengths = kemdy_like(300)
+    sampler = BucketSampler(lengths, 8, True, budget=56 * 16_000)
+    loss = np.random.default_rng(0).uniform(size=300)
+    epoch = sum(sampler.weight(len(b)) * loss[b].mean() for b in sampler)
+    assert epoch == pytest.approx(loss.sum() * len(sampler) / 300)
+    by_number = BucketSampler(lengths, 8)
+    assert by_number.weight(8) == 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import threading
 import tracemalloc
@@ -125,3 +126,31 @@ def test_reading_does_not_copy_the_audio(kemdy19, tmp_path):
     tracemalloc.stop()
     assert len(views) == 40
     assert held < total / 10
+
+
+def test_a_worker_process_maps_the_files_instead_of_receiving_them(kemdy19, tmp_path):
+    built = build(kemdy19, tmp_path)
+    total = sum(built.pcm(row).nbytes for row in range(len(built)))
+    sent = pickle.dumps(built)
+    assert len(sent) < total / 100
+    there = pickle.loads(sent)
+    assert there.table.equals(built.table)
+    assert np.array_equal(there.pcm(39), built.pcm(39))
+
+
+@pytest.mark.parametrize(("limit", "batches"), [(1, 40), (1 << 40, 5)])  # 5 sessions
+def test_record_batches_of_any_size_hold_the_same(kemdy19, tmp_path, monkeypatch, limit, batches):
+    whole = build(kemdy19, tmp_path / "a")
+    monkeypatch.setattr(store, "RECORD_BATCH", limit)
+    cut = build(kemdy19, tmp_path / "b")
+    assert len(cut.table["audio"].chunks) == batches
+    assert cut.table.equals(whole.table)
+    for row in range(40):
+        assert cut.pcm(row).tobytes() == cut.table["audio"][row].as_py()
+
+
+def test_utterances_without_a_recording_have_no_samples(tmp_path):
+    lines = [f"{i},s,S{i // 2},happy,text {i}" for i in range(4)]
+    (tmp_path / "manifest.csv").write_text("\n".join(["id,speaker,session,emotion,text", *lines]))
+    built = store.build(corpora.load("manifest", tmp_path), tmp_path / "cache")
+    assert [len(built.pcm(row)) for row in range(4)] == [0] * 4

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -191,3 +192,20 @@ def test_reduce_plateau_waits_for_the_metric():
     for loss in (1.0, 1.0, 1.0):
         scheduler.step(loss)
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path):
+    p = parts(kemdy19, "dataloader.batch_seconds=12", "model.dropout=0", "model.modality_dropout=0")
+    task = make_task(p.cfg, p)
+    task.trainer = SimpleNamespace(log_every_n_steps=10**9, global_step=0)
+    sizes = set()
+    for batch in p.loader("train"):
+        task.model.eval()
+        loss = task.loss(forward(task.model, batch), batch.target, batch.valence_arousal).total
+        size = len(batch.rows)
+        expected = float(loss) * size * len(p.loader("train")) / len(p.sides["train"])
+        assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)
+        sizes.add(size)
+    assert len(sizes) > 1
+    overrides = [f"dataset.paths={kemdy19}", *QUICK, "dataloader.batch_seconds=12"]
+    assert train([*overrides, "trainer.precision=bf16-mixed"], tmp_path / "run")["n"] > 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from erc.errors import ConfigError, CorpusError, did_you_mean
+from erc.errors import ConfigError, CorpusError, ErcError, did_you_mean
 
 
 class Rating(NamedTuple):
@@ -61,6 +61,10 @@ class Report:
     def correct(self, reason: str, where: str) -> None:
         """Count a row that is kept, but not exactly as the file says."""
         self._count(self.corrected, reason, where)
+
+    def refuse(self, reason: str, error: ErcError) -> None:
+        """A row or file against the format: raises. A report that overrides this reads on."""
+        raise error
 
     def add(self, other: Report) -> None:
         """Count in what another report counted."""

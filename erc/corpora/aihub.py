@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from erc.corpora import Rating, Report, Utterance
-from erc.errors import CorpusError
+from erc.errors import CorpusError, LabelError
 from erc.groups import bucket
 from erc.labels import EMOTIONS, emotion_index
 from erc.text import decode, normalise
@@ -53,7 +53,11 @@ def read(root: Path, report: Report) -> Iterator[Utterance]:
     for table in tables:
         for row, cells in _rows(table):
             place, name = f"{table.name} row {row}", cells[0]
-            ratings = _ratings(cells, place, report)
+            try:
+                ratings = _ratings(cells, place, report)
+            except LabelError as error:
+                report.refuse("label that the scale does not have", error)
+                continue
             if name in seen:
                 report.drop("id listed before", place)
             elif name not in recordings:

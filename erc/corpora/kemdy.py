@@ -77,12 +77,19 @@ def annotation_files(root: Path, layout: Layout) -> list[tuple[Path, re.Match[st
     return files
 
 
-def rows(path: Path, layout: Layout) -> Iterator[Row]:
+def rows(path: Path, layout: Layout, report: Report) -> Iterator[Row]:
     """The segments of one annotation file; cells are taken by position after a check of both headers.
 
     Raises:
         CorpusError: not the header of this corpus, or another number of raters.
     """
+    try:
+        yield from _rows(path, layout)
+    except CorpusError as error:
+        report.refuse("annotation not as the format says", error)
+
+
+def _rows(path: Path, layout: Layout) -> Iterator[Row]:
     table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)), newline=""))
     try:
         raters = _check_header(next(table, []), next(table, []), path, layout)
@@ -114,6 +121,18 @@ def labels(row: Row, report: Report) -> Labels | None:
     if any(cell.lower() in ("", "nan") for cell in row.ratings):
         report.drop("blank rating cell", row.where)
         return None
+    try:
+        result = _counted(row)
+        agrees = _agrees(row, result)
+    except LabelError as error:
+        report.refuse("label that the scale does not have", error)
+        return None
+    if not agrees:
+        report.correct("total differs from its ten raters; ratings win", row.where)
+    return result
+
+
+def _counted(row: Row) -> Labels:
     triples = zip(row.raters, row.ratings[::3], row.ratings[1::3], row.ratings[2::3], strict=True)
     ratings = tuple(
         Rating(rater, _emotion(e, row, rater), _rating(v, "valence", row, rater),
@@ -124,10 +143,7 @@ def labels(row: Row, report: Report) -> Labels | None:
     votes = tuple(float(count[k]) for k in range(len(EMOTIONS)))
     valence = sum(rating.valence for rating in ratings) / RATERS
     arousal = sum(rating.arousal for rating in ratings) / RATERS
-    result = Labels(votes, valence, arousal, ratings)
-    if not _agrees(row, result):
-        report.correct("total differs from its ten raters; ratings win", row.where)
-    return result
+    return Labels(votes, valence, arousal, ratings)
 
 
 def transcript(path: Path, report: Report, where: str) -> str | None:
@@ -136,6 +152,9 @@ def transcript(path: Path, report: Report, where: str) -> str | None:
         text = clean(decode(path.read_bytes(), str(path)))
     except FileNotFoundError:
         report.correct("transcript missing, kept as speech only", where)
+        return None
+    except CorpusError as error:
+        report.refuse("transcript that is not text", error)
         return None
     if not text:
         report.correct("transcript without words, kept as speech only", where)

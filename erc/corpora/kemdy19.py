@@ -96,7 +96,7 @@ def _speaker_rows(
 
 def _known(path: Path, report: Report) -> Iterator[Row]:
     """Rows of one file after the known defects."""
-    for row in kemdy.rows(path, LAYOUT):
+    for row in kemdy.rows(path, LAYOUT, report):
         right = DEFECTS.get((path.name, row.index, row.id), row.id)
         if right is None:
             report.drop("stray id (known defect)", f"{row.where}, {row.id}")

@@ -30,7 +30,7 @@ def read(root: Path, report: Report) -> Iterator[Utterance]:
     """
     seen: set[str] = set()
     for path, name in kemdy.annotation_files(root, LAYOUT):
-        for row in kemdy.rows(path, LAYOUT):
+        for row in kemdy.rows(path, LAYOUT, report):
             match = SEGMENT.fullmatch(row.id)
             if not match:
                 report.drop("segment id not understood", f"{row.where}, '{row.id}'")

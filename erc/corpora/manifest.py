@@ -64,11 +64,18 @@ def read(
                 f"left out by where {' '.join(f'{c}={v}' for c, v in where.items())}", place
             )
             continue
-        _check_row(row, place, seen)
+        try:
+            _check_row(row, place, seen)
+            label = _label(row, votes, emotion_map, place, report)
+            valence, arousal = (_rating(row, what, place) for what in ("valence", "arousal"))
+        except CorpusError as error:
+            report.refuse("row not as the format says", error)
+            continue
+        except LabelError as error:
+            report.refuse("label that the scale does not have", error)
+            continue
         audio = path.parent / row["audio"] if row.get("audio") else None
         text = normalise(row.get("text", "")) or None
-        label = _label(row, votes, emotion_map, place, report)
-        valence, arousal = (_rating(row, what, place) for what in ("valence", "arousal"))
         if audio is None and text is None:
             report.drop("neither audio nor text", place)
         elif audio and not audio.is_file():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from erc.errors import ConfigError
+from erc.hub_model import HubModel
 from erc.labels import EMOTIONS, SCALE
 from erc.model.branch import Branch, Standardize
 from erc.model.encoders import SpeechEncoder, TextEncoder
@@ -28,7 +29,7 @@ class Output:
     features: Tensor  # [B, F], what the head reads
 
 
-class EmotionModel(nn.Module):
+class EmotionModel(HubModel, nn.Module):
     """Emotion distribution, valence and arousal from speech, transcript, physiology, or some of them.
 
     Args:
@@ -231,8 +232,8 @@ class EmotionModel(nn.Module):
         masks = [present[n] & _like(kept, present[n]) for n, kept in zip(names, table.unbind(-1))]
         vectors = [self.branches[n].project(pooled[n], m) for n, m in zip(names, masks)]
         features = self.fusion(vectors, masks) if self.fusion.needs_frames else self.fusion(vectors)
-        scores = self.head(self.dropout(features))
-        return Output(scores[:, : len(EMOTIONS)], scores[:, len(EMOTIONS) :], features)
+        scores = self.head(self.dropout(features)).float()  # whatever autocast computes in
+        return Output(scores[:, : len(EMOTIONS)], scores[:, len(EMOTIONS) :], features.float())
 
     def _drop_modality(self, present: Tensor) -> Tensor:
         """In training, take modalities from some of the rows, never their last one, [B, M].

@@ -71,16 +71,18 @@ class PhysiologyEncoder(Encoder):
         Returns:
             frames [B, T', D] with T' = max(lengths), lengths [B].
         """
-        x = x[:, : int(lengths.max())]
+        with self._grad():
+            return self.frames(x[:, : int(lengths.max())], lengths), lengths
+
+    def frames(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """As `forward`, of any T not below the longest row: also for exported graphs."""
         inside = mask(lengths, x.shape[1])[:, None]  # [B, 1, T]
         known = x.isfinite()
         values = ((torch.where(known, x, 0) - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
         h = torch.cat([torch.where(known, values, 0), known.float()], -1).mT  # [B, 2 C, T]
-        with self._grad():
-            h = self.first(torch.where(inside, h, 0))
-            h = self.dropout(nn.functional.gelu(h))
-            h = nn.functional.gelu(self.second(torch.where(inside, h, 0)))
-        return h.mT, lengths
+        h = self.first(torch.where(inside, h, 0))
+        h = self.dropout(nn.functional.gelu(h))
+        return nn.functional.gelu(self.second(torch.where(inside, h, 0))).mT
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON from which `from_config` builds the same encoder, without weights."""

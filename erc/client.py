@@ -1,0 +1,250 @@
+"""A client of `erc serve` that needs the standard library only.
+
+client = Client("http://127.0.0.1:8000")
+client.predict("a.wav", text="정말 좋았어")       # → Prediction, as from erc.load(…).predict
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from erc import errors
+from erc.audio import name_of
+from erc.errors import AudioError, ConfigError, ErcError
+from erc.prediction import Failure, Prediction
+
+RETRIES = 2  # times that a busy server is asked again
+PATIENCE = 10.0  # s; a longer Retry-After is the caller's business
+BATCH = 16  # recordings in one request of `predict_many`
+Part = tuple[str, str | None, bytes]  # name of the field, file name, content
+
+
+class ServerError(ErcError):
+    """The server did not answer as it should; `status` is that of HTTP, None: it cannot be reached."""
+
+    def __init__(self, message: str, status: int | None = None):
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Connections to one server, one a thread, kept open between requests.
+
+    Args:
+        url: e.g. http://127.0.0.1:8000, or https://host/prefix behind a proxy.
+        api_key: default: $ERC_API_KEY.
+        timeout: s to wait for the server.
+
+    Raises:
+        ConfigError: not an address.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None, timeout: float = 60.0):
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"'{url}' is no address of a server; one is http://127.0.0.1:8000")
+        self.url, self.timeout = url.rstrip("/"), timeout
+        self.api_key = api_key or os.environ.get("ERC_API_KEY")
+        self._parts, self._prefix = parts, parts.path.rstrip("/")
+        self._local = threading.local()
+
+    def predict(
+        self,
+        audio: Any = None,
+        text: str | None = None,
+        sampling_rate: int | None = None,
+        *,
+        top_k: int | None = None,
+    ) -> Prediction:
+        """As `Recognizer.predict`: path, bytes, open file, or samples with their rate.
+
+        Raises:
+            AudioError, ConfigError: what the server says of the input.
+            ServerError: anything else.
+        """
+        fields = {"text": text, "top_k": top_k}
+        parts = [_field(k, v) for k, v in fields.items() if v is not None]
+        if audio is not None:
+            parts.append(_file("file", audio, sampling_rate))
+        return _prediction(json.loads(self._post("/v1/predict", parts)))
+
+    def explain(self, audio: Any = None, text: str | None = None) -> dict[str, Any]:
+        """The answer with its `explanation`: shares of the modalities, moments, words."""
+        parts = [_field("explain", "true"), *([_field("text", text)] if text else [])]
+        if audio is not None:
+            parts.append(_file("file", audio, None))
+        return json.loads(self._post("/v1/predict", parts))
+
+    def predict_many(self, inputs: Iterable[Any]) -> Iterator[Prediction | Failure]:
+        """Recordings, or (recording, text), in order; a bad one gives a `Failure` in its place."""
+        source = iter(inputs)
+        while window := [_pair(one) for one in islice(source, BATCH)]:
+            parts, places, found = [], [], {}
+            for i, (audio, text) in enumerate(window):
+                try:
+                    parts += [_file("file", audio, None), _field("text", text or "")]
+                    places.append(i)
+                except AudioError as error:
+                    found[i] = Failure(name_of(audio), str(error))
+            if parts:
+                results = json.loads(self._post("/v1/predict/batch", parts))["results"]
+                found |= {i: _result(result) for i, result in zip(places, results, strict=True)}
+            yield from (found[i] for i in range(len(window)))
+
+    def timeline(
+        self, audio: Any, transcript: str | Path | None = None, format: str = "json", **options: Any
+    ) -> Any:
+        """Turns of a long recording.
+
+        Args:
+            transcript: a .srt, .vtt or .json file.
+            format: "json" gives the dict; "csv", "vtt", "eaf" give text.
+            options: vad, max_turn, overlap, smooth.
+        """
+        parts = [_file("file", audio, None), _field("format", format)]
+        parts += [_field(k, v) for k, v in options.items()]
+        if transcript is not None:
+            parts.append(_file("transcript", transcript, None))
+        body = self._post("/v1/timeline", parts)
+        return json.loads(body) if format == "json" else body.decode("utf-8")
+
+    def info(self) -> dict[str, Any]:
+        """What the server says of its model and limits."""
+        return json.loads(self._ask("GET", "/info"))
+
+    def _post(self, path: str, parts: list[Part]) -> bytes:
+        boundary = uuid.uuid4().hex
+        return self._ask(
+            "POST", path, _form(parts, boundary), f"multipart/form-data; boundary={boundary}"
+        )
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        headers = {"Accept": "application/json"} | ({"Content-Type": kind} if kind else {})
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        for left in range(RETRIES, -1, -1):
+            status, waiting, answer = self._once(method, self._prefix + path, body, headers)
+            if status == 200:
+                return answer
+            if status not in (429, 503) or not left or waiting > PATIENCE:
+                break
+            time.sleep(waiting)
+        raise _raised(status, answer)
+
+    def _once(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, float, bytes]:
+        """Status, Retry-After in s, body. An idle connection that the server closed is opened again."""
+        for fresh in (False, True):
+            connection = self._connection(fresh)
+            try:
+                try:
+                    connection.request(method, path, body, headers)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # the server may have said why before it stopped listening
+                response = connection.getresponse()
+                waiting = response.headers.get("Retry-After", "1")
+                return (
+                    response.status,
+                    float(waiting) if waiting.isdecimal() else 1.0,
+                    response.read(),
+                )
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                if fresh or isinstance(error, TimeoutError):
+                    said = str(error) or type(error).__name__
+                    raise ServerError(f"{self.url} cannot be reached: {said}") from None
+        raise AssertionError("unreachable")
+
+    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
+        connection = None if fresh else getattr(self._local, "connection", None)
+        if connection is None:
+            secure = self._parts.scheme == "https"
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            connection = kind(self._parts.hostname or "", self._parts.port, timeout=self.timeout)
+            self._local.connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        if connection := getattr(self._local, "connection", None):
+            connection.close()
+        self._local.connection = None
+
+
+def _pair(one: Any) -> tuple[Any, str | None]:
+    return one if isinstance(one, tuple) else (one, None)
+
+
+def _field(name: str, value: Any) -> Part:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return name, None, text.encode("utf-8")
+
+
+def _file(name: str, source: Any, sampling_rate: int | None) -> Part:
+    """A recording as it travels: encoded files as they are, samples as a wav of floats."""
+    if isinstance(source, str | Path):
+        try:
+            return name, Path(source).name, Path(source).read_bytes()
+        except OSError as error:
+            raise AudioError(f"{source}: {error.strerror or error}") from None
+    if isinstance(source, bytes | bytearray):
+        return name, "<recording>", bytes(source)
+    if hasattr(source, "read"):
+        return name, Path(name_of(source)).name, source.read()
+    if sampling_rate is None:
+        raise AudioError("samples need their rate, e.g. predict(x, sampling_rate=16000)")
+    import soundfile
+
+    samples, sink = np.asarray(source), io.BytesIO()
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / -float(np.iinfo(samples.dtype).min)
+    soundfile.write(sink, samples.astype(np.float32), sampling_rate, "FLOAT", format="WAV")
+    return name, "<samples>", sink.getvalue()
+
+
+def _form(parts: list[Part], boundary: str) -> bytes:
+    """multipart/form-data (RFC 7578)."""
+    pieces = []
+    for name, file, content in parts:
+        quoted = (file or "").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        named = f'; filename="{quoted}"' if file is not None else ""
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
+        pieces += [head.encode("utf-8"), content, b"\r\n"]
+    return b"".join([*pieces, f"--{boundary}--\r\n".encode()])
+
+
+def _prediction(values: dict[str, Any]) -> Prediction:
+    values.pop("explanation", None)
+    return Prediction(**values | {"modalities": tuple(values["modalities"])})
+
+
+def _result(values: dict[str, Any]) -> Prediction | Failure:
+    if "error" in values:
+        return Failure(values["file"], values["error"]["message"])
+    return _prediction(values)
+
+
+def _raised(status: int, answer: bytes) -> ErcError:
+    """The error in the server's words, of the class that Python would have raised."""
+    try:
+        error = json.loads(answer)["error"]
+        kind, message = error["type"], error["message"]
+    except (ValueError, KeyError, TypeError):
+        return ServerError(f"HTTP {status}: {answer[:200].decode('utf-8', 'replace')}", status)
+    known = getattr(errors, kind, None)
+    if isinstance(known, type) and issubclass(known, ErcError):
+        return known(message)
+    return ServerError(f"{message} ({kind}, HTTP {status})", status)

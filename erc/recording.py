@@ -1,0 +1,170 @@
+"""Recordings of any length, block by block: mono float32 at 16 kHz in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erc import audio
+from erc.audio import SAMPLE_RATE
+from erc.errors import AudioError
+
+BLOCK = 2.0  # s that are read at once
+BINS = 4000  # of an envelope, at most; more than a page has pixels
+
+
+class Recording:
+    """A recording that can be read again and again without ever being held as a whole.
+
+    Args:
+        source: path, encoded bytes, open binary file that can seek, or samples [T] or
+            [T, channels] with `sampling_rate`; any rate, channels are averaged.
+
+    Attributes:
+        name: what to call it.
+        duration: s, as the file's header has it; exact after the blocks were read once.
+
+    Raises:
+        AudioError: missing, unreadable, empty.
+    """
+
+    def __init__(self, source: audio.Source, sampling_rate: int | None = None):
+        self.source, self.rate = source, sampling_rate
+        self.name = audio.name_of(source)
+        if hasattr(source, "read"):
+            if not source.seekable():
+                raise AudioError(f"{self.name}: cannot be read twice; save it to a file first")
+            self.begin = source.tell()
+        with self._opened() as (_, rate, frames):
+            self.duration = frames / rate
+        if not frames:
+            raise AudioError(f"{self.name}: holds no samples; record it again or leave it out")
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """float32 [T] pieces at 16 kHz, whose sum is the recording; resampled as one stream.
+
+        Raises:
+            AudioError: cannot be decoded on the way, or has samples that are no numbers.
+        """
+        import soxr
+
+        length = 0
+        with self._opened() as (read, rate, _):
+            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1) if rate != SAMPLE_RATE else None
+            while len(samples := read(int(BLOCK * rate))):
+                mono = samples.mean(1) if samples.ndim == 2 else samples
+                if not np.isfinite(mono).all():
+                    raise AudioError(
+                        f"{self.name}: has nan or infinite samples near "
+                        f"{length / SAMPLE_RATE:.0f} s; export it again as PCM"
+                    )
+                piece = stream.resample_chunk(mono) if stream else mono
+                length += len(piece)
+                yield piece
+            if stream:
+                piece = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+                length += len(piece)
+                yield piece
+        self.duration = length / SAMPLE_RATE
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Callable[[int], np.ndarray], int, int]]:
+        """(read(frames) → float32 [T] or [T, channels], rate, frames in all)."""
+        if hasattr(self.source, "read"):
+            self.source.seek(self.begin)
+        elif not isinstance(self.source, str | Path | bytes | bytearray):
+            yield _slices(self.source, self.rate, self.name), self.rate, len(self.source)
+            return
+        with audio._open(self.source, self.name) as file:
+            yield partial(file.read, dtype="float32"), file.samplerate, file.frames
+
+
+def _slices(samples: Any, rate: int | None, name: str) -> Callable[[int], np.ndarray]:
+    """What reads an array as a file is read."""
+    audio._from_array(samples[:0], rate, name)  # raises what is wrong with it
+    place = 0
+
+    def read(frames: int) -> np.ndarray:
+        nonlocal place
+        piece, place = samples[place : place + frames], place + frames
+        return audio._from_array(piece, rate, name)[0]
+
+    return read
+
+
+def cut(blocks: Iterable[np.ndarray], spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
+    """The samples of each span; no more of the recording is held than the span needs.
+
+    Args:
+        blocks: of the recording.
+        spans: (start, end) in samples; starts never fall, spans may overlap.
+
+    >>> [x.tolist() for x in cut([np.arange(3), np.arange(3, 6)], [(1, 4), (2, 6)])]
+    [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0, 5.0]]
+    """
+    coming = iter(blocks)
+    held, first = np.zeros(0, np.float32), 0  # samples, and where the first of them lies
+    for start, end in spans:
+        pieces, last = [held], first + len(held)
+        while last < end and (block := next(coming, None)) is not None:
+            last += len(block)
+            if last > start:
+                pieces.append(block)
+        held = np.concatenate(pieces)
+        held = held[max(0, start - (last - len(held))) :]
+        first = last - len(held)
+        yield held[start - first : end - first].copy()
+
+
+class Envelope:
+    """Least and greatest sample of up to `BINS` stretches of equal length, of any recording.
+
+    A bin begins as 10 ms; whenever all are used, neighbours are joined and bins are twice as long.
+
+    Attributes:
+        seconds: length of a bin.
+    """
+
+    def __init__(self) -> None:
+        self.size = SAMPLE_RATE // 100  # samples
+        self._bins = np.zeros((0, 2), np.float32)
+        self._rest = np.zeros(0, np.float32)
+
+    @property
+    def seconds(self) -> float:
+        return self.size / SAMPLE_RATE
+
+    def add(self, samples: np.ndarray) -> None:
+        """The next samples of the recording."""
+        self._rest = np.concatenate([self._rest, samples])
+        whole = len(self._rest) // self.size
+        ready, self._rest = np.split(self._rest, [whole * self.size])
+        ready = ready.reshape(whole, self.size)
+        if whole:
+            new = np.stack([ready.min(1), ready.max(1)], 1)
+            self._bins = np.concatenate([self._bins, new])
+        while len(self._bins) > BINS:
+            self._join()
+
+    def bins(self) -> np.ndarray:
+        """float32 [bins, 2]: least and greatest."""
+        if not len(self._rest):
+            return self._bins
+        last = np.array([[self._rest.min(), self._rest.max()]], np.float32)
+        return np.concatenate([self._bins, last])
+
+    def _join(self) -> None:
+        pairs, odd = divmod(len(self._bins), 2)
+        if odd:  # give its samples back as what matters of them
+            low, high = self._bins[-1]
+            lost = np.full(self.size, low, np.float32)
+            lost[-1] = high
+            self._rest = np.concatenate([lost, self._rest])
+        two = self._bins[: 2 * pairs].reshape(pairs, 2, 2)
+        self._bins = np.stack([two[:, 0].clip(max=two[:, 1])[:, 0], two.max(1)[:, 1]], 1)
+        self.size *= 2

@@ -1,0 +1,213 @@
+"""The routes, and what /openapi.json says of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from erc.labels import EMOTIONS
+from erc.recognizer import Recognizer
+from erc.server import schemas
+from erc.server.gate import Gate
+from erc.server.metrics import Metrics
+from erc.server.problems import Problem, json_response, problem_of
+from erc.server.schemas import PredictForm, PredictRequest, TimelineForm
+from erc.server.service import Service
+from erc.server.settings import Settings
+from erc.server.uploads import read_items, read_timeline
+
+MIME = {"csv": "text/csv", "vtt": "text/vtt", "eaf": "application/xml"}
+FILE = {"type": "string", "format": "binary", "description": "wav, flac, ogg or mp3"}
+ABOUT = {
+    400: "The form is broken.", 401: "The key is missing or wrong.",
+    413: "Too many bytes, seconds or items.", 415: "Neither a form nor JSON.",
+    422: "A recording or an option cannot be used; the message says why.",
+    503: "The queue is full or the server stops; Retry-After says when to come back.",
+    504: "No answer within the time limit.",
+}  # fmt: skip
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ErrorAnswer, "description": text} for status, text in ABOUT.items()
+}
+
+
+def create_app(
+    recognizer: Recognizer, settings: Settings, about: dict[str, Any] | None = None
+) -> Gate:
+    """The ASGI application.
+
+    Args:
+        about: `model`, `licences` and `forbidden_use` for /info; see `erc.server.about`.
+    """
+    metrics = Metrics()
+    service = Service(recognizer, settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close(settings.timeout)
+
+    app = FastAPI(title="erc", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.service = service
+    for kind in (Problem, HTTPException):
+        app.add_exception_handler(kind, _failed)
+    _predicting(app, service)
+    _about(app, service, about or {})
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return Gate(app, settings, metrics)
+
+
+def _predicting(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/v1/predict", summary="Emotion, valence and arousal of one utterance",
+        response_model=schemas.Answer, responses=ERRORS,
+        openapi_extra=_body(_form(PredictForm, file=FILE), PredictRequest.model_json_schema()),
+    )  # fmt: skip
+    async def predict(request: Request) -> Response:
+        [result] = await service.answer(request, await read_items(request, many=False))
+        if isinstance(result, BaseException):
+            raise result
+        return json_response(result)
+
+    files = {"type": "array", "items": FILE}
+    texts = {"type": "array", "items": {"type": "string"}, "description": "None, or as many."}
+
+    @app.post(
+        "/v1/predict/batch", summary="Many utterances; a bad one fails alone, the order is kept",
+        response_model=schemas.BatchAnswer, responses=ERRORS,
+        openapi_extra=_body(
+            _form(PredictForm, file=files, text=texts),
+            {"type": "array", "items": PredictRequest.model_json_schema()},
+        ),
+    )  # fmt: skip
+    async def predict_batch(request: Request) -> Response:
+        items = await read_items(request, many=True)
+        results = await service.answer(request, items)
+        return json_response(
+            {
+                "results": [
+                    {"file": getattr(item, "name", f"<item {i}>"), "error": problem_of(r).error()}
+                    if isinstance(r, BaseException)
+                    else r
+                    for i, (item, r) in enumerate(zip(items, results))
+                ]
+            }
+        )
+
+    other = {kind: {"schema": {"type": "string"}} for kind in MIME.values()}
+
+    @app.post(
+        "/v1/timeline", summary="Turns of a long recording with an answer each",
+        response_model=schemas.TimelineAnswer, responses={200: {"content": other}, **ERRORS},
+        openapi_extra=_body(_form(TimelineForm, file=FILE, transcript=FILE | {
+            "description": "A .srt, .vtt or .json file."})),
+    )  # fmt: skip
+    async def timeline(request: Request) -> Response:
+        name, data, segments, options = await read_timeline(request)
+        chosen = options.model_dump(exclude={"segments", "format"})
+        made = await service.timeline(request, name, data, segments, chosen)
+        if options.format == "json":
+            return json_response(made.to_dict())
+        from dataclasses import replace
+
+        from erc.timeline import write
+
+        sink = io.StringIO()
+        # an .eaf links the recording where there is one of that name: not on this machine
+        write(replace(made, file="") if options.format == "eaf" else made, options.format, sink)
+        return Response(sink.getvalue(), media_type=MIME[options.format])
+
+
+def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
+    @app.get("/health", response_model=schemas.Health,
+             responses={503: {"model": schemas.Health, "description": "Send nothing here."}})  # fmt: skip
+    async def health() -> Response:
+        """Whether to send requests here; needs no key."""
+        return json_response({"status": service.status}, 200 if service.status == "ok" else 503)
+
+    @app.get("/info", response_model=schemas.Info, responses={401: ERRORS[401]})
+    async def info() -> Response:
+        """The model's essentials and the server's limits."""
+        from erc import __version__
+
+        one, s = service.recognizer, service.settings
+        limits = ("max_seconds", "max_timeline", "max_mb", "queue", "batch_size", "batch_wait")
+        return json_response(
+            {
+                "version": __version__,
+                "model": about.get("model", ""),
+                "modalities": list(one.spec.modalities),
+                "emotions": list(EMOTIONS),
+                "scales": {
+                    "probabilities": "0–1; estimated share of raters, all seven sum to 1",
+                    "valence": "1 negative … 5 positive",
+                    "arousal": "1 calm … 5 excited",
+                },
+                "runtime": one.runtime.name,
+                "limits": {k: getattr(s, k) for k in (*limits, "timeout")},
+                "licences": about.get("licences", []),
+                "forbidden_use": about.get("forbidden_use", ""),
+            }
+        )
+
+    @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}, 401: ERRORS[401]},
+             response_class=Response)  # fmt: skip
+    async def metrics() -> Response:
+        """Prometheus text."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @app.get("/", include_in_schema=False)
+    async def start() -> Response:
+        there = {getattr(route, "path", "") for route in app.routes}
+        return RedirectResponse("/web" if "/web" in there else "/docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        from erc.server.page import page
+
+        return Response(page(app.openapi()), media_type="text/html")
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        kind = {404: "NotFound", 405: "MethodNotAllowed"}.get(error.status_code, "HTTPError")
+        headers = dict(error.headers or {})
+        return Problem(error.status_code, kind, str(error.detail), headers).response()
+    return problem_of(error).response()
+
+
+def _form(model: type[schemas.Strict], **files: Any) -> dict[str, Any]:
+    """Schema of a form: the model's fields and its files."""
+    schema = model.model_json_schema()
+    return schema | {"properties": files | schema["properties"] | files}
+
+
+def _body(form: dict[str, Any], json: dict[str, Any] | None = None) -> dict[str, Any]:
+    content = {"multipart/form-data": {"schema": form}}
+    if json:
+        content["application/json"] = {"schema": json}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """With the two ways to show a key."""
+    if app.openapi_schema is None:
+        from erc import __version__
+
+        schema = get_openapi(
+            title="erc", version=__version__, routes=app.routes,
+            description="Emotion, valence and arousal from speech and transcript.",
+        )  # fmt: skip
+        schema["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        schema["security"] = [{}, {"bearer": []}, {"key": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,194 @@
+"""Many requests, one model: decoded by a few threads, answered together by one.
+
+A batch is what has been decoded when the model becomes free, and what follows within the waiting
+time of its first; `Recognizer.answer` then batches it by length. The busier the server, the larger
+the batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError, wait
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from erc.server.problems import busy, too_large
+
+if TYPE_CHECKING:
+    from erc.recognizer import Clip, Recognizer
+    from erc.server.settings import Settings
+
+STUCK = 60.0  # s that decoding one recording may take before the server calls itself unhealthy
+
+
+@dataclass(eq=False)
+class Job:
+    """An utterance on its way; `alone` is called with its clip instead of answering it in a batch."""
+
+    read: Callable[[], Clip]
+    alone: Callable[[Clip], Any] | None = None
+    future: Future = field(default_factory=Future)
+    clip: Clip | None = None
+
+    def settle(self, value: Any) -> None:
+        """Hand over the result, or what was raised; the client may have gone meanwhile."""
+        with contextlib.suppress(InvalidStateError):
+            if isinstance(value, BaseException):
+                self.future.set_exception(value)
+            else:
+                self.future.set_result(value)
+
+
+class Batcher:
+    """The threads between requests and a recognizer.
+
+    Args:
+        recognizer: answers.
+        settings: queue, batch_size, batch_wait and decoders are used.
+        observe: called with the size of each batch.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        settings: Settings,
+        observe: Callable[[int], None] = lambda size: None,
+    ):
+        self.recognizer, self.settings, self.observe = recognizer, settings, observe
+        self.depth, self._lock = 0, threading.Lock()
+        self._unread: SimpleQueue[Job | None] = SimpleQueue()
+        self._ready: SimpleQueue[Job | None] = SimpleQueue()
+        self._closing = False
+        self._since: dict[int, float] = {}  # decoder → when it began with a recording
+        # daemons: a decoder that never comes back must not keep the process alive
+        self._decoders = [
+            threading.Thread(target=self._decode, args=(i,), name=f"decoder-{i}", daemon=True)
+            for i in range(settings.decoders)
+        ]
+        self._model = threading.Thread(target=self._run, name="model", daemon=True)
+        for thread in (*self._decoders, self._model):
+            thread.start()
+
+    def submit(self, jobs: Sequence[Job]) -> list[Future]:
+        """Accept all of them or none.
+
+        Raises:
+            Problem: 503, the queue is full; 413, it could never hold so many.
+        """
+        most = self.settings.queue
+        if len(jobs) > most:
+            raise too_large(f"{len(jobs)} items; at most {most} at once, send them in parts")
+        with self._lock:
+            if self._closing:
+                raise busy("the server is stopping")
+            if self.depth + len(jobs) > most:
+                raise busy(f"{self.depth} utterances are waiting, at most {most} may; try again")
+            self.depth += len(jobs)
+        for job in jobs:
+            job.future.add_done_callback(self._leave)
+            self._unread.put(job)
+        return [job.future for job in jobs]
+
+    def behind(self, gone: Callable[[], bool]) -> Recognizer:
+        """A recognizer for a long piece of work, whose batches queue up among all others.
+
+        Args:
+            gone: nobody waits for the work any more; its next batch raises.
+        """
+
+        def answer(clips: Sequence[Clip]) -> list[Any]:
+            if gone():
+                raise busy("nobody waits for this any more")
+            jobs = [Job(lambda: clip, clip=clip) for clip in clips]  # noqa: B023
+            for job in jobs:
+                self._ready.put(job)
+            wait([job.future for job in jobs])
+            return [job.future.result() for job in jobs]
+
+        other = copy.copy(self.recognizer)
+        other.answer = answer  # type: ignore[method-assign]
+        return other
+
+    @property
+    def stuck(self) -> bool:
+        """Whether some recording keeps a decoder for longer than any should."""
+        return any(time.monotonic() - since > STUCK for since in list(self._since.values()))
+
+    def close(self, seconds: float) -> bool:
+        """Answer what was accepted, then end; returns whether that was possible in time."""
+        end = time.monotonic() + seconds
+        with self._lock:
+            self._closing = True
+        for queue, threads in ((self._unread, self._decoders), (self._ready, [self._model])):
+            for _ in threads:
+                queue.put(None)
+            for thread in threads:
+                thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in (*self._decoders, self._model))
+
+    def _leave(self, _: Future) -> None:
+        with self._lock:
+            self.depth -= 1
+
+    def _decode(self, number: int) -> None:
+        while (job := self._unread.get()) is not None:
+            if job.future.cancelled():
+                continue
+            self._since[number] = time.monotonic()
+            try:
+                job.clip = job.read()
+                self._ready.put(job)
+            except BaseException as error:
+                job.settle(error)
+            self._since.pop(number, None)
+
+    def _run(self) -> None:
+        while (first := self._ready.get()) is not None:
+            jobs = [job for job in self._collect(first) if not job.future.cancelled()]
+            together = [job for job in jobs if job.alone is None]
+            if together:
+                self.observe(len(together))
+                self._answer(together)
+            for job in jobs:
+                if job.alone is not None:
+                    self._alone(job, job.alone)
+
+    def _collect(self, first: Job) -> list[Job]:
+        """All that is there, and what comes while the first may wait."""
+        jobs, end = [first], time.monotonic() + self.settings.batch_wait / 1000
+        while len(jobs) < self.settings.batch_size:
+            left = 0.0 if self._closing else end - time.monotonic()
+            try:
+                job = self._ready.get(left > 0, max(left, 0.0))
+            except Empty:
+                break
+            if job is None:
+                self._ready.put(None)
+                break
+            jobs.append(job)
+        return jobs
+
+    def _answer(self, jobs: list[Job]) -> None:
+        """Together; if that fails, one by one, so that an input only ever spoils its own answer."""
+        try:
+            answers = self.recognizer.answer([job.clip for job in jobs])  # type: ignore[misc]
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].settle(error)
+            else:
+                for job in jobs:
+                    self._answer([job])
+            return
+        for job, answer in zip(jobs, answers, strict=True):
+            job.settle(answer)
+
+    def _alone(self, job: Job, call: Callable[[Any], Any]) -> None:
+        try:
+            job.settle(call(job.clip))
+        except Exception as error:
+            job.settle(error)

@@ -1,0 +1,157 @@
+"""What the routes do: items → jobs → results, and a timeline in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from erc.errors import ConfigError
+from erc.server.batching import Batcher, Job
+from erc.server.metrics import Metrics
+from erc.server.problems import Problem, busy
+from erc.server.settings import Settings
+from erc.server.uploads import Item, check_recording
+
+if TYPE_CHECKING:
+    from erc.recognizer import Clip, Recognizer
+    from erc.timeline import Timeline
+
+TIMELINES = 4  # at most so many wait for one another
+
+
+class Service:
+    """A recognizer for many clients.
+
+    Attributes:
+        stopping: no new work; what was accepted will be answered.
+    """
+
+    def __init__(self, recognizer: Recognizer, settings: Settings, metrics: Metrics):
+        self.recognizer, self.settings, self.metrics = recognizer, settings, metrics
+        self.batcher = Batcher(recognizer, settings, metrics.batches.observe)
+        metrics.watch(lambda: self.batcher.depth)
+        self.stopping = False
+        self._one, self._timelines = asyncio.Lock(), 0
+
+    @property
+    def status(self) -> str:
+        """ok | stopping | stuck."""
+        return "stopping" if self.stopping else "stuck" if self.batcher.stuck else "ok"
+
+    async def answer(
+        self, request: Request, items: Sequence[Item | Problem]
+    ) -> list[dict[str, Any] | BaseException]:
+        """Results in the order of the items: JSON values, or what went wrong with this one."""
+        jobs = {i: self._job(item) for i, item in enumerate(items) if isinstance(item, Item)}
+        futures = self.batcher.submit(list(jobs.values()))
+        results = await unless_gone(request, futures)
+        found: list[Any] = list(items)
+        for i, result in zip(jobs, results, strict=True):
+            done = not isinstance(result, BaseException)
+            found[i] = _values(result, items[i].options.top_k) if done else result
+        return found
+
+    def _job(self, item: Item) -> Job:
+        alone = None
+        if item.options.explain:
+            from erc.explain import explain
+
+            def alone(clip: Clip) -> Any:
+                return explain(self.recognizer, clip)
+
+        return Job(lambda: self._read(item), alone)
+
+    def _read(self, item: Item) -> Clip:
+        if item.audio is not None:
+            seconds = check_recording(item.audio, item.name, self.settings.max_seconds)
+            self.metrics.audio.inc(seconds)
+        try:
+            return self.recognizer.read(
+                item.audio, item.options.text, None, item.physiology, name=item.name
+            )
+        except (TypeError, ValueError, OverflowError) as error:
+            if item.physiology is None:
+                raise
+            raise ConfigError(f"physiology: {error}") from None
+
+    async def timeline(
+        self, request: Request, name: str, data: bytes, segments: Any, options: dict[str, Any]
+    ) -> Timeline:
+        """One at a time; its batches take turns with those of everybody else."""
+        if self.stopping or self._timelines >= TIMELINES:
+            raise busy("the server is stopping" if self.stopping else "other timelines are waiting")
+        self._timelines += 1
+        gone = threading.Event()
+
+        def make() -> Timeline:
+            self.metrics.audio.inc(check_recording(data, name, self.settings.max_timeline))
+            recording = io.BytesIO(data)
+            recording.name = name  # type: ignore[attr-defined]
+            recognizer = self.batcher.behind(gone.is_set)
+            return recognizer.timeline(recording, segments, **options)
+
+        try:
+            async with self._one:
+                result = (await unless_gone(request, [in_thread(make)]))[0]
+        finally:
+            gone.set()
+            self._timelines -= 1
+        if isinstance(result, BaseException):
+            raise result
+        return replace(result, file=name)
+
+    def close(self, seconds: float) -> bool:
+        """See `Batcher.close`."""
+        self.stopping = True
+        return self.batcher.close(seconds)
+
+
+async def unless_gone(request: Request, futures: Sequence[Future]) -> list[Any]:
+    """Results or exceptions; all is cancelled if the client leaves or the time is over."""
+    waiting = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    left = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({waiting, left}, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise Problem(499, "ClientGone", "the client left")
+        return waiting.result()
+    finally:
+        left.cancel()
+        waiting.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def in_thread(call: Callable[[], Any]) -> Future:
+    """Its result; the thread is a daemon, which keeps no process alive."""
+    job = Job(lambda: None)  # type: ignore[arg-type,return-value]
+
+    def run() -> None:
+        try:
+            job.settle(call())
+        except BaseException as error:
+            job.settle(error)
+
+    threading.Thread(target=run, name="timeline", daemon=True).start()
+    return job.future
+
+
+def _values(result: Any, top_k: int) -> dict[str, Any]:
+    """A Prediction or an Explanation as JSON."""
+    values = result.to_dict()
+    why = {k: values[k] for k in ("nothing", "shares", "time", "words") if k in values}
+    values = values.get("prediction", values)
+    prediction = getattr(result, "prediction", result)
+    if top_k < len(prediction.probabilities):
+        values["probabilities"] = dict(prediction.top(top_k))
+    return values | ({"explanation": why} if why else {})

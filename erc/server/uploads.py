@@ -1,0 +1,213 @@
+"""Body of a request → `Item`s; recordings that nobody vouches for are looked at before decoding."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from erc.errors import AudioError, ConfigError, did_you_mean
+from erc.server.problems import Problem, problem_of, too_large
+from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
+from erc.wav import read_header
+
+M = TypeVar("M", bound=BaseModel)
+LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
+# RIFX, RF64, W64 and the rarer formats of libsndfile are not worth their parsers here
+KNOWN: dict[str, Callable[[bytes], bool]] = {
+    "wav": lambda head: head[:4] == b"RIFF" and head[8:] == b"WAVE",
+    "flac": lambda head: head[:4] == b"fLaC",
+    "ogg": lambda head: head[:4] == b"OggS",
+    "mp3": lambda head: head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"),
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One utterance of a request."""
+
+    name: str
+    audio: bytes | None
+    options: Options
+    physiology: dict[str, Any] | None = None
+
+
+class _InMemory(MultiPartParser):
+    """The gate has limited the size: no temporary files, no threads to write them."""
+
+    spool_max_size = 1 << 40
+
+
+async def read_items(request: Request, many: bool) -> list[Item | Problem]:
+    """The utterances of a request; with `many`, a bad one is a Problem in its place.
+
+    Raises:
+        Problem: the body as a whole cannot be used.
+    """
+    if not is_form(request):
+        body = await request.body()
+        values = _validated(LIST.validate_json, body) if many else [body]
+        return [_or_problem(_json_item, value, many) for value in values]
+    form = await read_form(request)
+    files, texts = _files(form, "file"), form.getlist("text")
+    if not many:
+        if len(files) > 1:
+            raise Problem(422, "ConfigError", "one file at a time; for more POST /v1/predict/batch")
+        return [form_item(files[0] if files else None, _fields(form))]
+    if texts and len(texts) != len(files):
+        raise Problem(
+            422, "ConfigError", f"{len(texts)} texts for {len(files)} files; give as many"
+        )
+    common = _fields(form, "text")
+    each = zip(files, texts or [None] * len(files), strict=True)
+    return [
+        _or_problem(lambda f: form_item(*f), (file, common | ({"text": t} if t else {})), True)
+        for file, t in each
+    ]
+
+
+def form_item(file: UploadFile | None, fields: dict[str, Any]) -> Item:
+    """One utterance of a form."""
+    options = validated(PredictForm, fields)
+    name, audio = (name_of(file), file.file.read()) if file else ("<text>", None)
+    return Item(name, audio, options, options.physiology)
+
+
+async def read_timeline(request: Request) -> tuple[str, bytes, Any, TimelineForm]:
+    """Name, recording, segments or None, and options of POST /v1/timeline."""
+    if not is_form(request):
+        raise Problem(415, "ConfigError", "send a form: curl -F file=@meeting.wav")
+    form = await read_form(request)
+    options = validated(TimelineForm, _fields(form))
+    files, transcripts = _files(form, "file"), _files(form, "transcript")
+    if len(files) != 1 or len(transcripts) > 1:
+        raise Problem(422, "ConfigError", "give one file, and one transcript or none")
+    segments: Any = options.segments
+    if transcripts:
+        segments = _transcript(name_of(transcripts[0]), transcripts[0].file.read())
+    return name_of(files[0]), files[0].file.read(), segments, options
+
+
+def is_form(request: Request) -> bool:
+    """multipart/form-data, or JSON; nothing else is understood."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("multipart/form-data", "application/json"):
+        raise Problem(
+            415, "ConfigError",
+            f"Content-Type {kind or 'is missing'}: send multipart/form-data or application/json",
+        )  # fmt: skip
+    return kind == "multipart/form-data"
+
+
+async def read_form(request: Request) -> FormData:
+    """Fields and files, in memory."""
+    try:
+        return await _InMemory(request.headers, request.stream(), max_part_size=1 << 24).parse()
+    except MultiPartException as error:
+        raise Problem(400, "BadRequest", f"not a form: {error.message}") from None
+
+
+def validated(model: type[M], fields: Any) -> M:
+    """The fields as a model; raises Problem 422."""
+    return _validated(model.model_validate, fields, model)
+
+
+def check_recording(data: bytes, name: str, most: float) -> float:
+    """Seconds of an encoded recording, read from its header. To be called before anything decodes it.
+
+    Raises:
+        AudioError: a format that is not accepted, or a header that would hang the decoder.
+        Problem: 413, longer than `most` s.
+    """
+    import soundfile
+
+    if data and not any(looks_so(data[:12]) for looks_so in KNOWN.values()):
+        raise AudioError(
+            f"{name}: cannot be decoded (Format not recognised); send {', '.join(KNOWN)}, "
+            "e.g. `ffmpeg -i in.m4a -ar 16000 out.wav`"
+        )
+    read_header(io.BytesIO(data), name)
+    try:
+        about = soundfile.info(io.BytesIO(data))
+    except (soundfile.SoundFileError, TypeError, ValueError):
+        return 0.0  # decoding will say what is wrong with it
+    if about.duration > most:
+        raise too_large(f"{name}: {about.duration:.1f} s long; at most {most:g} s are taken here")
+    return about.duration
+
+
+def name_of(file: UploadFile) -> str:
+    """The name without folders: answers quote it, and no path of a client means anything here."""
+    return (file.filename or "").replace("\\", "/").rpartition("/")[2] or "<recording>"
+
+
+def _json_item(value: Any) -> Item:
+    check = PredictRequest.model_validate_json if isinstance(value, bytes) else None
+    one = _validated(check or PredictRequest.model_validate, value, PredictRequest)
+    try:
+        audio = base64.b64decode(one.audio, validate=True) if one.audio is not None else None
+    except (binascii.Error, ValueError):
+        raise AudioError(f"{one.name or '<recording>'}: audio is not base64") from None
+    name = one.name or ("<text>" if audio is None else "<recording>")
+    return Item(name, audio, one, one.physiology)
+
+
+def _or_problem(make: Callable[[Any], Item], value: Any, many: bool) -> Item | Problem:
+    try:
+        return make(value)
+    except Exception as error:
+        if not many:
+            raise
+        return problem_of(error)
+
+
+def _files(form: FormData, name: str) -> list[UploadFile]:
+    found = form.getlist(name) + (form.getlist("files") if name == "file" else [])
+    if any(isinstance(one, str) for one in found):
+        raise Problem(422, "ConfigError", f"{name} is text; with curl write -F {name}=@PATH")
+    return [one for one in found if isinstance(one, UploadFile)]
+
+
+def _fields(form: FormData, *but: str) -> dict[str, Any]:
+    """What a form says besides files; twice the same is a mistake."""
+    fields: dict[str, Any] = {}
+    for key, value in form.multi_items():
+        if key in but or (isinstance(value, UploadFile) and key in ("file", "files", "transcript")):
+            continue
+        if key in fields:
+            raise Problem(422, "ConfigError", f"{key} is given twice")
+        fields[key] = value
+    return fields
+
+
+def _transcript(name: str, data: bytes) -> list[Any]:
+    from erc.subtitles import READERS
+    from erc.text import decode
+
+    suffix = name[name.rfind(".") :].lower()
+    if suffix not in READERS:
+        raise ConfigError(f"{name}: a transcript with times is one of {', '.join(READERS)}")
+    return READERS[suffix](decode(data, name), name)
+
+
+def _validated(
+    check: Callable[[Any], Any], value: Any, model: type[BaseModel] | None = None
+) -> Any:
+    try:
+        return check(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"{where}: {first['msg']}" if where else f"body: {first['msg']}"
+        if first["type"] == "extra_forbidden" and model:
+            known = [*model.model_fields, "file"]
+            message = f"there is no '{where}'{did_you_mean(where, known)}; {', '.join(known)}"
+        raise Problem(422, "ConfigError", message) from None

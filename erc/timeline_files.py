@@ -1,0 +1,210 @@
+"""A timeline as a file: CSV, JSON, WebVTT, ELAN, a picture, or a table to read.
+
+.csv   an audformat segmented table: file,start,end,label,…; times as "0 days 00:00:01.250000",
+       which `audformat.utils.read_csv` and `pandas.to_timedelta` read
+.json  everything, with the envelope
+.vtt   WebVTT: a cue a turn, coloured by emotion, for any player beside the recording
+.eaf   ELAN 3.0: tier emotion, and below it valence, arousal and text
+.png .svg  the plot
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from xml.etree import ElementTree as Xml
+
+from erc.errors import ConfigError, did_you_mean
+from erc.files import atomic
+from erc.labels import EMOTIONS
+from erc.prediction import Failure
+from erc.subtitles import clock, escape
+
+if TYPE_CHECKING:
+    from erc.timeline import Timeline
+
+SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+MIME = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+SCALES = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
+
+
+def write(timeline: Timeline, format: str, sink: TextIO) -> None:
+    """Write a timeline as text.
+
+    Args:
+        format: csv | json | vtt | eaf | table.
+        sink: an open text file.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    if format not in WRITERS:
+        raise ConfigError(
+            f"format '{format}' is not one of {', '.join(WRITERS)}{did_you_mean(format, WRITERS)}"
+        )
+    WRITERS[format](timeline, sink)
+
+
+def save(timeline: Timeline, path: str | Path, format: str | None = None) -> Path:
+    """Write a file, whole or not at all.
+
+    Args:
+        format: None: by the suffix.
+
+    Raises:
+        ConfigError: a suffix that says nothing.
+    """
+    path = Path(path)
+    suffix = format or path.suffix[1:].lower()
+    if suffix in PICTURES:
+        from erc.timeline_plot import draw
+
+        return draw(timeline, path)
+    if suffix not in WRITERS:
+        raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as sink:
+        write(timeline, suffix, sink)
+    return path
+
+
+def _csv(timeline: Timeline, sink: TextIO) -> None:
+    timeline.table().to_csv(sink, lineterminator="\n")
+
+
+def _json(timeline: Timeline, sink: TextIO) -> None:
+    json.dump(timeline.to_dict(), sink, ensure_ascii=False, indent=1)
+    sink.write("\n")
+
+
+def _vtt(timeline: Timeline, sink: TextIO) -> None:
+    """Cue: `happy 62 % · valence 3.8 · arousal 3.2`, below it what is said."""
+    from erc.figures import COLOURS
+
+    blocks = [f"WEBVTT - {escape(Path(timeline.file).name)}: emotion of each turn"]
+    blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]
+    blocks += ["\n".join(["STYLE", *(f"::cue(.{e}) {{ color: {COLOURS[e]} }}" for e in EMOTIONS)])]
+    for number, turn in enumerate(timeline.turns, 1):
+        lines = [str(number), f"{clock(turn.start)} --> {clock(turn.end)}"]
+        if isinstance(turn, Failure):
+            lines.append(f"failed: {escape(turn.error)}")
+        else:
+            doubt = " (unsure)" * turn.abstain
+            lines.append(
+                f"<c.{turn.label}>{turn.label} {turn.confidence:.0%}</c>{doubt}"
+                f" · valence {turn.valence:.1f} · arousal {turn.arousal:.1f}"
+            )
+        if turn.text:
+            lines.append(escape(turn.text))
+        blocks.append("\n".join(lines))
+    sink.write("\n\n".join(blocks) + "\n")
+
+
+def _eaf(timeline: Timeline, sink: TextIO) -> None:
+    """ELAN Annotation Format 3.0 (EAFv3.0.xsd): the other tiers hang on the emotion's annotations."""
+    document = Xml.Element(
+        "ANNOTATION_DOCUMENT",
+        {"AUTHOR": "erc", "DATE": datetime.now(UTC).isoformat(timespec="seconds")}
+        | {"FORMAT": "3.0", "VERSION": "3.0", "xmlns:xsi": XSI}
+        | {"xsi:noNamespaceSchemaLocation": SCHEMA},
+    )
+    header = Xml.SubElement(document, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    path = Path(timeline.file)
+    if path.is_file():
+        Xml.SubElement(
+            header, "MEDIA_DESCRIPTOR",
+            MEDIA_URL=path.resolve().as_uri(), RELATIVE_MEDIA_URL=f"./{path.name}",
+            MIME_TYPE=MIME.get(path.suffix.lower(), "audio/*"),
+        )  # fmt: skip
+    times = Xml.SubElement(document, "TIME_ORDER")
+    tiers = {
+        name: Xml.SubElement(document, "TIER", {"TIER_ID": name, "LINGUISTIC_TYPE_REF": kind} | of)
+        for name, kind, of in (
+            ("emotion", "emotion", {}),
+            *((n, "property", {"PARENT_REF": "emotion"}) for n in ("valence", "arousal", "text")),
+        )
+    }
+    _time_slots(timeline, times)
+    count = 0
+    for i, turn in enumerate(timeline.turns, 1):
+        for name, value in _annotations(turn):
+            count += 1
+            place = {"ANNOTATION_ID": f"a{count}"}
+            if name == "emotion":
+                parent = f"a{count}"
+                place |= {"TIME_SLOT_REF1": f"ts{i}b", "TIME_SLOT_REF2": f"ts{i}e"}
+            else:
+                place |= {"ANNOTATION_REF": parent}
+            kind = "ALIGNABLE_ANNOTATION" if name == "emotion" else "REF_ANNOTATION"
+            one = Xml.SubElement(Xml.SubElement(tiers[name], "ANNOTATION"), kind, place)
+            Xml.SubElement(one, "ANNOTATION_VALUE").text = value
+    Xml.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
+    Xml.SubElement(document, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID="emotion",
+                   TIME_ALIGNABLE="true", GRAPHIC_REFERENCES="false")  # fmt: skip
+    Xml.SubElement(document, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID="property",
+                   TIME_ALIGNABLE="false", GRAPHIC_REFERENCES="false",
+                   CONSTRAINTS="Symbolic_Association")  # fmt: skip
+    Xml.SubElement(document, "CONSTRAINT", STEREOTYPE="Symbolic_Association",
+                   DESCRIPTION="1-1 association with a parent annotation")  # fmt: skip
+    Xml.indent(document)
+    sink.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    sink.write(Xml.tostring(document, "unicode") + "\n")
+
+
+def _time_slots(timeline: Timeline, times: Xml.Element) -> None:
+    """Milliseconds, in the order of time; a turn is at least one long."""
+    slots = []
+    for i, turn in enumerate(timeline.turns, 1):
+        start = round(turn.start * 1000)
+        slots += [(start, f"ts{i}b"), (max(start + 1, round(turn.end * 1000)), f"ts{i}e")]
+    for value, name in sorted(slots):
+        Xml.SubElement(times, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(value))
+
+
+def _annotations(turn: Any) -> list[tuple[str, str]]:
+    """Tier and value, the emotion first."""
+    if isinstance(turn, Failure):
+        found = [("emotion", "failed")]
+    else:
+        found = [("emotion", turn.label), ("valence", f"{turn.valence:.2f}")]
+        found += [("arousal", f"{turn.arousal:.2f}")]
+    if turn.text:
+        found.append(("text", _legal(turn.text)))
+    return found
+
+
+def _legal(text: str) -> str:
+    """Without characters that XML 1.0 forbids."""
+    return "".join(c for c in text if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff"))
+
+
+def _table(timeline: Timeline, sink: TextIO) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None)
+    for name in ("from", "to", "emotion", "", "then", "valence", "arousal"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("text")
+    for turn in timeline.turns:
+        times = [clock(turn.start)[:-2], clock(turn.end)[:-2]]  # tenths
+        if isinstance(turn, Failure):
+            table.add_row(*times, "[red]failed[/red]", "", "", "", "", Text(turn.error))
+            continue
+        (best, p), (second, q) = turn.top(2)
+        table.add_row(
+            *times, f"[bold]{best}[/bold]", f"{p:.0%}", f"{second} {q:.0%}",
+            f"{turn.valence:.1f}", f"{turn.arousal:.1f}", Text(turn.text or ""),
+        )  # fmt: skip
+    console = Console(file=sink)
+    console.print(table)
+    console.print(repr(timeline), style="dim", markup=False, highlight=False)
+    console.print(SCALES, style="dim")
+
+
+WRITERS = {"csv": _csv, "json": _json, "vtt": _vtt, "eaf": _eaf, "table": _table}
+PICTURES = ("png", "svg", "pdf")
+SUFFIXES = [f".{name}" for name in (*WRITERS, *PICTURES) if name != "table"]

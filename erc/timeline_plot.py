@@ -1,0 +1,211 @@
+"""The picture of a timeline: the waveform in the colours of its emotions, their probabilities, and
+valence and arousal. Turns are drawn as blocks while they can be told apart; on a page with many of
+them the probabilities are a trend (a running mean of 1/250 of the page) and each turn is a dot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc import figures
+from erc.averages import vector
+from erc.figures import COLOURS
+from erc.labels import EMOTIONS
+from erc.timeline import Timeline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 11.0, 4.8  # inches
+COLUMNS = 700  # of a page; what is narrower than one is averaged
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # s between ticks
+LIGHT = {"ink": "#333333", "faint": "#C9CDD2", "grid": "#ECEEF0", "page": "#FFFFFF"}
+DARK = {"ink": "#E3E6EA", "faint": "#4A5159", "grid": "#2B3036", "page": "#15181C"}
+LIGHT |= {"valence": "#6A4FC0", "arousal": "#222222"}  # of no emotion; apart in lightness too
+DARK |= {"valence": "#A992FF", "arousal": "#F2F2F2"}
+
+
+def draw(timeline: Timeline, path: str | Path, dark: bool = False) -> Path:
+    """Write the picture: PNG, SVG or PDF by its name."""
+    return figures.save(figure(timeline, dark), path, dpi=140)
+
+
+def figure(timeline: Timeline, dark: bool = False) -> Figure:
+    """The picture of a timeline.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    look = DARK if dark else LIGHT
+    fig, (wave, bands, curves) = figures.figure(
+        3, 1, size=(WIDTH, HEIGHT / 3), sharex=True, height_ratios=(1.1, 1.25, 1.0)
+    )
+    edges = np.linspace(0, timeline.duration or 1.0, COLUMNS + 1)
+    mean, heard = _columns(timeline, edges)
+    _waveform(wave, timeline, edges, mean, look)
+    _bands(bands, edges, mean if _few(timeline) else _smooth(mean, heard, 1 / 250))
+    _curves(curves, timeline, edges, mean, heard, look)
+    _times(curves, timeline.duration)
+    for axes in (wave, bands, curves):
+        _paint(axes, look)
+    fig.set_facecolor(look["page"])
+    wave.set_title(_title(timeline), loc="left", color=look["ink"], fontweight="bold")
+    _legend(fig, timeline, look)
+    return fig
+
+
+def _columns(timeline: Timeline, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the answers in each column [C, 9], nan where nobody speaks; share spoken [C]."""
+    width = edges[1] - edges[0]
+    sums, spoken = np.zeros((COLUMNS, len(EMOTIONS) + 2)), np.zeros(COLUMNS)
+    for turn in timeline.predictions:
+        first = min(int(turn.start / width), COLUMNS - 1)
+        last = min(int(np.ceil(turn.end / width)), COLUMNS)
+        shared = np.minimum(edges[first + 1 : last + 1], turn.end) - np.maximum(
+            edges[first:last], turn.start
+        )
+        sums[first:last] += shared[:, None] * vector(turn)
+        spoken[first:last] += shared
+    mean = np.full_like(sums, np.nan)
+    np.divide(sums, spoken[:, None], out=mean, where=spoken[:, None] > 0)
+    return mean, spoken / width
+
+
+def _waveform(
+    axes: Axes, timeline: Timeline, edges: np.ndarray, mean: np.ndarray, look: dict[str, str]
+) -> None:
+    """Least and greatest sample of each column, in the colour of the emotion, grey in silence."""
+    from matplotlib.collections import PolyCollection
+
+    bins, time = timeline.envelope, np.arange(len(timeline.envelope)) * timeline.bin
+    group = max(1, round(len(bins) / (2 * COLUMNS)))
+    starts = np.arange(0, len(bins), group)
+    if len(starts):
+        low = np.minimum.reduceat(bins[:, 0], starts)
+        high = np.maximum.reduceat(bins[:, 1], starts)
+        column = np.clip(np.searchsorted(edges, time[starts], "right") - 1, 0, COLUMNS - 1)
+        best = np.where(np.isnan(mean[:, 0]), -1, np.nan_to_num(mean[:, :-2]).argmax(1))[column]
+        palette = [*(COLOURS[e] for e in EMOTIONS), look["faint"]]
+        high = np.maximum(high, low + 0.004)  # silence is a line, not nothing
+        left, right = time[starts], time[starts] + timeline.bin * group
+        corners = [(left, low), (left, high), (right, high), (right, low)]
+        boxes = np.stack([np.stack(corner, -1) for corner in corners], 1)  # [boxes, 4, 2]
+        colours = [palette[b] for b in best]
+        axes.add_collection(PolyCollection(boxes, facecolors=colours, linewidths=0))
+    peak = float(np.abs(bins).max()) if len(bins) else 1.0
+    axes.set_ylim(-1.08 * (peak or 1), 1.08 * (peak or 1))
+    axes.set_yticks([])
+    axes.set_ylabel("sound")
+
+
+def _bands(axes: Axes, edges: np.ndarray, mean: np.ndarray) -> None:
+    """Probabilities stacked to 1, one above the other in the order of `EMOTIONS`."""
+    floor = np.zeros(COLUMNS)
+    for i, emotion in enumerate(EMOTIONS):
+        top = floor + np.nan_to_num(mean[:, i])
+        axes.stairs(top, edges, baseline=floor, fill=True, color=COLOURS[emotion], linewidth=0)
+        floor = top
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+    axes.set_ylabel("probability")
+
+
+def _curves(
+    axes: Axes,
+    timeline: Timeline,
+    edges: np.ndarray,
+    mean: np.ndarray,
+    heard: np.ndarray,
+    look: dict[str, str],
+) -> None:
+    """Valence and arousal: a bar for each turn while there are few, and a line through them."""
+    axes.axhline(3, color=look["faint"], linewidth=0.8)
+    turns, centres = timeline.predictions, (edges[1:] + edges[:-1]) / 2
+    trend = _smooth(mean, heard, 1 / 60)
+    for name, index, style in (("valence", -2, "-"), ("arousal", -1, (0, (4, 1.5)))):
+        if turns:
+            values = [getattr(t, name) for t in turns]
+            if _few(timeline):
+                begin, end = [t.start for t in turns], [t.end for t in turns]
+                axes.hlines(values, begin, end, look[name], linewidth=3.5, alpha=0.4)
+            else:
+                middle = [(t.start + t.end) / 2 for t in turns]
+                axes.plot(middle, values, ".", color=look[name], markersize=2.5, alpha=0.35)
+            axes.plot(
+                centres,
+                trend[:, index],
+                color=look[name],
+                linestyle=style,
+                linewidth=1.5,
+                label=name,
+            )
+    axes.set_ylim(0.9, 5.1)
+    axes.set_yticks([1, 3, 5])
+    axes.set_ylabel("valence, arousal")
+
+
+def _smooth(mean: np.ndarray, heard: np.ndarray, spread: float) -> np.ndarray:
+    """Kernel mean over time (Gauss); nan farther than two deviations from all that was heard.
+
+    Args:
+        spread: deviation, as a fraction of the width of the page.
+    """
+    x = np.arange(COLUMNS) / COLUMNS
+    distance = np.abs(x[:, None] - x) / spread
+    kernel = np.exp(-0.5 * distance**2) * heard
+    near = ((distance <= 2) & (heard > 0)).any(1, keepdims=True)
+    total = kernel.sum(1, keepdims=True)
+    return np.where(near, kernel @ np.nan_to_num(mean) / np.where(near, total, 1), np.nan)
+
+
+def _few(timeline: Timeline) -> bool:
+    """Whether single turns can be told apart."""
+    return len(timeline.turns) <= 80
+
+
+def _times(axes: Axes, duration: float) -> None:
+    step = next((s for s in STEPS if duration / s <= 12), STEPS[-1])
+    ticks = np.arange(0, duration + 1e-6, step)
+    hours = duration >= 3600
+    axes.set_xticks(ticks, [_clock(t, hours) for t in ticks])
+    axes.set_xlim(0, duration or 1.0)
+    axes.set_xlabel("time, " + ("h:min:s" if hours else "min:s"))
+
+
+def _clock(seconds: float, hours: bool) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _paint(axes: Axes, look: dict[str, str]) -> None:
+    axes.set_facecolor(look["page"])
+    axes.tick_params(colors=look["ink"], length=0)
+    axes.grid(True, axis="x", color=look["grid"])
+    axes.grid(False, axis="y")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.yaxis.label.set_color(look["ink"])
+    axes.xaxis.label.set_color(look["ink"])
+
+
+def _title(timeline: Timeline) -> str:
+    turns = len(timeline.turns)
+    return f"{Path(timeline.file).name}  ·  {turns} turn{'s' * (turns != 1)}"
+
+
+def _legend(fig: Figure, timeline: Timeline, look: dict[str, Any]) -> None:
+    """Emotions with their share of the time spoken, then the two curves."""
+    from matplotlib.patches import Patch
+
+    shares = dict(timeline.shares())
+    handles: list[Any] = [
+        Patch(color=COLOURS[e], label=f"{e} {shares[e]:.0%}" if shares else e) for e in EMOTIONS
+    ]
+    handles += fig.axes[2].get_legend_handles_labels()[0]
+    fig.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=look["ink"],
+        handlelength=1.2, columnspacing=1.4,
+    )  # fmt: skip
