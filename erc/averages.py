@@ -45,7 +45,7 @@ def smoothed(turns: Sequence[Any], tau: float, thresholds: Thresholds) -> list[A
         turns: in order of their start.
         tau: s; at this distance a turn counts e⁻¹.
     """
-    known = [t for t in turns if isinstance(t, Prediction)]
+    known: list[Any] = [t for t in turns if isinstance(t, Prediction)]
     if not known:
         return list(turns)
     middle = np.array([(t.start + t.end) / 2 for t in known])

@@ -6,6 +6,7 @@ client.predict("a.wav", text="정말 좋았어")       # → Prediction, as from
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -151,10 +152,9 @@ class Client:
         for fresh in (False, True):
             connection = self._connection(fresh)
             try:
-                try:
+                # a server that stopped listening may have said why
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, path, body, headers)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the server may have said why before it stopped listening
                 response = connection.getresponse()
                 waiting = response.headers.get("Retry-After", "1")
                 return (

@@ -30,20 +30,22 @@ class Parser(argparse.ArgumentParser):
     """Errors are one line, and name what was probably meant."""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **kwargs | {"allow_abbrev": False})
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> argparse.Namespace:
         found, unknown = self.parse_known_args(args, namespace)
         if unknown:
             self.unknown(unknown, found)
         return found
 
-    def unknown(self, words: list[str], found: argparse.Namespace) -> NoReturn:
+    def unknown(self, words: list[str], found: argparse.Namespace) -> None:
         """Refuse words that no option or argument took."""
         parser = getattr(found, "parser", self)
         option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
         if option is None:
-            parser.error(f"unexpected {' '.join(words)}")
+            return parser.error(f"unexpected {' '.join(words)}")
         known = [s for action in parser._actions for s in action.option_strings]
         near = did_you_mean(option, [s for s in known if s.startswith("--")])
         parser.error(f"there is no option {option}{near}")

@@ -164,16 +164,15 @@ class EmbeddingTable:
         if n := int(self.missing(keys).sum()):
             raise KeyError(f"{n} of {len(keys)} rows are not in {self.folder}")
         part, place = self._find(keys)
-        for number, opened in enumerate(self.parts.values()):
-            at = part == number
-            if not at.any():
-                continue
+        opened, order = list(self.parts.values()), np.argsort(part, kind="stable")
+        for at in np.split(order, np.flatnonzero(np.diff(part[order])) + 1) if len(keys) else ():
+            values = opened[part[at[0]]].values
             if layer is None:
-                out[rows[at]] = opened.values[place[at]]
+                out[rows[at]] = values[place[at]]
             elif layer == "mean":
-                out[rows[at]] = opened.values[place[at]].mean(-2)
+                out[rows[at]] = values[place[at]].mean(-2)
             else:
-                out[rows[at]] = opened.values[..., layer, :][place[at]]
+                out[rows[at]] = values[..., layer, :][place[at]]
 
     def speed(self) -> float | None:
         """Work per second of the parts there are, or None."""

@@ -34,12 +34,13 @@ class Recording:
     """
 
     def __init__(self, source: audio.Source, sampling_rate: int | None = None):
-        self.source, self.rate = source, sampling_rate
+        self.source: Any = source
+        self.rate = sampling_rate
         self.name = audio.name_of(source)
-        if hasattr(source, "read"):
-            if not source.seekable():
+        if hasattr(self.source, "read"):
+            if not self.source.seekable():
                 raise AudioError(f"{self.name}: cannot be read twice; save it to a file first")
-            self.begin = source.tell()
+            self.begin = self.source.tell()
         with self._opened() as (_, rate, frames):
             self.duration = frames / rate
         if not frames:
@@ -78,7 +79,7 @@ class Recording:
         if hasattr(self.source, "read"):
             self.source.seek(self.begin)
         elif not isinstance(self.source, str | Path | bytes | bytearray):
-            yield _slices(self.source, self.rate, self.name), self.rate, len(self.source)
+            yield _slices(self.source, self.rate, self.name), self.rate or 0, len(self.source)
             return
         with audio._open(self.source, self.name) as file:
             yield partial(file.read, dtype="float32"), file.samplerate, file.frames

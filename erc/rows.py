@@ -74,7 +74,14 @@ class Table(Json):
         from rich.text import Text
 
         emotions = ["emotion", *["then"] * (self.top_k - 1)]
-        columns = [Column("file", overflow="fold"), *emotions, "valence", "arousal", "from", ""]
+        columns: list[Column | str] = [
+            Column("file", overflow="fold"),
+            *emotions,
+            "valence",
+            "arousal",
+            "from",
+            "",
+        ]
         grid = Grid(*columns, box=None)
         for row, name in zip(self.rows, _short([row["file"] for row in self.rows]), strict=True):
             if "error" in row:

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,23 @@ LONG = 15.0  # s; a longer recording gets a timeline
 KEPT = 3600  # s that an uploaded recording lies in the temporary folder at most
 STYLE = Path(__file__).parent / "templates" / "web.css"
 TITLE = "Emotion in speech"
+LOOK = {  # where Gradio's own parts take their colours from; everything else is in web.css
+    "body_background_fill": "#f5f6f8", "block_background_fill": "#ffffff",
+    "block_border_color": "#dfe3e8", "block_label_text_color": "#55606d",
+    "block_title_text_color": "#16202b", "block_info_text_color": "#55606d",
+    "body_text_color": "#16202b", "body_text_color_subdued": "#55606d",
+    "button_primary_background_fill": "#1f5fbf", "button_primary_background_fill_hover": "#184e9f",
+    "button_primary_text_color": "#ffffff", "button_secondary_background_fill": "#e4e8ee",
+    "input_background_fill": "#f5f6f8", "input_placeholder_color": "#55606d",
+}  # fmt: skip
+DARK = LOOK | {
+    "body_background_fill": "#101418", "block_background_fill": "#181d23",
+    "block_border_color": "#2d353e", "block_label_text_color": "#a9b4c0",
+    "block_title_text_color": "#e8ecf1", "block_info_text_color": "#a9b4c0",
+    "body_text_color": "#e8ecf1", "body_text_color_subdued": "#a9b4c0",
+    "button_primary_background_fill_hover": "#2f6fd0", "button_secondary_background_fill": "#2a323b",
+    "input_background_fill": "#101418", "input_placeholder_color": "#a9b4c0",
+}  # fmt: skip
 LABELS = """() => {
   const set = (id, values) => { const e = document.getElementById(id);
     if (e) for (const [k, v] of Object.entries(values)) e.setAttribute(k, v); };
@@ -74,9 +92,11 @@ def build(
     def run(recording: str | None, text: str) -> Iterator[tuple[str, str]]:
         yield from respond(recognizer, recording, text, max_seconds)
 
+    html = partial(gr.HTML, apply_default_css=False)
     options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT // 6, KEPT)) as page:
-        gr.HTML(say.INTRO, padding=False)
+        html(say.INTRO)
+        status = html("", elem_id="erc-status")
         with gr.Row(elem_id="erc-columns"):
             with gr.Column(elem_id="erc-inputs", scale=4, min_width=300):
                 recording = gr.Audio(
@@ -92,16 +112,15 @@ def build(
                     go = gr.Button("Recognise emotion", variant="primary", elem_id="erc-go")
                     clear = gr.Button("Clear", variant="secondary", elem_id="erc-clear")
                 if examples:
-                    gr.HTML(
+                    html(
                         '<h2 class="small">Or try a simulated voice</h2><p class="note">Made by a '
                         "program; no person was recorded.</p>"
                     )
                 with gr.Row(elem_id="erc-examples"):
                     tries = [gr.Button(e.name, size="sm", min_width=80) for e in examples]
             with gr.Column(elem_id="erc-outputs", scale=7, min_width=300):
-                status = gr.HTML("", elem_id="erc-status")
-                result = gr.HTML(say.EMPTY, elem_id="erc-result")
-        gr.HTML(say.about(recognizer.config, takes), padding=False)
+                result = html(say.EMPTY, elem_id="erc-result")
+        html(say.about(recognizer.config, takes))
 
         given = {"inputs": [recording, text], "outputs": [status, result]}
         asked = [go.click(run, **given, **options), text.submit(run, **given, **options)]
@@ -255,18 +274,12 @@ def _gradio() -> Any:
 def _theme(gr: Any) -> Any:
     """Fonts of the system, one accent, generous corners."""
     fonts = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "sans-serif"]
-    accent = {"button_primary_background_fill": "#1f5fbf", "button_primary_text_color": "#ffffff"}
-    accent |= {"button_primary_background_fill_hover": "#184e9f", "button_primary_text_color_dark": "#ffffff"}
-    accent |= {"button_primary_background_fill_dark": "#2f6fd0"}
     return gr.themes.Base(
         font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"],
         neutral_hue="slate", primary_hue="blue", radius_size="lg",
-    ).set(
-        body_background_fill="#f5f6f8", body_background_fill_dark="#101418",
-        block_background_fill="#ffffff", block_background_fill_dark="#181d23",
-        block_border_color="#dfe3e8", block_border_color_dark="#2c333b",
-        **accent,
-    )  # fmt: skip
+    ).set(  # fmt: skip
+        **LOOK | {f"{key}_dark": value for key, value in DARK.items()}
+    )
 
 
 def serve(

@@ -53,12 +53,12 @@ def points(difference: float) -> str:
 
 def seconds(t: float) -> str:
     """
-    >>> seconds(3.21), seconds(75.4), seconds(3675)
-    ('3.2 s', '1:15', '1:01:15')
+    >>> seconds(3.21), seconds(30), seconds(75.4), seconds(3675)
+    ('3.2 s', '30 s', '1:15', '1:01:15')
     """
     minutes, rest = divmod(int(t), 60)
     if not minutes:
-        return f"{t:.1f} s"
+        return f"{t:.1f} s".replace(".0", "")
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
@@ -93,7 +93,7 @@ def plane(predictions: Sequence[Prediction], regions: Regions) -> str:
     ellipses = "".join(_ellipse(e, *regions[e]) for e in known)
     labels = "".join(
         f'<text class="halo" x="{_x(regions[e][0])}" y="{y:.1f}" text-anchor="middle">{e}</text>'
-        for e, y in _apart({e: _y(regions[e][1]) + 4 for e in known}, regions).items()
+        for e, y in _above(regions, known).items()
     )
     few = len(predictions) == 1
     marks = "".join(
@@ -139,12 +139,16 @@ def _ellipse(emotion: str, v: float, a: float, sd_v: float, sd_a: float) -> str:
     )
 
 
-def _apart(heights: dict[str, float], regions: Regions, gap: float = 14) -> dict[str, float]:
-    """Push names apart that would be written over each other: neighbours in valence, by arousal."""
+def _above(regions: Regions, known: Sequence[str], gap: float = 14) -> dict[str, float]:
+    """Heights of the names: above each ellipse, stacked where neighbours in valence would collide."""
     placed: dict[str, float] = {}
-    for emotion, y in sorted(heights.items(), key=lambda item: item[1]):
-        near = [p for e, p in placed.items() if abs(regions[e][0] - regions[emotion][0]) < 0.75]
-        placed[emotion] = max([y, *(p + gap for p in near)])
+    for emotion in sorted(known, key=lambda e: regions[e][1] + regions[e][3]):
+        v, a, _, deviation = regions[emotion]
+        y = _y(a + deviation) - 4
+        for other in sorted(placed, key=placed.__getitem__, reverse=True):
+            if abs(regions[other][0] - v) < 0.75 and abs(placed[other] - y) < gap:
+                y = placed[other] - gap
+        placed[emotion] = y
     return placed
 
 
@@ -221,11 +225,16 @@ def moments(
 
 def _wave(samples: np.ndarray) -> str:
     """Least and greatest sample of each bin as one outline."""
-    pieces = np.array_split(samples, min(BINS, len(samples)))
-    peak = max(float(np.abs(samples).max()), 1e-9)
-    high = [-48 * float(p.max()) / peak for p in pieces]
-    low = [-48 * float(p.min()) / peak for p in pieces]
-    return outline(np.linspace(0, 1000, len(pieces)), high, low)
+    return envelope(samples, samples, BINS)
+
+
+def envelope(low: np.ndarray, high: np.ndarray, bins: int, width: float = 1000.0) -> str:
+    """An outline of least and greatest values in equal bins, 96 high around 0, the peak filling it."""
+    starts = np.linspace(0, len(low), min(bins, len(low)), endpoint=False).astype(int)
+    scale = -48 / max(float(np.abs(high).max()), float(np.abs(low).max()), 1e-9)
+    x = width * (starts + 0.5 * len(low) / len(starts)) / len(low)
+    low, high = np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
+    return outline(x, (scale * high).tolist(), (scale * low).tolist())
 
 
 def outline(x: Sequence[float] | np.ndarray, high: Sequence[float], low: Sequence[float]) -> str:
@@ -241,6 +250,6 @@ def ticks(duration: float, many: int = 4) -> str:
     step = next((s for s in steps if duration / s <= many + 1), steps[-1])
     marks = "".join(
         f'<span style="left:{100 * t / duration:.2f}%">{seconds(t) if t else "0"}</span>'
-        for t in np.arange(0, duration * 0.97, step)
+        for t in np.arange(0, duration * 0.9, step)
     )
     return f'<div class="ticks" aria-hidden="true">{marks}</div>'

@@ -12,7 +12,7 @@ from erc.figures import COLOURS
 from erc.labels import EMOTIONS
 from erc.prediction import Failure, Prediction
 from erc.timeline import Timeline, write
-from erc.web_figures import dot, outline, percent, safe, seconds, ticks
+from erc.web_figures import dot, envelope, percent, safe, seconds, ticks
 
 BINS = 600  # of the waveform
 FILES = {"csv": "text/csv", "vtt": "text/vtt", "eaf": "application/xml"}
@@ -49,12 +49,8 @@ def _sound(timeline: Timeline, end: float) -> str:
     bins = timeline.envelope
     if not len(bins):
         return ""
-    pieces = np.array_split(bins, min(BINS, len(bins)))
-    peak = max(float(np.abs(bins).max()), 1e-9)
-    high = [-48 * float(p[:, 1].max()) / peak for p in pieces]
-    low = [-48 * float(p[:, 0].min()) / peak for p in pieces]
-    length = len(bins) * timeline.bin / end
-    whole = outline(np.linspace(0, 1000 * length, len(pieces)), high, low)
+    low, high = bins.T
+    whole = envelope(low, high, BINS, 1000 * len(bins) * timeline.bin / end)
     rects = "".join(
         f'<rect x="{_at(t.start, end)}" width="{_at(t.end - t.start, end)}" y="-50" height="100" '
         f'fill="{COLOURS[t.label]}"/>'

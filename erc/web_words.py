@@ -159,7 +159,7 @@ def busy(done: float, total: float, left: float | None = None) -> str:
 
 def about(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
     """What the numbers mean, what the model was trained on, what it may not be used for."""
-    use, _, forbidden = USE.removeprefix("## Use").partition("Not for:")
+    use, _, forbidden = USE.removeprefix("## Use").replace("*", "").partition("Not for:")
     rules = forbidden.strip().rstrip(".")
     return f"""\
 <section class="about" aria-label="About"><div><h2>May not be used for</h2>
@@ -169,8 +169,8 @@ def about(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
 who would choose it: 60 % means that four in ten would hear something else.</dd>
 <dt>Valence</dt><dd>1 negative … 3 neither … 5 positive.</dd>
 <dt>Arousal</dt><dd>1 calm … 5 excited.</dd>
-<dt>Points</dt><dd>Percentage points of the emotion's probability. What a voice and words each
-contribute are Shapley shares: they add up to the answer.</dd></dl></div>
+<dt>Points</dt><dd>Percentage points of the emotion's probability. What the voice and the words
+each add are Shapley shares: together they make the answer.</dd></dl></div>
 <div><h2>The model</h2>{_model(config, takes)}</div></section>"""
 
 

@@ -26,11 +26,12 @@ from erc.client import Client, ServerError
 from erc.errors import AudioError, ConfigError
 from erc.labels import EMOTIONS
 from erc.prediction import Failure
-from erc.server.about import about
 from erc.server.app import create_app
 from erc.server.batching import Batcher, Job
 from erc.server.problems import Problem
+from erc.server.run import about
 from erc.server.settings import Settings
+from erc.server.uploads import named
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60  # s that a server may take to do anything at all
@@ -120,10 +121,18 @@ def test_the_same_numbers_as_python_by_form_json_and_batch(http, recognizer, cli
 
 def test_many_at_once_are_answered_in_batches_with_the_same_numbers(recognizer, clips):
     gated = Gated(recognizer)
-    with TestClient(create_app(gated, Settings(batch_size=8))) as http, ThreadPoolExecutor(12) as pool:
+    with (
+        TestClient(create_app(gated, Settings(batch_size=8))) as http,
+        ThreadPoolExecutor(12) as pool,
+    ):
         jobs = [pool.submit(http.post, "/v1/predict", files=files(clip)) for clip in clips]
         service = http.app.app.state.service
-        until(lambda: service.batcher.depth == 12 and service.batcher._ready.qsize() + gated.sizes[0] == 12)
+        until(
+            lambda: (
+                service.batcher.depth == 12
+                and service.batcher._ready.qsize() + gated.sizes[0] == 12
+            )
+        )
         gated.go.set()
         found = [numbers(job.result().json()) for job in jobs]
         metrics = http.get("/metrics").text
@@ -134,7 +143,7 @@ def test_many_at_once_are_answered_in_batches_with_the_same_numbers(recognizer, 
     assert "erc_batch_size_sum 12.0" in metrics
     assert 'erc_requests_total{route="/v1/predict",status="200"} 12.0' in metrics
     assert "erc_queue_depth 0.0" in metrics
-    assert float(re.search(r"erc_audio_seconds_total (\S+)", metrics)[1]) > 3
+    assert float(re.search(r"^erc_audio_seconds_total (\S+)", metrics, re.M)[1]) > 3
 
 
 def test_a_bad_item_keeps_its_place(http, clips, tmp_path):
@@ -238,13 +247,17 @@ def test_info_says_what_it_is_and_what_it_is_not_for(http):
     ],
 )
 def test_unknown_and_impossible_options(http, clips, data, words):
-    assert words in error_of(http.post("/v1/predict", files=files(clips[0]), data=data), 422, "ConfigError")
+    assert words in error_of(
+        http.post("/v1/predict", files=files(clips[0]), data=data), 422, "ConfigError"
+    )
 
 
 def test_recordings_that_cannot_be_used(http, clips, recognizer):
     good = clips[0].read_bytes()
     # libsndfile #1118: an INFO entry far longer than the file
-    broken = good[:12] + b"LIST" + struct.pack("<I", 24) + b"INFOISFT" + struct.pack("<I", 2**31 - 9)
+    broken = (
+        good[:12] + b"LIST" + struct.pack("<I", 24) + b"INFOISFT" + struct.pack("<I", 2**31 - 9)
+    )
     rf64 = b"RF64" + good[4:]
     for data, words in (
         (b"", "0 bytes|no samples|cannot be decoded"), (b"hello", "not recognised"),
@@ -256,7 +269,7 @@ def test_recordings_that_cannot_be_used(http, clips, recognizer):
         assert message.startswith("x.wav: ")
         assert re.search(words, message), message
     with pytest.raises(AudioError) as caught:
-        recognizer.read(good[:30], name="x.wav")
+        recognizer.read(named(good[:30], "x.wav"))
     answer = http.post("/v1/predict", files=[("file", ("x.wav", good[:30]))])
     assert error_of(answer, 422, "AudioError") == str(caught.value)
     assert http.app.app.state.service.batcher.depth == 0
@@ -328,13 +341,13 @@ def test_the_time_limit(recognizer):
 
 
 def test_the_key(recognizer):
-    with TestClient(create_app(recognizer, Settings(api_key="s3crét", host="0.0.0.0"))) as http:
+    with TestClient(create_app(recognizer, Settings(api_key="s3cret", host="0.0.0.0"))) as http:
         assert http.get("/health").status_code == 200
         refused = http.get("/info")
         error_of(refused, 401, "Unauthorized")
         assert "Bearer" in refused.headers["www-authenticate"]
-        basic = base64.b64encode("me:s3crét".encode()).decode()
-        key = "s3crét".encode()
+        basic = base64.b64encode(b"me:s3cret").decode()
+        key = b"s3cret"
         for headers in (
             {b"authorization": b"Bearer " + key}, {b"x-api-key": key},
             {b"authorization": b"Basic " + basic.encode()},
@@ -342,11 +355,14 @@ def test_the_key(recognizer):
             assert http.get("/info", headers=headers).status_code == 200
         for headers in (
             {"authorization": "Bearer wrong"}, {"authorization": "Basic ?"}, {"x-api-key": "s3cr"},
-            {"authorization": "s3cret"},
+            {"authorization": "s3cret"}, {b"x-api-key": "s3crét".encode()},
         ):  # fmt: skip
             assert http.post("/v1/predict", headers=headers).status_code == 401
-        assert "access-control-allow-origin" not in http.get("/health", headers={"origin": "http://x"}).headers
-    assert "s3" not in repr(Settings(api_key="s3crét"))
+        assert (
+            "access-control-allow-origin"
+            not in http.get("/health", headers={"origin": "http://x"}).headers
+        )
+    assert "s3" not in repr(Settings(api_key="s3cret"))
 
 
 def test_health_turns_bad_before_the_end(recognizer):
@@ -438,7 +454,7 @@ def test_closing_answers_what_was_accepted_at_once(recognizer):
     start = time.monotonic()
     threading.Thread(target=batcher.close, args=(DEADLINE,)).start()
     assert len({future.result(DEADLINE).label for future in futures}) == 1
-    assert time.monotonic() - start < 21
+    assert time.monotonic() - start < 15
 
 
 # a process

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from erc.errors import ErcError
 from erc.labels import EMOTIONS
 from erc.recognizer import Recognizer
 from erc.server import schemas
@@ -43,7 +44,7 @@ def create_app(
     """The ASGI application.
 
     Args:
-        about: `model`, `licences` and `forbidden_use` for /info; see `erc.server.about`.
+        about: `model`, `licences` and `forbidden_use` for /info; see `erc.server.run.about`.
     """
     metrics = Metrics()
     service = Service(recognizer, settings, metrics)
@@ -55,7 +56,7 @@ def create_app(
 
     app = FastAPI(title="erc", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.state.service = service
-    for kind in (Problem, HTTPException):
+    for kind in (Problem, ErcError, HTTPException, Exception):
         app.add_exception_handler(kind, _failed)
     _predicting(app, service)
     _about(app, service, about or {})
@@ -125,8 +126,9 @@ def _predicting(app: FastAPI, service: Service) -> None:
 
 
 def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
-    @app.get("/health", response_model=schemas.Health,
-             responses={503: {"model": schemas.Health, "description": "Send nothing here."}})  # fmt: skip
+    bad = {"model": schemas.Health, "description": "Send nothing here."}
+
+    @app.get("/health", response_model=schemas.Health, responses={503: bad})
     async def health() -> Response:
         """Whether to send requests here; needs no key."""
         return json_response({"status": service.status}, 200 if service.status == "ok" else 503)

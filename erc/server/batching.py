@@ -44,6 +44,9 @@ class Job:
                 self.future.set_result(value)
 
 
+WAKE = Job(lambda: None)  # type: ignore[arg-type,return-value]  # ends the waiting, means nothing
+
+
 class Batcher:
     """The threads between requests and a recognizer.
 
@@ -89,9 +92,10 @@ class Batcher:
             if self.depth + len(jobs) > most:
                 raise busy(f"{self.depth} utterances are waiting, at most {most} may; try again")
             self.depth += len(jobs)
+            for job in jobs:
+                self._unread.put(job)
         for job in jobs:
             job.future.add_done_callback(self._leave)
-            self._unread.put(job)
         return [job.future for job in jobs]
 
     def behind(self, gone: Callable[[], bool]) -> Recognizer:
@@ -119,11 +123,17 @@ class Batcher:
         """Whether some recording keeps a decoder for longer than any should."""
         return any(time.monotonic() - since > STUCK for since in list(self._since.values()))
 
+    def hurry(self) -> None:
+        """Accept nothing more, let nothing wait for company. Takes no lock: signal handlers call it."""
+        self._closing = True
+        self._ready.put(WAKE)
+
     def close(self, seconds: float) -> bool:
         """Answer what was accepted, then end; returns whether that was possible in time."""
         end = time.monotonic() + seconds
-        with self._lock:
-            self._closing = True
+        self.hurry()
+        with self._lock:  # whoever was accepting has put his jobs into the queue
+            pass
         for queue, threads in ((self._unread, self._decoders), (self._ready, [self._model])):
             for _ in threads:
                 queue.put(None)
@@ -149,6 +159,8 @@ class Batcher:
 
     def _run(self) -> None:
         while (first := self._ready.get()) is not None:
+            if first is WAKE:
+                continue
             jobs = [job for job in self._collect(first) if not job.future.cancelled()]
             together = [job for job in jobs if job.alone is None]
             if together:
@@ -170,7 +182,8 @@ class Batcher:
             if job is None:
                 self._ready.put(None)
                 break
-            jobs.append(job)
+            if job is not WAKE:
+                jobs.append(job)
         return jobs
 
     def _answer(self, jobs: list[Job]) -> None:

@@ -58,10 +58,9 @@ class Gate:
             self._check(scope)
             async with asyncio.timeout(self._seconds(route)):
                 await self.app(scope, limited, noted)
-        except Exception as error:  # whatever it was, the client gets an answer of the usual form
-            problem = self._problem(error)
+        except Exception as error:  # Starlette raises what it has answered with 500 once more
             if not status:
-                await problem.response()(scope, receive, noted)
+                await self._problem(error).response()(scope, receive, noted)
         finally:
             self.held -= size
             self.metrics.requests.labels(route, str(status or 499)).inc()

@@ -12,7 +12,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto
 h2 { margin-top: 2.5rem; font-family: ui-monospace, monospace; font-size: 1.15rem; }
 h2 b { color: #1769c2; } @media (prefers-color-scheme: dark) { h2 b { color: #7db8f5; } }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top;
-padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; } td:first-child { white-space: nowrap; }
+padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #8884; }
+td:first-child { white-space: nowrap; }
 code, pre { font: .875rem/1.45 ui-monospace, monospace; } pre { overflow-x: auto; padding: .75rem;
 background: #8882; border-radius: .4rem; } .wide { overflow-x: auto; }
 """

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,6 @@ def serve(model: str | None, settings: Settings, runtime: str = "auto", web: boo
     recognizer = load(folder, runtime=runtime)
     warm(recognizer)
 
-    from erc.server.about import about
     from erc.server.app import create_app
 
     app = create_app(recognizer, settings, about(folder))
@@ -72,7 +72,7 @@ def listen(app: Any, settings: Settings, place: socket.socket) -> None:
             print(f"erc: listening on http://{host}:{port} (Ctrl-C stops)", flush=True)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            service.stopping = True
+            service.stop()
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
@@ -105,6 +105,19 @@ def bound(settings: Settings) -> socket.socket:
         ) from None
     place.set_inheritable(True)
     return place
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Name, licences carried along and forbidden use of a model, as its folder states them."""
+    from erc.info import info
+
+    facts = info(folder)
+    name = folder.parent if folder.name == "model" else folder
+    return {
+        "model": name.resolve().name,
+        "licences": facts["licences"] or [],
+        "forbidden_use": facts["not_for"],
+    }
 
 
 def warm(recognizer: Recognizer) -> None:

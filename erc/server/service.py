@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -17,7 +16,7 @@ from erc.server.batching import Batcher, Job
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, busy
 from erc.server.settings import Settings
-from erc.server.uploads import Item, check_recording
+from erc.server.uploads import Item, check_recording, named
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
@@ -69,12 +68,14 @@ class Service:
         return Job(lambda: self._read(item), alone)
 
     def _read(self, item: Item) -> Clip:
+        source = None
         if item.audio is not None:
             seconds = check_recording(item.audio, item.name, self.settings.max_seconds)
             self.metrics.audio.inc(seconds)
+            source = named(item.audio, item.name)
         try:
             return self.recognizer.read(
-                item.audio, item.options.text, None, item.physiology, name=item.name
+                source, item.options.text, None, item.physiology, name=item.name
             )
         except (TypeError, ValueError, OverflowError) as error:
             if item.physiology is None:
@@ -92,10 +93,8 @@ class Service:
 
         def make() -> Timeline:
             self.metrics.audio.inc(check_recording(data, name, self.settings.max_timeline))
-            recording = io.BytesIO(data)
-            recording.name = name  # type: ignore[attr-defined]
             recognizer = self.batcher.behind(gone.is_set)
-            return recognizer.timeline(recording, segments, **options)
+            return recognizer.timeline(named(data, name), segments, **options)
 
         try:
             async with self._one:
@@ -107,9 +106,14 @@ class Service:
             raise result
         return replace(result, file=name)
 
+    def stop(self) -> None:
+        """Take no new work; may be called by a signal handler."""
+        self.stopping = True
+        self.batcher.hurry()
+
     def close(self, seconds: float) -> bool:
         """See `Batcher.close`."""
-        self.stopping = True
+        self.stop()
         return self.batcher.close(seconds)
 
 

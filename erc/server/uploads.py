@@ -15,9 +15,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from erc.errors import AudioError, ConfigError, did_you_mean
+from erc.recording import Recording
 from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
-from erc.wav import read_header
 
 M = TypeVar("M", bound=BaseModel)
 LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
@@ -127,21 +127,22 @@ def check_recording(data: bytes, name: str, most: float) -> float:
         AudioError: a format that is not accepted, or a header that would hang the decoder.
         Problem: 413, longer than `most` s.
     """
-    import soundfile
-
     if data and not any(looks_so(data[:12]) for looks_so in KNOWN.values()):
         raise AudioError(
             f"{name}: cannot be decoded (Format not recognised); send {', '.join(KNOWN)}, "
             "e.g. `ffmpeg -i in.m4a -ar 16000 out.wav`"
         )
-    read_header(io.BytesIO(data), name)
-    try:
-        about = soundfile.info(io.BytesIO(data))
-    except (soundfile.SoundFileError, TypeError, ValueError):
-        return 0.0  # decoding will say what is wrong with it
-    if about.duration > most:
-        raise too_large(f"{name}: {about.duration:.1f} s long; at most {most:g} s are taken here")
-    return about.duration
+    seconds = Recording(named(data, name)).duration  # raises what loading would raise
+    if seconds > most:
+        raise too_large(f"{name}: {seconds:.1f} s long; at most {most:g} s are taken here")
+    return seconds
+
+
+def named(data: bytes, name: str) -> io.BytesIO:
+    """An open file that messages call by this name."""
+    file = io.BytesIO(data)
+    file.name = name  # type: ignore[attr-defined]
+    return file
 
 
 def name_of(file: UploadFile) -> str:
