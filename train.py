@@ -30,10 +30,10 @@ from erc.errors import one_line_errors
 def main(cfg: DictConfig) -> None:
     with one_line_errors():
         check(cfg)
-        from erc.compute import tune_malloc
+        from erc.compute import tune_memory
         from erc.training import train  # slow to import: after the checks
 
-        tune_malloc()
+        tune_memory()
         train(cfg, sys.argv)
 
 

@@ -2,8 +2,12 @@
 
 BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are studies of their own
     "data",
+    "cache",
     "encoder",
     "training",
     "inference",
     "heads",
+    "server",
+    "growth",
+    "timeline",
 ]

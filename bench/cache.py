@@ -34,7 +34,8 @@ def run(quick: bool) -> list[Row]:
     )  # fmt: skip
     rows.append(
         scaling(
-            "cache fill", lambda size: isolated("bench.cache:table", utterances * size, "mean_std", False),
+            "cache fill",
+            lambda size: isolated("bench.cache:table", utterances * size, "mean_std", False),
             note=f"{utterances} utterances × size, tiny-wav2vec2; time without imports",
         )
     )  # fmt: skip
@@ -74,8 +75,10 @@ def fill_and_read(utterances: int) -> Row:
 
 def table(utterances: int, pooling: str, all_layers: bool) -> dict[str, Any]:
     """In a process of its own: fill an empty cache; seconds of that alone, bytes a row."""
+    from erc.compute import tune_memory
     from erc.features import pooled
 
+    tune_memory()
     model, data, collate = listener(False, pooling), Recordings(utterances), collator()
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

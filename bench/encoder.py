@@ -70,10 +70,10 @@ def reference(sizes: list[int], dtype: str = "fp32") -> Callable[[], np.ndarray]
 
 def ours(sizes: list[int], name: str, folder: str | None = None) -> Callable[[], np.ndarray]:
     """The way `Recognizer` goes: real lengths, our allocator settings, one of the runtimes."""
-    from erc.compute import tune_malloc
+    from erc.compute import tune_memory
     from erc.recognizer import Clip, Recognizer
 
-    tune_malloc()
+    tune_memory()
     if name.startswith("torch"):
         from erc.runtimes.pytorch import TorchRuntime
 

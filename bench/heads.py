@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 import time
 from pathlib import Path
@@ -80,7 +81,7 @@ def score(corpus: str, common: list[str], head: str) -> dict[str, Any]:
     """Cross-validate one head; pooled scores with intervals over speakers."""
     from erc.crossval import cross_validate
 
-    folder = PLACE / corpus / head.replace(" ", "_").replace("/", "-")
+    folder = PLACE / corpus / re.sub(r"\W+", "-", head)
     quiet = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):

@@ -58,10 +58,10 @@ def pipeline(wavs: str, batch_size: int) -> Callable[[], int]:
 
 def erc(folder: str, runtime: str, wavs: str) -> Callable[[], np.ndarray]:
     """`predict_many` over the files; returns the probabilities."""
-    from erc.compute import tune_malloc
+    from erc.compute import tune_memory
     from erc.recognizer import load
 
-    tune_malloc()
+    tune_memory()
     recognizer = load(folder, runtime=runtime)
     files = sorted(Path(wavs).glob("*.wav"))
     return lambda: np.array(

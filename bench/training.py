@@ -103,10 +103,10 @@ def reference(sizes: list[int]) -> Callable[[], float]:
 def ours(sizes: list[int], lora: bool = False, seconds: float | None = None) -> Callable[[], float]:
     """bf16 autocast, convolutions as pretrained, batches of like length, our allocator settings."""
     from erc.batches import BucketSampler
-    from erc.compute import tune_malloc
+    from erc.compute import tune_memory
     from erc.model.tuning import add_lora, freeze_front
 
-    tune_malloc()
+    tune_memory()
     rows = data(sizes)
     budget = seconds and seconds * 16_000
     sampler = BucketSampler(np.array(sizes), BATCH, True, 0, budget)
@@ -126,11 +126,11 @@ def head(
     """Fusion and head alone, on features of frozen encoders that are known: what a cache leaves."""
     import torch
 
-    from erc.compute import tune_malloc
+    from erc.compute import tune_memory
     from erc.model.losses import MultiTaskLoss
     from erc.training import parameter_groups
 
-    tune_malloc()
+    tune_memory()
     net = build(fusion, options, dim=dim, freeze_speech=True, freeze_text=True)
     rng = torch.Generator().manual_seed(0)
     pooled = {m: torch.randn(number, *b.shape, generator=rng) for m, b in net.branches.items()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from erc.commandline import Parser, TopParser
-from erc.compute import tune_malloc
+from erc.compute import tune_memory
 from erc.errors import ConfigError, did_you_mean, one_line_errors
 
 
@@ -134,6 +134,13 @@ def serve(args: argparse.Namespace) -> int:
     chosen = {name: getattr(args, name) for name in (*names, "batch_wait", "batch_size", "timeout")}
     chosen["api_key"] = args.api_key or os.environ.get("ERC_API_KEY") or None
     return serve(args.model, Settings(**chosen), args.runtime, args.web)
+
+
+def web(args: argparse.Namespace) -> int:
+    """Show the page for people on this machine: record or upload, and see emotion and why."""
+    from erc.web import serve
+
+    return serve(args.model, args.host, args.port, browser=args.open, runtime=args.runtime)
 
 
 def embed(args: argparse.Namespace) -> int:
@@ -337,6 +344,13 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--runtime", default="auto", help="see `erc export` (default auto)")
     c.add_argument("--web", action="store_true", help="with the page for people, at /web")
 
+    c = add("web", web)
+    c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
+    c.add_argument("--host", default="127.0.0.1", help="of this machine; others: erc serve --web")
+    c.add_argument("--port", type=int, default=7860, help="0 takes a free one (default 7860)")
+    c.add_argument("--open", action="store_true", help="open it in the browser")
+    c.add_argument("--runtime", default="auto", help="see erc predict")
+
     c = add("embed", embed)
     c.add_argument("run", help="folder of a run; its corpus must be there")
     c.add_argument("-o", "--output", metavar="DIR", help="default: the run's folder")
@@ -373,7 +387,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f"commands: {', '.join(known)}"
             )
         args = top.parse_args(words)
-        tune_malloc()
+        tune_memory()
         return args.call(args)
     return 2
 

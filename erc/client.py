@@ -93,7 +93,9 @@ class Client:
         """Recordings, or (recording, text), in order; a bad one gives a `Failure` in its place."""
         source = iter(inputs)
         while window := [_pair(one) for one in islice(source, BATCH)]:
-            parts, places, found = [], [], {}
+            parts: list[Part] = []
+            places: list[int] = []
+            found: dict[int, Prediction | Failure] = {}
             for i, (audio, text) in enumerate(window):
                 try:
                     parts += [_file("file", audio, None), _field("text", text or "")]

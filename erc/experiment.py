@@ -33,7 +33,8 @@ def configure(overrides: Sequence[str], folder: Path) -> DictConfig:
     """`compose`, with the output folder that Hydra's launcher would have chosen."""
     if any(o.startswith("-") for o in overrides):
         raise ConfigError(f"only KEY=VALUE here, not {shlex.join(overrides)}; use python train.py")
-    return compose([f"run_dir={folder}", *overrides])
+    quoted = str(folder).replace("'", "\\'")  # unquoted, a comma would be a list
+    return compose([f"run_dir='{quoted}'", *overrides])
 
 
 def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None) -> dict[str, Any]:

@@ -33,14 +33,17 @@ class Recording:
         AudioError: missing, unreadable, empty.
     """
 
+    source: Any
+
     def __init__(self, source: audio.Source, sampling_rate: int | None = None):
-        self.source: Any = source
+        self.source = source
         self.rate = sampling_rate
         self.name = audio.name_of(source)
-        if hasattr(self.source, "read"):
-            if not self.source.seekable():
+        if hasattr(source, "read"):
+            stream: Any = source
+            if not stream.seekable():
                 raise AudioError(f"{self.name}: cannot be read twice; save it to a file first")
-            self.begin = self.source.tell()
+            self.begin = stream.tell()
         with self._opened() as (_, rate, frames):
             self.duration = frames / rate
         if not frames:
@@ -160,12 +163,9 @@ class Envelope:
         return np.concatenate([self._bins, last])
 
     def _join(self) -> None:
-        pairs, odd = divmod(len(self._bins), 2)
-        if odd:  # give its samples back as what matters of them
-            low, high = self._bins[-1]
-            lost = np.full(self.size, low, np.float32)
-            lost[-1] = high
-            self._rest = np.concatenate([lost, self._rest])
-        two = self._bins[: 2 * pairs].reshape(pairs, 2, 2)
-        self._bins = np.stack([two[:, 0].clip(max=two[:, 1])[:, 0], two.max(1)[:, 1]], 1)
+        if len(self._bins) % 2:  # the last one goes back to the samples that wait for a bin
+            last = np.resize(self._bins[-1], self.size)  # low, high, low, …
+            self._rest, self._bins = np.concatenate([last, self._rest]), self._bins[:-1]
+        two = self._bins.reshape(-1, 2, 2)
+        self._bins = np.stack([two[:, :, 0].min(1), two[:, :, 1].max(1)], 1)
         self.size *= 2

@@ -57,7 +57,7 @@ class Timeline:
     Attributes:
         file: path of the recording, or what stands for it.
         duration: s.
-        turns: in order; `start` and `end` in s, `text` if a transcript was given.
+        turns: in order, each a `Prediction` with `start`, `end` (s) and `text`, or a `TurnFailure`.
         envelope: [bins, 2] least and greatest sample, to draw the recording without having it.
         bin: s, length of a bin.
         unspoken: segments of the transcript in which no speech was found; they were not used.
@@ -66,14 +66,14 @@ class Timeline:
 
     file: str
     duration: float
-    turns: list[Prediction | TurnFailure]
+    turns: list[Any]
     envelope: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     bin: float = 0.01
     unspoken: list[Segment] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def predictions(self) -> list[Prediction]:
+    def predictions(self) -> list[Any]:
         """The turns that were answered."""
         return [turn for turn in self.turns if isinstance(turn, Prediction)]
 

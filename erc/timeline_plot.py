@@ -94,7 +94,7 @@ def _waveform(
         corners = [(left, low), (left, high), (right, high), (right, low)]
         boxes = np.stack([np.stack(corner, -1) for corner in corners], 1)  # [boxes, 4, 2]
         colours = [palette[b] for b in best]
-        axes.add_collection(PolyCollection(boxes, facecolors=colours, linewidths=0))
+        axes.add_collection(PolyCollection(list(boxes), facecolors=colours, linewidths=0))
     peak = float(np.abs(bins).max()) if len(bins) else 1.0
     axes.set_ylim(-1.08 * (peak or 1), 1.08 * (peak or 1))
     axes.set_yticks([])

@@ -68,7 +68,7 @@ def with_text(
         return [Turn(*turn) for turn in heard], rest
     turns = [Turn(start, end, []) for start, end in spans]
     seconds = [(start / SAMPLE_RATE, end / SAMPLE_RATE) for start, end in spans]
-    unspoken = []
+    unspoken: list[Segment] = []
     for segment, turn in zip(segments, align(segments, seconds), strict=True):
         (unspoken if turn is None else turns[turn].said).append(segment)
     return turns, unspoken

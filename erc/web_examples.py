@@ -39,9 +39,7 @@ def simulated(hears: bool = True, reads: bool = True) -> list[Example]:
     made = [_utterance(name) for name in ("happy", "sad", "angry")]
     if hears:
         made.append(_conversation())
-    return [
-        Example(e.name, e.samples if hears else None, e.text if reads else "") for e in made
-    ]
+    return [Example(e.name, e.samples if hears else None, e.text if reads else "") for e in made]
 
 
 def _utterance(emotion: str) -> Example:

@@ -34,11 +34,12 @@ def percent(p: float) -> str:
     """A share in words: never 0 % or 100 % of what is only nearly so.
 
     >>> percent(0.624), percent(0.001), percent(0.999)
-    ('62 %', '< 1 %', '> 99 %')
+    ('62\xa0%', '<\xa01\xa0%', '>\xa099\xa0%')
     """
-    if 0 < p < 0.005:
-        return "< 1 %"
-    return "> 99 %" if 0.995 < p < 1 else f"{100 * p:.0f} %"
+    text = f"{100 * p:.0f} %"
+    if 0 < p < 0.005 or 0.995 < p < 1:
+        text = "< 1 %" if p < 0.5 else "> 99 %"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def points(difference: float) -> str:
@@ -72,7 +73,8 @@ def bars(shares: Mapping[str, float], caption: str) -> str:
     """Seven bars, largest first: a table, so that it can be read cell by cell."""
     rows = "".join(
         f'<tr><th scope="row">{dot(e)}{e}</th><td class="track" aria-hidden="true"><i style="'
-        f'width:{100 * p:.1f}%;background:{COLOURS[e]}"></i></td><td class="number">{percent(p)}</td></tr>'
+        f'width:{100 * p:.1f}%;background:{COLOURS[e]}"></i></td><td class="number">'
+        f"{percent(p)}</td></tr>"
         for e, p in sorted(shares.items(), key=lambda item: -item[1])
     )
     return f'<table class="bars"><caption>{caption}</caption><tbody>{rows}</tbody></table>'
@@ -154,7 +156,7 @@ def _above(regions: Regions, known: Sequence[str], gap: float = 14) -> dict[str,
 
 def shares(prediction: Prediction, nothing: float, values: Mapping[str, float]) -> str:
     """From what was known before anything was heard to the answer: a step a modality."""
-    steps = [("before hearing or reading anything", nothing)] if nothing else []
+    steps = [("knowing nothing yet", nothing)] if nothing else []
     steps += [(NAMES.get(m, m), value) for m, value in values.items()]
     ends = list(accumulate(value for _, value in steps))
     rows = ""
@@ -192,9 +194,7 @@ def words(saliency: Sequence[tuple[str, float]], label: str) -> str:
     )
 
 
-def moments(
-    samples: np.ndarray, saliency: Sequence[tuple[float, float, float]], label: str
-) -> str:
+def moments(samples: np.ndarray, saliency: Sequence[tuple[float, float, float]], label: str) -> str:
     """The waveform, and below it what the probability loses if a stretch is silenced."""
     if not saliency:
         return ""
@@ -203,7 +203,8 @@ def moments(
     strip = "".join(
         f'<rect class="{"against" if s < 0 else "for"}" x="{1000 * a / end:.1f}" '
         f'width="{1000 * (b - a) / end - 1:.1f}" y="{min(20, 20 - 20 * s / top):.1f}" '
-        f'height="{max(0.6, 20 * abs(s) / top):.1f}"><title>{a:.2f}–{b:.2f} s: {points(s)}</title></rect>'
+        f'height="{max(0.6, 20 * abs(s) / top):.1f}"><title>{a:.2f}–{b:.2f} s: {points(s)}</title>'
+        "</rect>"
         for a, b, s in saliency
     )
     a, b, most = max(saliency, key=lambda item: item[2])
@@ -219,7 +220,8 @@ def moments(
         f'aria-label="Waveform, {end:.1f} s">{_wave(samples)}</svg>'
         '<svg class="strip saliency" viewBox="0 0 1000 40" preserveAspectRatio="none" role="img" '
         f'aria-label="Weight of each moment. {said}">{strip}<path class="zero" d="M0 20H1000"/></svg>'
-        f'{ticks(end)}<p class="note">{said} Bars upwards spoke for it, downwards against it.</p></section>'
+        f'{ticks(end)}<p class="note">{said} Bars upwards spoke for it, downwards against it.</p>'
+        "</section>"
     )
 
 

@@ -23,17 +23,19 @@ def strips(timeline: Timeline) -> str:
     """Waveform in the colours of its emotions, their probabilities, valence and arousal."""
     end = timeline.duration or 1.0
     turns = timeline.predictions
+    legend = "".join(f"<span>{dot(e)}{e}</span>" for e in EMOTIONS)
     return (
         '<section class="part"><h4>Over time</h4>'
-        f'<div class="legend" aria-hidden="true">{"".join(f"<span>{dot(e)}{e}</span>" for e in EMOTIONS)}'
-        "</div>"
+        f'<div class="legend" aria-hidden="true">{legend}</div>'
         + _strip("sound", "wave", "0 -50 1000 100", _sound(timeline, end), "Waveform")
         + _strip("emotion", "bands", "0 0 1000 100", _bands(turns, end), _emotions(timeline))
-        + _strip("valence", "curve", "0 0 1000 100", _level(turns, end, "valence"), _range(turns, "valence"))
-        + _strip("arousal", "curve", "0 0 1000 100", _level(turns, end, "arousal"), _range(turns, "arousal"))
+        + "".join(
+            _strip(x, "curve", "0 0 1000 100", _level(turns, end, x), _range(turns, x))
+            for x in ("valence", "arousal")
+        )
         + f'<div class="lane"><span></span>{ticks(end, 6)}</div>'
-        '<p class="note">Each column is a turn of speech; heights are probabilities. Valence and arousal '
-        "run from 1 (bottom) to 5; the line is 3. All numbers are in the table.</p></section>"
+        '<p class="note">Each column is a turn of speech; heights are probabilities. Valence and '
+        "arousal run from 1 (bottom) to 5; the line is 3. All numbers are in the table.</p></section>"
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ how excited it sounds, and why the model thinks so.</p>
 <p class="private"><span aria-hidden="true">●</span> Recordings stay on the machine that runs this page
 and are deleted from it within the hour.</p></header>"""
 EMPTY = """\
-<div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p></div>"""
+<div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p>
+</div>"""
 SCORES = ("uar", "f1_macro", "ccc_valence", "ccc_arousal")
 
 
@@ -32,7 +33,7 @@ def sentence(p: Prediction) -> str:
 
     >>> p = Prediction("a", "happy", {"happy": 0.62}, 4.1, 3.2, 0.62, ("speech",))
     >>> sentence(p)
-    'happy, 62 % of raters would say so; valence 4.1, arousal 3.2, both of 1 to 5'
+    'happy, 62\\xa0% of raters would say so; valence 4.1, arousal 3.2, both of 1 to 5'
     """
     return (
         f"{p.label}, {percent(p.confidence)} of raters would say so; "
@@ -56,7 +57,9 @@ def answer(
     """
     p, (emotion, share) = prediction, prediction.top(2)[1]
     runner = f"then {emotion}, {percent(share)}"
-    sources = " and ".join({"speech": "the voice", "text": "the words"}.get(m, m) for m in p.modalities)
+    sources = " and ".join(
+        {"speech": "the voice", "text": "the words"}.get(m, m) for m in p.modalities
+    )
     head = (
         f'<div class="headline" style="--hue:{COLOURS[p.label]}"><h2>{p.label}</h2>'
         f"<p><b>{percent(p.confidence)} of raters</b> would say so; {runner}. Heard from {sources}.</p>"
@@ -89,8 +92,8 @@ def notes(p: Prediction, threshold: float) -> str:
         )
     if p.conflict:
         found.append(
-            f"<b>This does not fit together.</b> Valence {p.valence:.1f} and arousal {p.arousal:.1f} lie "
-            f"where raters rarely heard <i>{p.label}</i>. Irony, noise or an unusual voice may be why."
+            f"<b>This does not fit together.</b> Valence {p.valence:.1f} and arousal {p.arousal:.1f} "
+            f"lie where raters rarely heard <i>{p.label}</i>. Irony or noise may be why."
         )
     return "".join(f'<p class="caution" role="note">{text}</p>' for text in found)
 
@@ -197,7 +200,10 @@ def _scores(scores: Mapping[str, Mapping[str, float | None]]) -> str:
     systems = [s for s in scores if s != "human ceiling"]
     if not systems:
         return ""
-    shown = [max(systems, key=lambda s: s.count("+")), *(["human ceiling"] * ("human ceiling" in scores))]
+    shown = [
+        max(systems, key=lambda s: s.count("+")),
+        *(["human ceiling"] * ("human ceiling" in scores)),
+    ]
     names = {"human ceiling": "one human rater"}
     head = "".join(f'<th scope="col">{COLUMNS[m]}</th>' for m in SCORES)
     rows = "".join(

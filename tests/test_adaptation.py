@@ -16,6 +16,7 @@ from erc.model.branch import Standardize
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder
 from erc.recognizer import Recognizer
+from erc.runtimes.pytorch import TorchRuntime
 from erc.tables import results_table
 
 
@@ -102,7 +103,7 @@ def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) ->
     files = [tmp_path / f"{i}.wav" for i in range(4)]
     for file in files:
         soundfile.write(file, rng.uniform(-0.5, 0.5, 8000), 16000)
-    plain = Recognizer(model, None, {"meta": {}})
+    plain = Recognizer(TorchRuntime(model), {"meta": {}})
     before = plain.predict(files[0])
     adapted = plain.adapt(files)
     assert adapted.predict(files[0]).probabilities != before.probabilities

@@ -6,6 +6,7 @@ import pytest
 
 from erc.config import FOLDER, check, compose, plain, resolve
 from erc.errors import CheckpointError, ConfigError, CorpusError
+from erc.experiment import configure
 
 
 def choices(group: str) -> list[str]:
@@ -98,3 +99,8 @@ def test_every_group_mirrors_its_constructor():
 
 def test_config_folder_is_where_train_py_is():
     assert (Path(FOLDER).parent / "train.py").is_file()
+
+
+@pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "x=y {z}"])
+def test_a_run_may_lie_in_a_folder_of_any_name(name, tmp_path):
+    assert configure(["model=tiny"], tmp_path / name).run_dir == str(tmp_path / name)

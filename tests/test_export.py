@@ -103,7 +103,7 @@ def batches(modality: str, spec):
         elif modality == "speech":
             x = rng.normal(0, 0.3, shape).astype(np.float32)
         else:
-            x = rng.normal(0, 1, (*shape, spec.widths and channels(spec))).astype(np.float32)
+            x = rng.normal(0, 1, (*shape, channels(spec))).astype(np.float32)
             x[rng.random(x.shape) < 0.2] = np.nan
         for row, length in zip(x, lengths, strict=True):
             row[length:] = spec.pad_token_id if modality == "text" else 0

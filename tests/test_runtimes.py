@@ -156,4 +156,4 @@ def test_precision_is_chosen_by_width_and_measurement(monkeypatch):
 
 def test_malloc_is_left_alone_when_asked(monkeypatch):
     monkeypatch.setenv("ERC_MALLOC", "system")
-    assert not compute.tune_malloc()
+    assert not compute.tune_memory()

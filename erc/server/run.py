@@ -36,11 +36,11 @@ def serve(model: str | None, settings: Settings, runtime: str = "auto", web: boo
     page = _web() if web else None
     place = bound(settings)
 
-    from erc.compute import tune_malloc
+    from erc.compute import tune_memory
     from erc.output import model_folder
     from erc.recognizer import load
 
-    tune_malloc()
+    tune_memory()
     folder = model_folder(model)
     recognizer = load(folder, runtime=runtime)
     warm(recognizer)
@@ -48,10 +48,8 @@ def serve(model: str | None, settings: Settings, runtime: str = "auto", web: boo
     from erc.server.app import create_app
 
     app = create_app(recognizer, settings, about(folder))
-    if page:
-        import gradio
-
-        gradio.mount_gradio_app(app.app, page(recognizer), path="/web")
+    if page:  # its predictions queue up with all others
+        page(app.app, app.app.state.service.batcher.behind(lambda: False))
     listen(app, settings, place)
     return 0
 
@@ -132,11 +130,11 @@ def warm(recognizer: Recognizer) -> None:
 
 
 def _web() -> Any:
-    """`erc.web.build`, checked before a model is loaded."""
+    """`erc.web.mount`, checked before a model is loaded."""
     try:
         import gradio  # noqa: F401
 
-        from erc.web import build
+        from erc.web import mount
     except ImportError as error:
         raise ConfigError(f"--web needs {error.name}: pip install 'erc[serve]'") from None
-    return build
+    return mount

@@ -17,14 +17,14 @@ Rating = Annotated[float, Field(ge=1, le=5)]
 MAX_TEXT = 20_000  # characters
 PHYSIOLOGY = "Any of `eda`, `temp` (4 Hz), `ibi` (s), `ecg` with `ecg_rate`, `start`, `end` (s)."
 
-HAPPY = {
+HAPPY: Any = {
     "file": "a.wav", "label": "happy",
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
     "abstain": False, "conflict": False,
 }  # fmt: skip
-BAD = {
+BAD: Any = {
     "type": "AudioError",
     "message": "b.wav: cannot be decoded (Format not recognised); libsndfile reads wav, flac, ogg, mp3",
 }

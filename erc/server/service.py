@@ -54,7 +54,7 @@ class Service:
         found: list[Any] = list(items)
         for i, result in zip(jobs, results, strict=True):
             done = not isinstance(result, BaseException)
-            found[i] = _values(result, items[i].options.top_k) if done else result
+            found[i] = _values(result, found[i].options.top_k) if done else result
         return found
 
     def _job(self, item: Item) -> Job:
@@ -119,8 +119,10 @@ class Service:
 
 async def unless_gone(request: Request, futures: Sequence[Future]) -> list[Any]:
     """Results or exceptions; all is cancelled if the client leaves or the time is over."""
-    waiting = asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
-    left = asyncio.ensure_future(_left(request))
+    waiting: asyncio.Future[list[Any]] = asyncio.gather(
+        *map(asyncio.wrap_future, futures), return_exceptions=True
+    )
+    left: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({waiting, left}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
@@ -128,7 +130,9 @@ async def unless_gone(request: Request, futures: Sequence[Future]) -> list[Any]:
         return waiting.result()
     finally:
         left.cancel()
-        waiting.cancel()
+        if not waiting.done():
+            waiting.add_done_callback(lambda f: f.cancelled() or f.exception())  # nobody asks
+            waiting.cancel()
 
 
 async def _left(request: Request) -> None:

@@ -67,7 +67,7 @@ async def read_items(request: Request, many: bool) -> list[Item | Problem]:
             422, "ConfigError", f"{len(texts)} texts for {len(files)} files; give as many"
         )
     common = _fields(form, "text")
-    each = zip(files, texts or [None] * len(files), strict=True)
+    each = zip(files, texts or [""] * len(files), strict=True)
     return [
         _or_problem(lambda f: form_item(*f), (file, common | ({"text": t} if t else {})), True)
         for file, t in each
