@@ -29,11 +29,20 @@ def epoch(utterances: int) -> dict[str, Any]:
         manifest = corpus(place / "corpus", utterances) / "manifest.csv"
         parts = Assembly(
             compose(
-                ["dataset=manifest", f"dataset.paths={manifest}", "dataset.protocol=fixed",
-                 "model=tiny", f"run_dir={place}", f"cache={place / 'cache'}",
-                 "dataloader.batch_size=16",
-                 "trainer.accelerator=cpu", "trainer.max_epochs=1",
-                 "trainer.enable_progress_bar=false"]
+                [
+                    "dataset=manifest",
+                    f"dataset.paths={manifest}",
+                    "dataset.protocol=fixed",
+                    "dataset.num_folds=2",
+                    "dataset.validation_fold=0",
+                    "model=tiny",
+                    f"run_dir={place}",
+                    f"cache={place / 'cache'}",
+                    "dataloader.batch_size=16",
+                    "trainer.accelerator=cpu",
+                    "trainer.max_epochs=1",
+                    "trainer.enable_progress_bar=false",
+                ]
             )
         )  # fmt: skip
         task = make_task(parts.cfg, parts)
@@ -64,7 +73,7 @@ def bulk(utterances: int) -> dict[str, Any]:
 
 
 def run(quick: bool) -> list[Row]:
-    number = 32 if quick else 128
+    number = 120  # two sessions: one is trained on
     sizes = (1, 4) if quick else (1, 4, 16)
     return [
         scaling(f"one epoch of training, {number} utterances × size",

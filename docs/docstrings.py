@@ -25,7 +25,8 @@ PUBLIC = (  # heading, words, (file, names)
     (
         "The model", "",
         [
-            ("model/emotion.py", "EmotionModel Output"), ("model/encoders.py", "SpeechEncoder TextEncoder"),
+            ("model/emotion.py", "EmotionModel Output"),
+            ("model/encoders.py", "SpeechEncoder TextEncoder"),
             ("hub_model.py", "HubModel"), ("export.py", "export into"), ("tune.py", "tune"),
         ],
     ),

@@ -2,15 +2,16 @@
 
 python docs/make_picture.py runs/demo docs/images
 
-Not the best utterance but a typical one: held out, four or more emotions among its ten votes, named
-by the model as by most raters, and of these the one whose distance between votes and model is the
-median.
+Not the best utterance but a typical one: held out, not neutral (for the colours), four or more
+emotions among its ten votes, named by the model as by most raters, and of these the one whose
+distance between votes and model is the median.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
-import warnings
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from erc.datasets import HF_KEMD
 from erc.figures import COLOURS, figure, save
 from erc.labels import EMOTIONS
 from erc.metrics import jensen_shannon
-from erc.prediction import Prediction, regions_of
+from erc.prediction import REGION, Prediction, regions_of
 from erc.recognizer import load
 from erc.text import clean
 
@@ -29,7 +30,7 @@ LOOKS = {
     "light": {"ink": "#1F2933", "soft": "#66717D", "line": "#D5DAE0", "tint": 0.16},
     "dark": {"ink": "#E6EAEE", "soft": "#9AA5B1", "line": "#3A434D", "tint": 0.28},
 }
-FONTS = ["DejaVu Sans", "Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo"]
+HANGUL = ("NotoSansCJK-Regular", "NanumGothic", "malgun", "AppleSDGothicNeo")
 LEAST_SECONDS = 2.0  # a waveform that one can see something in
 
 
@@ -39,6 +40,7 @@ def typical(folder: Path) -> tuple[Path, dict[str, float], tuple[float, float]]:
 
     rows = pd.read_csv(folder / "run" / "predictions.csv")
     rows = rows[(rows.system == "speech + text") & (rows.emotion == rows.predicted)]
+    rows = rows[rows.emotion != "neutral"]
     votes = rows[[f"votes_{e}" for e in EMOTIONS]].to_numpy()
     rows = rows[((votes > 0).sum(1) >= 4) & (rows.seconds >= LEAST_SECONDS)]
     votes, said = (rows[[f"{k}_{e}" for e in EMOTIONS]].to_numpy() for k in ("votes", "p"))
@@ -58,7 +60,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     answer = load(folder / "run" / "model").predict(path, text=text)
     files = []
     for name, look in LOOKS.items():
-        fig, axes = figure(1, 3, (4.0, 4.0), width_ratios=(1.0, 1.2, 1.25))
+        fig, axes = figure(1, 3, (4.0, 4.0), width_ratios=(1.0, 1.2, 1.3))
         _style(fig)
         _input(axes[0], path, text, look)
         _bars(axes[1], votes, answer, look)
@@ -66,76 +68,91 @@ def draw(folder: Path, out: Path) -> list[Path]:
         for each in axes:
             _paint(each, look)
         fig.patch.set_alpha(0)
-        with warnings.catch_warnings(action="ignore"):  # a font of the list that is not here
-            files.append(save(fig, out / f"first-screen-{name}.png", dpi=100))
+        files.append(save(fig, out / f"first-screen-{name}.png", dpi=100))
     return files
 
 
 def _style(fig: Any) -> None:
+    """Add a font that has Hangul, if this machine has one."""
     import matplotlib as mpl
     from matplotlib import font_manager
 
-    here = {f.name for f in font_manager.fontManager.ttflist}
-    # matplotlib knows the first face of a collection only: Noto's JP file also holds Hangul
-    also = [n for n in sorted(here) if n.startswith("Noto Sans CJK")]
-    mpl.rcParams["font.family"] = [f for f in [*FONTS, *also] if f in here]
-    fig.get_layout_engine().set(wspace=0.05, w_pad=0.08)
+    found = [f for f in font_manager.findSystemFonts() if Path(f).stem in HANGUL]
+    for file in found[:1]:
+        font_manager.fontManager.addfont(file)
+        name = font_manager.FontProperties(fname=file).get_name()
+        mpl.rcParams["font.family"] = ["DejaVu Sans", name]  # the second for what the first lacks
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it has no bold
+    fig.get_layout_engine().set(wspace=0.04, w_pad=0.1, h_pad=0.1)
 
 
 def _input(axes: Any, path: Path, text: str, look: dict[str, Any]) -> None:
     """Waveform, and below it what is said."""
     samples = audio.load(path).astype(float)
-    bins = np.array_split(samples, 150)
-    peak = np.abs(samples).max()
+    bins = np.array_split(samples, 320)
+    scale = 0.24 / np.abs(samples).max()
+    high = np.array([b.max() for b in bins]) * scale + 0.003
+    low = np.array([b.min() for b in bins]) * scale - 0.003
     x = np.linspace(0, 1, len(bins))
-    high = np.array([b.max() for b in bins]) / peak * 0.22
-    low = np.array([b.min() for b in bins]) / peak * 0.22
-    axes.vlines(x, 0.66 + low - 0.004, 0.66 + high + 0.004, color=look["ink"], linewidth=1.3)
+    axes.fill_between(x, 0.7 + low, 0.7 + high, color=look["ink"], linewidth=0)
+    said = "\n".join(textwrap.wrap(text, 14))
+    axes.text(0, 0.28, f"“{said}”", color=look["ink"], size=15, linespacing=1.5, va="center")
     seconds = len(samples) / audio.SAMPLE_RATE
-    axes.text(0, 0.385, f"{seconds:.1f} s of simulated speech", color=look["soft"], size=11)
-    axes.text(0, 0.2, f"“{text}”", color=look["ink"], size=14.5, linespacing=1.5, va="center",
-              wrap=True)  # fmt: skip
-    axes.set(xlim=(-0.02, 1.02), ylim=(0, 1), xticks=[], yticks=[])
-    axes.set_title("speech and transcript")
+    note = f"simulated speech, {seconds:.1f} s, a speaker held out"
+    axes.text(0, 0.0, note, color=look["soft"], size=10.5)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1), xticks=[], yticks=[])
+    axes.set_title("speech and transcript", loc="left")
 
 
 def _bars(axes: Any, votes: dict[str, float], answer: Prediction, look: dict[str, Any]) -> None:
     """Seven pairs of bars: the raters' above, the model's below."""
-    for row, emotion in enumerate(EMOTIONS):
-        y, p, q = -row, votes[emotion], answer.probabilities[emotion]
-        colour = COLOURS[emotion]
-        axes.barh(y + 0.19, p, 0.3, color=(colour, look["tint"]), edgecolor=colour, linewidth=1.2)
-        axes.barh(y - 0.17, q, 0.34, color=colour)
-        axes.text(-0.02, y, emotion, ha="right", va="center", size=12.5, color=look["ink"],
-                  fontweight="bold" if emotion == answer.label else "normal")  # fmt: skip
-        axes.text(max(p, q) + 0.02, y, f"{q:.0%}", va="center", size=11, color=look["soft"])
     widest = max(*votes.values(), *answer.probabilities.values())
-    axes.set(xlim=(-0.36 * widest, widest * 1.2), ylim=(-6.6, 0.6), xticks=[], yticks=[])
-    axes.set_title("ten raters’ votes (outline), the model (filled)")
+    for row, emotion in enumerate(EMOTIONS):
+        colour, best = COLOURS[emotion], emotion == answer.label
+        shares = (votes[emotion], answer.probabilities[emotion])
+        axes.barh(-row + 0.2, shares[0], 0.32, color=(colour, look["tint"]), ec=colour, lw=1.2)
+        axes.barh(-row - 0.18, shares[1], 0.36, color=colour)
+        axes.text(-0.03 * widest, -row, emotion, ha="right", va="center", size=12.5,
+                  color=look["ink"], fontweight="bold" if best else "normal")  # fmt: skip
+        for share, y, who in zip(shares, (0.2, -0.18), ("ten raters", "the model")):
+            said = f"{share:.0%}" * (share >= 0.005) + f"  {who}" * best
+            axes.text(share + 0.02 * widest, y - row, said, va="center", size=9.5,
+                      color=look["ink"] if best else look["soft"])  # fmt: skip
+    axes.set(xlim=(-0.4 * widest, widest * 1.5), ylim=(-6.5, 0.5), xticks=[], yticks=[])
+    axes.set_title("seven emotions, as a distribution over raters")
 
 
 def _plane(axes: Any, regions: Any, rated: Any, answer: Prediction, look: dict[str, Any]) -> None:
-    """Where raters placed each emotion (one standard deviation), where they and the model put this."""
+    """Where raters placed 95 % of each emotion's utterances, where they and the model put this one."""
     from matplotlib.patches import Ellipse
 
+    radius = REGION**0.5
     for emotion, (v, a, sd_v, sd_a) in regions.items():
-        c = COLOURS[emotion]
-        axes.add_patch(Ellipse((v, a), 2 * sd_v, 2 * sd_a, fc=(c, look["tint"]), ec=c, lw=1))
+        colour, here = COLOURS[emotion], emotion == answer.label
+        look_of = {"fc": (colour, look["tint"] * (0.6 + here)), "lw": 1 + 0.8 * here}
+        size = 2 * radius * sd_v, 2 * radius * sd_a
+        axes.add_patch(Ellipse((v, a), *size, ec=(colour, 0.55 + 0.45 * here), **look_of))
     for emotion, (x, y) in _spread(regions).items():
-        axes.text(x, y, emotion, ha="center", va="center", size=10.5, color=look["ink"])
-    point = {"s": 120, "zorder": 5, "linewidths": 2}
-    axes.plot(*zip(rated, (answer.valence, answer.arousal)), color=look["ink"], lw=1.2, zorder=4)
-    axes.scatter(*rated, facecolors="none", edgecolors=look["ink"], **point)
-    axes.scatter(answer.valence, answer.arousal, color=look["ink"], **point)
-    axes.set(xlim=(0.9, 5.1), ylim=(0.9, 5.1), xticks=[1, 3, 5], yticks=[1, 3, 5])
-    axes.set_xticklabels(["1 negative", "valence", "5 positive"])
-    axes.set_yticklabels(["calm 1", "arousal", "5 excited"], rotation=90, va="center")
-    axes.set_title("○ raters’ mean   ● the model")
+        axes.text(x, y, emotion, ha="center", va="center", size=10.5, color=look["ink"],
+                  fontweight="bold" if emotion == answer.label else "normal")  # fmt: skip
+    point = {"s": 110, "zorder": 5, "linewidths": 2, "edgecolors": look["ink"]}
+    axes.scatter(*rated, facecolors="none", label="ten raters", **point)
+    axes.scatter(answer.valence, answer.arousal, color=look["ink"], label="the model", **point)
+    axes.legend(loc="lower right", labelcolor=look["ink"], fontsize=10, handletextpad=0.1)
+    axes.set(xlim=(1, 5), ylim=(1, 5), xticks=[1, 3, 5], yticks=[1, 3, 5])
+    axes.set_xticklabels(["1 negative", "valence", "positive 5"])
+    axes.set_yticklabels(["1 calm", "arousal", "excited 5"], rotation=90)
+    for labels, key in ((axes.get_xticklabels(), "ha"), (axes.get_yticklabels(), "va")):
+        ends = ("left", "right") if key == "ha" else ("bottom", "top")
+        for label, side in zip((labels[0], labels[2]), ends):
+            label.set(**{key: side})
+        labels[1].set(**{key: "center"})
+    axes.set_title("valence and arousal, among the raters’ regions")
 
 
 def _spread(regions: Any) -> dict[str, tuple[float, float]]:
-    """Names at the centre of the regions, moved apart where they would overlap."""
-    at = {e: [v, a] for e, (v, a, _, _) in regions.items()}
+    """Names in the upper part of the regions, moved apart where they would overlap."""
+    at = {e: [v, a + 1.35 * sd_a] for e, (v, a, _, sd_a) in regions.items()}
     for _ in range(60):
         for one in at:
             for other in at:
@@ -151,7 +168,8 @@ def _paint(axes: Any, look: dict[str, Any]) -> None:
     axes.patch.set_alpha(0)
     axes.grid(False)
     axes.tick_params(length=0, colors=look["soft"], labelsize=10.5)
-    axes.title.set(color=look["soft"], size=12)
+    for title in (axes.title, axes._left_title):
+        title.set(color=look["soft"], size=11.5)
     framed = bool(len(axes.get_xticks()))
     for spine in axes.spines.values():
         spine.set(visible=framed, color=look["line"])

@@ -145,7 +145,9 @@ def mood(timeline: Timeline) -> str:
 
 def failed(message: str) -> str:
     """An error as a kind sentence."""
-    text = message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+    first = message.partition(" ")[0]
+    text = message[:1].upper() + message[1:] if first.isalpha() else message  # not a file's name
+    text += "" if message.endswith((".", "!", "?")) else "."
     return f'<div class="failed"><h2>That did not work</h2><p>{safe(text)}</p></div>'
 
 

@@ -419,6 +419,7 @@ def test_work_of_clients_who_left_is_dropped(recognizer):
     [first] = batcher.submit([Job(lambda: clip)])
     assert gated.busy.wait(DEADLINE)
     rest = batcher.submit([Job(lambda: clip) for _ in range(3)])
+    until(lambda: batcher._ready.qsize() == 3)  # decoded: now only the model can drop them
     for future in rest[:2]:
         future.cancel()
     until(lambda: batcher.depth == 2)

@@ -135,9 +135,10 @@ def open_runtime(
         if exported and name.split("-")[0] != exported["name"].split("-")[0]:
             raise ConfigError(f"{folder} is an export for {exported['name']}, not {name}")
         if not where.is_dir():
+            int8 = " --int8" if name.endswith("int8") else ""
             raise CheckpointError(
                 f"{folder} has no export for {name}; make one with "
-                f"`erc export {folder} --format {name.split('-')[0]}`"
+                f"`erc export {folder} --format {name.split('-')[0]}{int8} --inside`"
             )
     return import_module(f"erc.runtimes.{MODULES[name]}").open(where, name, device)
 

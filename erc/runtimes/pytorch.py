@@ -52,7 +52,7 @@ class TorchRuntime(Runtime):
         return other
 
     def _tensor(self, x: np.ndarray) -> Tensor:
-        return torch.from_numpy(x).to(self.device)
+        return torch.from_numpy(x if x.flags.writeable else x.copy()).to(self.device)
 
 
 def spec_of(model: EmotionModel) -> Spec:

@@ -47,7 +47,7 @@ def serve(model: str | None, settings: Settings, runtime: str = "auto", web: boo
 
     from erc.server.app import create_app
 
-    app = create_app(recognizer, settings, about(folder))
+    app: Any = create_app(recognizer, settings, about(folder))
     if page:  # its predictions queue up with all others
         page(app.app, app.app.state.service.batcher.behind(lambda: False))
     listen(app, settings, place)
