@@ -117,8 +117,12 @@ def plane(predictions: Sequence[Prediction], regions: Regions) -> str:
 
 def _caption(predictions: Sequence[Prediction], known: Sequence[str]) -> str:
     what = "Each dot is a turn" if len(predictions) != 1 else _point(predictions[0])
-    human = "Ellipses: where human raters placed each emotion (mean ± one deviation)."
-    return f"{what}. {human if known else 'This model does not know where raters placed emotions.'}"
+    regions = (
+        "Ellipses: where raters of the training data placed each emotion (mean ± one deviation)."
+    )
+    return (
+        f"{what}. {regions if known else 'This model does not know where raters placed emotions.'}"
+    )
 
 
 def _point(p: Prediction) -> str:

@@ -25,6 +25,7 @@ and are deleted from it within the hour.</p></header>"""
 EMPTY = """\
 <div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p>
 </div>"""
+CLOSE = 0.1  # between the two most probable emotions
 SCORES = ("uar", "f1_macro", "ccc_valence", "ccc_arousal")
 
 
@@ -84,7 +85,11 @@ def answer(
 
 def notes(p: Prediction, threshold: float) -> str:
     """What to be careful about."""
-    found = []
+    found, ((first, most), (second, next_)) = [], p.top(2)
+    if most - next_ < CLOSE:
+        found.append(
+            f"<b>A close call</b> between <i>{first}</i> and <i>{second}</i>: raters would disagree."
+        )
     if p.abstain:
         found.append(
             f"<b>Not sure.</b> Fewer than {percent(threshold)} of raters would agree on one emotion: "
@@ -206,7 +211,7 @@ def _scores(scores: Mapping[str, Mapping[str, float | None]]) -> str:
         max(systems, key=lambda s: s.count("+")),
         *(["human ceiling"] * ("human ceiling" in scores)),
     ]
-    names = {"human ceiling": "one human rater"}
+    names = {"human ceiling": "one rater"}  # simulated ones, where the speech is
     head = "".join(f'<th scope="col">{COLUMNS[m]}</th>' for m in SCORES)
     rows = "".join(
         f'<tr><th scope="row">{names.get(s, s)}</th>'

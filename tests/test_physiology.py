@@ -590,7 +590,7 @@ def test_prediction_from_signals(third):
 
 
 def test_two_modality_models_refuse_physiology(run):
-    with pytest.raises(ConfigError, match="takes no physiology"):
+    with pytest.raises(ConfigError, match="not physiology; leave it out"):
         erc.load(run / "model").predict(text="아", physiology={"eda": [1.0, 1.0]})
 
 

@@ -151,7 +151,7 @@ class WhisperBackbone(nn.Module):
         speech = torch.where(mask(lengths, speech.shape[1]), speech, 0).float()
         speech = F.pad(speech, (0, samples - speech.shape[1]))
         spectrum = torch.stft(speech, self.window, self.hop, window=self.hann, return_complex=True)
-        power = self.filters @ spectrum[..., :-1].abs() ** 2
+        power = self.filters @ (spectrum.real.square() + spectrum.imag.square())[..., :-1]
         log = power.clamp(min=1e-10).log10()
         return (torch.maximum(log, log.amax((1, 2), keepdim=True) - 8) + 4) / 4
 
