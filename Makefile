@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON := $(if $(VIRTUAL_ENV),python,$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),python,.venv/bin/python))
 
-.PHONY: help setup demo test slow lint types bench clean
+.PHONY: help setup demo test slow lint types bench docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -28,5 +28,8 @@ slow: setup  ## the tests that take minutes
 bench: setup  ## every speed figure against its baseline, and docs/performance.md; leave the machine alone meanwhile
 	@$(PYTHON) -m bench
 
+docs: setup  ## the guides as a site in site/; writes docs/reference/ anew from the code
+	@$(PYTHON) docs/generate.py && NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+
 clean:  ## remove what runs wrote here (not data, not .venv)
-	rm -rf runs outputs multirun .pytest_cache .ruff_cache .mypy_cache
+	rm -rf runs outputs multirun site .pytest_cache .ruff_cache .mypy_cache

@@ -210,6 +210,18 @@ def test_every_trainable_parameter_gets_a_gradient(name):
     assert silent == []
 
 
+def test_layerdrop_leaves_layers_out_in_training_only():
+    """With group norm rows run in groups, each with layers of its own left out."""
+    config = Wav2Vec2Config(**SMALL, layerdrop=0.5, apply_spec_augment=False)
+    encoder = SpeechEncoder(Wav2Vec2Model(config))
+    speech, lengths = clips(4000, 7000, 5000)
+    torch.manual_seed(0)
+    seen = {encoder.train()(speech, lengths)[0].sum().item() for _ in range(8)}
+    assert len(seen) > 1
+    assert encoder.train()(speech, lengths)[0].isfinite().all()
+    assert torch.equal(*(encoder.eval()(speech, lengths)[0] for _ in range(2)))
+
+
 def test_spec_augment_only_where_a_span_fits():
     config = Wav2Vec2Config(**SMALL, **LAYER, mask_time_prob=0.9, mask_time_length=10)
     encoder = SpeechEncoder(Wav2Vec2Model(config), spec_augment=True).train()

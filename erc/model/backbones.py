@@ -92,7 +92,9 @@ class Wav2Vec2Backbone(nn.Module):
             attention_mask=mask(lengths, speech.shape[1]).long() if padded else None,
             output_hidden_states=True,
         )
-        return [*output.hidden_states[:-1], output.last_hidden_state]
+        states = [*output.hidden_states[:-1], output.last_hidden_state]
+        # LayerDrop (Fan et al. 2019) leaves layers out in training, where only the last is asked for.
+        return states[:1] * (self.layers + 1 - len(states)) + states
 
     def _convolutions(self) -> list[tuple[int, int]]:
         config = self.model.config
