@@ -29,7 +29,7 @@ bench: setup  ## every speed figure against its baseline, and docs/performance.m
 	@$(PYTHON) -m bench
 
 docs: setup  ## the guides as a site in site/; writes docs/reference/ anew from the code
-	@$(PYTHON) docs/generate.py && NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@$(PYTHON) docs/generate.py && NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict  # not --quiet: that hides warnings from --strict
 
 clean:  ## remove what runs wrote here (not data, not .venv)
 	rm -rf runs outputs multirun site .pytest_cache .ruff_cache .mypy_cache

@@ -132,7 +132,7 @@ def _plane(axes: Any, regions: Any, rated: Any, answer: Prediction, look: dict[s
         look_of = {"fc": (colour, look["tint"] * (0.6 + here)), "lw": 1 + 0.8 * here}
         size = 2 * radius * sd_v, 2 * radius * sd_a
         axes.add_patch(Ellipse((v, a), *size, ec=(colour, 0.55 + 0.45 * here), **look_of))
-    for emotion, (x, y) in _spread(regions).items():
+    for emotion, (x, y) in _spread(regions, answer.label).items():
         axes.text(x, y, emotion, ha="center", va="center", size=10.5, color=look["ink"],
                   fontweight="bold" if emotion == answer.label else "normal")  # fmt: skip
     point = {"s": 110, "zorder": 5, "linewidths": 2, "edgecolors": look["ink"]}
@@ -150,9 +150,9 @@ def _plane(axes: Any, regions: Any, rated: Any, answer: Prediction, look: dict[s
     axes.set_title("valence and arousal, among the raters’ regions")
 
 
-def _spread(regions: Any) -> dict[str, tuple[float, float]]:
+def _spread(regions: Any, best: str) -> dict[str, tuple[float, float]]:
     """Names in the upper part of the regions, moved apart where they would overlap."""
-    at = {e: [v, a + 1.35 * sd_a] for e, (v, a, _, sd_a) in regions.items()}
+    at = {e: [v, a + (1.35 if e == best else 0.6) * sd] for e, (v, a, _, sd) in regions.items()}
     for _ in range(60):
         for one in at:
             for other in at:

@@ -161,7 +161,7 @@ def test_the_reference_is_what_the_code_says():
 def test_the_site_builds_and_asks_nobody(tmp_path):
     pytest.importorskip("material", reason="pip install 'erc[docs]'")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", tmp_path / "site"],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", tmp_path / "site"],
         cwd=ROOT, capture_output=True, text=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
