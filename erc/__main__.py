@@ -1,208 +1,15 @@
-"""The `erc` command. Thin: each command is a function below that calls one other module."""
+"""The `erc` command: its options. What a command does is the function of its name in `erc.commands`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from erc import commands
 from erc.commandline import Parser, TopParser
 from erc.compute import tune_memory
 from erc.errors import ConfigError, did_you_mean, one_line_errors
-
-
-def synth(args: argparse.Namespace) -> int:
-    """Write a simulated corpus."""
-    from erc.corpora.synthetic import write_tree
-
-    print(write_tree(args.out_dir, args.layout, args.sessions, args.utterances, args.seed))
-    return 0
-
-
-def prepare(args: argparse.Namespace) -> int:
-    """Decode a corpus into the cache and report what was dropped."""
-    from erc.datasets import HF_KEMD
-
-    folds = "session" if args.folds == "session" else int(args.folds)
-    data = HF_KEMD(args.root, "all", 0, args.corpus, num_folds=folds, num_proc=args.workers)
-    print(data)
-    return 0
-
-
-def train(args: argparse.Namespace) -> int:
-    """Train as `python train.py` does."""
-    from erc.experiment import run
-
-    run(args.overrides)
-    return 0
-
-
-def cross_validate(args: argparse.Namespace) -> int:
-    """Train one model per fold; mean ± standard deviation of their scores."""
-    from erc.crossval import cross_validate
-
-    cross_validate(args.overrides)
-    return 0
-
-
-def evaluate(args: argparse.Namespace) -> int:
-    """Score a finished run again, or on another corpus."""
-    from erc.experiment import evaluate
-
-    evaluate(args.run, args.overrides, args.output)
-    return 0
-
-
-def agreement(args: argparse.Namespace) -> int:
-    """How far the raters of a corpus agree, and what one of them reaches."""
-    from erc.agreement_report import report
-
-    report(args.root, args.corpus, args.output)
-    return 0
-
-
-def sharpen(args: argparse.Namespace) -> int:
-    """Train on labels from one-hot to soft and draw macro F1 against CCC."""
-    from erc.sharpening import curve
-
-    curve(args.overrides, args.temperatures, args.fast, args.output)
-    return 0
-
-
-def predict(args: argparse.Namespace) -> int:
-    """Emotion, valence and arousal of recordings."""
-    from erc.output import Options, predict
-
-    return predict(
-        args.files, args.text, args.model, args.format, args.output,
-        Options(args.top_k, args.abstain, args.runtime, args.device),
-        workers=args.workers, overwrite=args.overwrite, quiet=args.quiet,
-    )  # fmt: skip
-
-
-def timeline(args: argparse.Namespace) -> int:
-    """Emotion, valence and arousal of every turn of a long recording."""
-    from erc.timeline_command import run
-
-    return run(
-        args.recording, args.text, args.model, args.format, args.output, args.plot,
-        vad=args.vad, max_turn=args.max_turn, overlap=args.overlap, smooth=args.smooth,
-        runtime=args.runtime, quiet=args.quiet,
-    )  # fmt: skip
-
-
-def check(args: argparse.Namespace) -> int:
-    """Find what is wrong with a corpus before it costs a training run."""
-    from erc.doctor import check
-
-    return check(args.root, args.corpus, args.json, args.workers, args.quiet)
-
-
-def info(args: argparse.Namespace) -> int:
-    """Show what a model takes, was trained on and scores, and what it is not for."""
-    from erc.info import show
-
-    return show(args.model, args.json)
-
-
-def completion(args: argparse.Namespace) -> int:
-    """Print the script that completes commands and options in a shell."""
-    from erc.completion import script
-
-    print(script(parser(), args.shell))
-    return 0
-
-
-def tune(args: argparse.Namespace) -> int:
-    """Measure which runtime answers fastest on this machine, and remember it in the model folder."""
-    from erc.tune import table, tune
-
-    entry = tune(args.model, args.export or (), args.recordings)
-    print(table(entry))
-    return 0
-
-
-def serve(args: argparse.Namespace) -> int:
-    """Answer over HTTP until told to stop."""
-    import os
-
-    from erc.server.run import serve
-    from erc.server.settings import Settings
-
-    names = ("host", "port", "max_seconds", "max_timeline", "max_mb", "queue")
-    chosen = {name: getattr(args, name) for name in (*names, "batch_wait", "batch_size", "timeout")}
-    chosen["api_key"] = args.api_key or os.environ.get("ERC_API_KEY") or None
-    return serve(args.model, Settings(**chosen), args.runtime, args.web)
-
-
-def web(args: argparse.Namespace) -> int:
-    """Show the page for people on this machine: record or upload, and see emotion and why."""
-    from erc.web import serve
-
-    return serve(args.model, args.host, args.port, browser=args.open, runtime=args.runtime)
-
-
-def embed(args: argparse.Namespace) -> int:
-    """Compare the feature space of a run with the raters' valence–arousal map."""
-    from erc.embedding import embed
-
-    embed(args.run, args.output, args.seed)
-    return 0
-
-
-def report(args: argparse.Namespace) -> int:
-    """Write what a run did and how good it is as one HTML page."""
-    from erc.report import write
-
-    print(f"wrote {write(args.run, args.output)}")
-    return 0
-
-
-def export(args: argparse.Namespace) -> int:
-    """Turn a model folder into one that runs without torch, and say what that changes."""
-    from erc import parity
-    from erc.export import export, into, report
-
-    options = {"format": args.format, "int8": args.int8, "recordings": args.recordings}
-    inside = args.inside
-    out = into(args.model, **options) if inside else export(args.model, args.output, **options)
-    print(f"{parity.table(report(out))}\nwrote {out}")
-    return 0
-
-
-def import_reference(args: argparse.Namespace) -> int:
-    """Turn a checkpoint with the published key names into a model folder."""
-    from erc.checkpoint import import_reference
-
-    import_reference(args.checkpoint, args.config, args.out_dir)
-    print(f"wrote {args.out_dir}")
-    return 0
-
-
-def demo(args: argparse.Namespace) -> int:
-    """The whole path on a simulated corpus."""
-    from erc.experiment import demo
-
-    demo(Path(args.out_dir))
-    return 0
-
-
-def reproduce(args: argparse.Namespace) -> int:
-    """Train the paper's table: three fusions, three targets, five folds; finished runs are skipped."""
-    from erc.reproduce import PROTOCOLS, reproduce
-
-    protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
-    reproduce(args.data, args.fast, args.output, protocols, args.workers)
-    return 0
-
-
-def audit(args: argparse.Namespace) -> int:
-    """Say what crosses from training to test in each fold of a split."""
-    from erc.crossval import audit_folds
-
-    audit_folds(args.overrides)
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -211,45 +18,46 @@ def parser() -> argparse.ArgumentParser:
         prog="erc", description="Emotion, valence and arousal from speech and transcript."
     )
     top.add_argument("--version", action="version", version=_version())
-    commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    subs = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
-    def add(name: str, call) -> argparse.ArgumentParser:
+    def add(name: str) -> argparse.ArgumentParser:
+        call = getattr(commands, name.replace("-", "_"))
         summary = call.__doc__.strip()
-        sub = commands.add_parser(name, help=summary, description=summary)
-        sub.set_defaults(call=call, parser=sub)
+        sub = subs.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(call=call, parser=sub, top=top)
         return sub
 
-    c = add("demo", demo)
+    c = add("demo")
     c.add_argument("out_dir", nargs="?", default="runs/demo", metavar="OUT_DIR")
 
-    c = add("synth", synth)
+    c = add("synth")
     c.add_argument("out_dir", metavar="OUT_DIR", help="the corpus folder to write")
     c.add_argument("--layout", default="kemdy19", choices=["kemdy19", "kemdy20"])
     c.add_argument("--sessions", type=int, default=20, help="numbered from 1 (default 20)")
     c.add_argument("--utterances", type=int, default=60, help="per session (default 60)")
     c.add_argument("--seed", type=int, default=0)
 
-    c = add("prepare", prepare)
+    c = add("prepare")
     c.add_argument("root", help="corpus folder or manifest file")
     c.add_argument("--corpus", help="kemdy19 | kemdy20 | aihub | manifest (default: by its files)")
     c.add_argument("--folds", default="5", help="number of folds by session, or 'session'")
     c.add_argument("--workers", type=int, default=2, help="recordings decoded at once")
 
-    for name, call in (("train", train), ("cross-validate", cross_validate)):
-        c = add(name, call)
+    for name in ("train", "cross-validate"):
+        c = add(name)
         c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
 
-    c = add("evaluate", evaluate)
+    c = add("evaluate")
     c.add_argument("run", help="folder of a run, runs/…")
     c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. dataset.paths=…")
     c.add_argument("-o", "--output", help="folder for results.json and predictions.csv")
 
-    c = add("agreement", agreement)
+    c = add("agreement")
     c.add_argument("corpus", nargs="?", help="kemdy19 | … (default: what ROOT looks like)")
     c.add_argument("root", metavar="ROOT", help="corpus folder or manifest file")
     c.add_argument("-o", "--output", metavar="DIR", help="for agreement.json and heat maps")
 
-    c = add("sharpen", sharpen)
+    c = add("sharpen")
     c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
     c.add_argument("--fast", action="store_true", help="simulated corpus, frozen tiny encoders")
     c.add_argument(
@@ -257,17 +65,17 @@ def parser() -> argparse.ArgumentParser:
     )
     c.add_argument("-o", "--output", metavar="DIR", help="default: a new folder in runs/sharpen")
 
-    c = add("audit", audit)
+    c = add("audit")
     c.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see config/train.yaml")
 
-    c = add("reproduce", reproduce)
+    c = add("reproduce")
     c.add_argument("--fast", action="store_true", help="simulated corpus, small frozen encoders")
     c.add_argument("--data", metavar="ROOT", help="folder of KEMDy (default: data, if it is there)")
     c.add_argument("--protocol", default="both", choices=["paper", "strict", "both"])
     c.add_argument("--workers", type=int, help="runs at a time (default: 1; simulated: one a core)")
     c.add_argument("-o", "--output", metavar="DIR", help="go on there (default: runs/reproduce-…)")
 
-    c = add("timeline", timeline)
+    c = add("timeline")
     c.add_argument("recording", metavar="RECORDING", help="of any length, rate and channels")
     c.add_argument("--text", metavar="FILE", help="transcript with times: .srt, .vtt or .json")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
@@ -287,14 +95,14 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--runtime", default="auto", help="see erc predict")
     c.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
-    c = add("check", check)
+    c = add("check")
     c.add_argument("corpus", nargs="?", help="kemdy19 | … (default: what ROOT looks like)")
     c.add_argument("root", metavar="ROOT", help="corpus folder or manifest file")
     c.add_argument("--json", action="store_true", help="every finding with all its places")
     c.add_argument("--workers", type=int, default=4, help="recordings read at once")
     c.add_argument("--quiet", action="store_true", help="no progress")
 
-    c = add("predict", predict)
+    c = add("predict")
     c.add_argument(
         "files", nargs="*", metavar="INPUT",
         help="recordings, folders of them, quoted patterns ('**/*.wav'), @list.txt, "
@@ -315,21 +123,21 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--runtime", default="auto", help="auto | torch-fp32 | onnx-int8 | …")
     c.add_argument("--quiet", action="store_true", help="no progress, no summary")
 
-    c = add("info", info)
+    c = add("info")
     c.add_argument("model", nargs="?", help="model folder, or a run's (default: as for predict)")
     c.add_argument("--json", action="store_true")
 
-    c = add("completion", completion)
+    c = add("completion")
     c.add_argument("shell", choices=["bash", "zsh", "fish"])
 
-    c = add("tune", tune)
+    c = add("tune")
     c.add_argument("model", help="model folder")
     c.add_argument(
         "--export", nargs="+", choices=["onnx", "openvino"], help="make these exports first"
     )
     c.add_argument("--recordings", metavar="DIR", help="measure on these (default: simulated)")
 
-    c = add("serve", serve)
+    c = add("serve")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
     c.add_argument("--host", default="127.0.0.1", help="a public one needs a key")
     c.add_argument("--port", type=int, default=8000, help="0 takes a free one (default 8000)")
@@ -344,23 +152,23 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--runtime", default="auto", help="see `erc export` (default auto)")
     c.add_argument("--web", action="store_true", help="with the page for people, at /web")
 
-    c = add("web", web)
+    c = add("web")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
     c.add_argument("--host", default="127.0.0.1", help="of this machine; others: erc serve --web")
     c.add_argument("--port", type=int, default=7860, help="0 takes a free one (default 7860)")
     c.add_argument("--open", action="store_true", help="open it in the browser")
     c.add_argument("--runtime", default="auto", help="see erc predict")
 
-    c = add("embed", embed)
+    c = add("embed")
     c.add_argument("run", help="folder of a run; its corpus must be there")
     c.add_argument("-o", "--output", metavar="DIR", help="default: the run's folder")
     c.add_argument("--seed", type=int, default=0)
 
-    c = add("report", report)
+    c = add("report")
     c.add_argument("run", help="folder of a run, runs/…")
     c.add_argument("-o", "--output", metavar="FILE.html", help="default: RUN/report.html")
 
-    c = add("export", export)
+    c = add("export")
     c.add_argument("model", help="model folder")
     c.add_argument("--format", default="onnx", choices=["onnx", "openvino"])
     c.add_argument("--int8", action="store_true", help="8-bit weights: smaller, faster, less exact")
@@ -368,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("--inside", action="store_true", help="write to MODEL/exports, for --runtime")
     c.add_argument("-o", "--output", metavar="OUT", help="default: MODEL-onnx or the like")
 
-    c = add("import-reference", import_reference)
+    c = add("import-reference")
     c.add_argument("checkpoint", metavar="CHECKPOINT.safetensors")
     c.add_argument("config", metavar="CONFIG.json")
     c.add_argument("out_dir", metavar="OUT_DIR")

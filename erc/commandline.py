@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 from erc.errors import ConfigError, did_you_mean
 
 GROUPS = {  # in the order of a workday; what is in none of them comes last
-    "start": ("demo", "synth"),
+    "start": ("demo", "synth", "completion"),
     "data": ("check", "prepare", "agreement", "audit"),
     "train and measure": (
         "train", "cross-validate", "evaluate", "report", "embed", "sharpen", "reproduce",
     ),
-    "use a model": ("predict", "timeline", "explain", "info", "serve", "app", "web"),
-    "carry it elsewhere": ("export", "tune", "push", "import-reference"),
+    "use a model": ("predict", "timeline", "info", "serve", "web"),
+    "carry it elsewhere": ("tune", "export", "import-reference"),
 }  # fmt: skip
 
 EXAMPLES = """\

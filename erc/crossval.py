@@ -83,7 +83,9 @@ def pool(folders: Sequence[Path]) -> dict[str, Any]:
             k: np.array([np.nan if r[k] is None else r[k] for r in rows], float) for k in rows[0]
         }
         summary["mean"][system] = {k: float(v.mean()) for k, v in values.items()}
-        summary["std"][system] = {k: float(v.std(ddof=1)) for k, v in values.items()}
+        summary["std"][system] = {
+            k: float(v.std(ddof=1)) if len(v) > 1 else float("nan") for k, v in values.items()
+        }
         part = frame[frame.system == system]
         if len(part):
             spread = interval(metrics.evaluate, arrays_of_frame(part), part.speaker.to_numpy())
