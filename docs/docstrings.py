@@ -17,8 +17,8 @@ PUBLIC = (  # heading, words, (file, names)
     (
         "Long recordings", "",
         [
-            ("timeline.py", "timeline Timeline TurnFailure"), ("vad.py", "Rule"),
-            ("subtitles.py", "Segment read"), ("timeline_files.py", "write save"),
+            ("timeline/__init__.py", "timeline Timeline TurnFailure"), ("timeline/vad.py", "Rule"),
+            ("timeline/subtitles.py", "Segment read"), ("timeline/files.py", "write save"),
         ],
     ),
     ("Over HTTP", "", [("client.py", "Client ServerError")]),

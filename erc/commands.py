@@ -77,7 +77,7 @@ def predict(args: argparse.Namespace) -> int:
 
 def timeline(args: argparse.Namespace) -> int:
     """Emotion, valence and arousal of every turn of a long recording."""
-    from erc.timeline_command import run
+    from erc.timeline.command import run
 
     return run(
         args.recording, args.text, args.model, args.format, args.output, args.plot,

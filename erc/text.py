@@ -26,7 +26,9 @@ def decode(data: bytes, where: str = "text") -> str:
     '아 정말'
     """
     if data.startswith(b"version https://git-lfs"):
-        raise CorpusError(f"{where}: is a Git LFS pointer, not text; run `git lfs pull` there first")
+        raise CorpusError(
+            f"{where}: is a Git LFS pointer, not text; run `git lfs pull` there first"
+        )
     for encoding in ("utf-8-sig", "cp949"):
         try:
             return data.decode(encoding)

@@ -231,7 +231,7 @@ def make_task(
 
 
 def number_format(cfg: DictConfig, model: EmotionModel) -> str:
-    """`trainer.precision`, with "auto" decided for this machine and the widest layers that are trained."""
+    """`trainer.precision`; "auto" is decided for this machine and the widest trained layers."""
     trained = [
         layer.in_features
         for part in (model.speech, model.text, model.fusion)

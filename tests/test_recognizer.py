@@ -120,7 +120,9 @@ def test_rows_of_files_and_folders(run, clips, tmp_path, capsys):
     target = tmp_path / "out.csv"
     assert output.predict([str(folder)], model=str(run / "model"), output=str(target)) == 1
     lines = target.read_text("utf-8").splitlines()
-    assert lines[0].startswith("file,label,valence,arousal,confidence,modalities,abstain,conflict,p_surprise")
+    assert lines[0].startswith(
+        "file,label,valence,arousal,confidence,modalities,abstain,conflict,p_surprise"
+    )
     assert len(lines) == 4
     assert "broken.wav" in capsys.readouterr().err
     assert output.predict([str(clips[0])], "좋아", str(run / "model"), "table") == 0

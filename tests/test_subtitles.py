@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from erc.errors import ConfigError
-from erc.subtitles import Segment, align, clock, escape, read
+from erc.timeline.subtitles import Segment, align, clock, escape, read
 
 SRT = """1
 00:00:01,500 --> 00:00:04,000

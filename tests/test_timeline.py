@@ -20,14 +20,14 @@ import soundfile
 import soxr
 
 from erc.audio import SAMPLE_RATE
-from erc.averages import smoothed, vector
 from erc.errors import AudioError, ConfigError
 from erc.labels import EMOTIONS
 from erc.prediction import Failure, Prediction
-from erc.recording import BINS, Envelope, Recording, cut
-from erc.subtitles import read
 from erc.timeline import Timeline, TurnFailure, timeline, write
-from erc.turns import windows
+from erc.timeline.averages import smoothed, vector
+from erc.timeline.recording import BINS, Envelope, Recording, cut
+from erc.timeline.subtitles import read
+from erc.timeline.turns import windows
 
 pytest.importorskip("silero_vad")
 
@@ -376,7 +376,7 @@ def test_unknown_formats(found, tmp_path):
 
 def test_plots_in_light_and_dark(found, tmp_path):
     pytest.importorskip("matplotlib")
-    from erc.timeline_plot import draw
+    from erc.timeline.plot import draw
 
     many = [replace(found.turns[0], start=i * 4.0, end=i * 4.0 + 3) for i in range(500)]
     long = replace(found, duration=2000.0, turns=many)

@@ -10,9 +10,9 @@ import numpy as np
 import planted
 import pytest
 
-from erc import vad
 from erc.audio import SAMPLE_RATE, load
 from erc.errors import ConfigError
+from erc.timeline import vad
 
 pytest.importorskip("silero_vad")
 

@@ -15,12 +15,12 @@ import pytest
 import soundfile
 
 import erc
-from erc import web_figures as draw
-from erc import web_words as say
 from erc.figures import COLOURS
 from erc.prediction import Prediction
-from erc.web_answer import respond
-from erc.web_examples import simulated
+from erc.web import figures as draw
+from erc.web import words as say
+from erc.web.answer import respond
+from erc.web.examples import simulated
 
 P = {"surprise": 0.05, "fear": 0.02, "angry": 0.03, "neutral": 0.2, "happy": 0.62, "sad": 0.05}
 HAPPY = Prediction(
@@ -121,7 +121,7 @@ def test_errors_are_one_kind_sentence_without_folders(recognizer, tmp_path, monk
     assert "nothing to listen to" in list(respond(recognizer, None, " ", 60))[-1][0]
     soundfile.write(tmp_path / "long.wav", np.zeros(16000 * 5), 16000)
     assert "at most 4 s" in list(respond(recognizer, str(tmp_path / "long.wav"), "", 4))[-1][0]
-    monkeypatch.setattr("erc.web_answer.explain", lambda *_: 1 / 0)
+    monkeypatch.setattr("erc.web.answer.explain", lambda *_: 1 / 0)
     _, shown = list(respond(recognizer, None, "안녕", 60))[-1]
     assert "Zero" not in shown
     assert "Traceback" not in shown

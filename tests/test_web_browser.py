@@ -20,7 +20,7 @@ import soundfile
 
 import erc
 from erc.figures import COLOURS
-from erc.web_examples import simulated
+from erc.web.examples import simulated
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

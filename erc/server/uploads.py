@@ -15,9 +15,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from erc.errors import AudioError, ConfigError, did_you_mean
-from erc.recording import Recording
 from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
+from erc.timeline.recording import Recording
 
 M = TypeVar("M", bound=BaseModel)
 LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
@@ -190,8 +190,8 @@ def _fields(form: FormData, *but: str) -> dict[str, Any]:
 
 
 def _transcript(name: str, data: bytes) -> list[Any]:
-    from erc.subtitles import READERS
     from erc.text import decode
+    from erc.timeline.subtitles import READERS
 
     suffix = name[name.rfind(".") :].lower()
     if suffix not in READERS:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc import figures
-from erc.averages import vector
 from erc.figures import COLOURS
 from erc.labels import EMOTIONS
 from erc.timeline import Timeline
+from erc.timeline.averages import vector
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

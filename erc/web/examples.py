@@ -10,7 +10,7 @@ from erc.audio import SAMPLE_RATE
 from erc.corpora.synthetic import CENTROIDS, say, voice
 from erc.corpora.voice import cast
 from erc.labels import EMOTIONS
-from erc.subtitles import clock
+from erc.timeline.subtitles import clock
 
 SEED = 3
 PAUSE = 1.2  # s between the turns of the conversation

@@ -13,8 +13,8 @@ from erc.figures import COLOURS
 from erc.prediction import Prediction, Regions, table
 from erc.tables import COLUMNS
 from erc.timeline import Timeline
-from erc.web_figures import bars, moments, percent, plane, safe, seconds, shares, words
-from erc.web_timeline import downloads, exports, strips, turns_table
+from erc.web.figures import bars, moments, percent, plane, safe, seconds, shares, words
+from erc.web.timeline import downloads, exports, strips, turns_table
 
 INTRO = """\
 <header class="top"><h1>Emotion in speech</h1>

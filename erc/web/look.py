@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-STYLE = Path(__file__).parent / "templates" / "web.css"
+STYLE = Path(__file__).parents[1] / "templates" / "web.css"
 HEAD = '<meta name="referrer" content="no-referrer"><meta name="color-scheme" content="light dark">'
 LOOK = {  # where Gradio's own parts take their colours from; everything else is in web.css
     "body_background_fill": "#f5f6f8", "block_background_fill": "#ffffff",

@@ -11,7 +11,7 @@ from erc.errors import ConfigError
 from erc.output import model_folder
 from erc.progress import clock, progress
 from erc.timeline import Progress, timeline
-from erc.timeline_files import SUFFIXES, save, write
+from erc.timeline.files import SUFFIXES, save, write
 
 
 def run(

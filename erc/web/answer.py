@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc import web_words as say
 from erc.audio import SAMPLE_RATE
 from erc.errors import AudioError, ConfigError, ErcError
 from erc.explain import Explanation, explain
 from erc.prediction import Prediction
-from erc.recording import Recording
-from erc.web_figures import seconds
+from erc.timeline.recording import Recording
+from erc.web import words as say
+from erc.web.figures import seconds
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
@@ -81,7 +81,7 @@ def _explained(recognizer: Recognizer, clip: Clip) -> tuple[Explanation | None, 
 
 def _long(recognizer: Recognizer, recording: str, text: str) -> Iterator[tuple[str, str]]:
     """A timeline, computed beside while progress is shown."""
-    from erc.subtitles import READERS
+    from erc.timeline.subtitles import READERS
 
     segments = None
     if "-->" in text:

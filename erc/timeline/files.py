@@ -20,7 +20,7 @@ from erc.errors import ConfigError, did_you_mean
 from erc.files import atomic
 from erc.labels import EMOTIONS
 from erc.prediction import Failure
-from erc.subtitles import clock, escape
+from erc.timeline.subtitles import clock, escape
 
 if TYPE_CHECKING:
     from erc.timeline import Timeline
@@ -60,7 +60,7 @@ def save(timeline: Timeline, path: str | Path, format: str | None = None) -> Pat
     path = Path(path)
     suffix = format or path.suffix[1:].lower()
     if suffix in PICTURES:
-        from erc.timeline_plot import draw
+        from erc.timeline.plot import draw
 
         return draw(timeline, path)
     if suffix not in WRITERS:

@@ -12,7 +12,7 @@ from erc.figures import COLOURS
 from erc.labels import EMOTIONS
 from erc.prediction import Failure, Prediction
 from erc.timeline import Timeline, write
-from erc.web_figures import dot, envelope, percent, safe, seconds, ticks
+from erc.web.figures import dot, envelope, percent, safe, seconds, ticks
 
 BINS = 600  # of the waveform
 FILES = {"csv": "text/csv", "vtt": "text/vtt", "eaf": "application/xml"}

@@ -1,6 +1,6 @@
 """The page for people: `erc web`, or `erc serve --web`. Gradio, without anything from elsewhere.
 
-Everything that is shown is made here as HTML and SVG (`web_words`, `web_figures`, `web_timeline`);
+Everything that is shown is made here as HTML and SVG (`words`, `figures`, `timeline`);
 Gradio brings the microphone, the upload and the wire. The page asks no other machine for anything.
 """
 
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from erc import web_words as say
 from erc.audio import SAMPLE_RATE
 from erc.errors import ConfigError
-from erc.web_answer import respond
-from erc.web_examples import Example, simulated
-from erc.web_look import HEAD, STYLE, theme
+from erc.web import words as say
+from erc.web.answer import respond
+from erc.web.examples import Example, simulated
+from erc.web.look import HEAD, STYLE, theme
 
 if TYPE_CHECKING:
     import gradio

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.audio import SAMPLE_RATE, Source
-from erc.averages import mean, smoothed, vector
 from erc.errors import ConfigError, did_you_mean
 from erc.labels import EMOTIONS
 from erc.prediction import Failure, Prediction, table
-from erc.recording import Envelope, Recording, cut
-from erc.subtitles import Segment, read
-from erc.timeline_files import save, write
-from erc.turns import Piece, Turn, find, pieces, with_text
-from erc.vad import Rule
+from erc.timeline.averages import mean, smoothed, vector
+from erc.timeline.files import save, write
+from erc.timeline.recording import Envelope, Recording, cut
+from erc.timeline.subtitles import Segment, read
+from erc.timeline.turns import Piece, Turn, find, pieces, with_text
+from erc.timeline.vad import Rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +136,7 @@ class Timeline:
         return found.assign(time=time)[["time", "valence", "arousal", *names[:-2]]]
 
     def save(self, path: str | Path) -> Path:
-        """Write .csv, .json, .vtt, .eaf, .png or .svg; see `erc.timeline_files`."""
+        """Write .csv, .json, .vtt, .eaf, .png or .svg; see `erc.timeline.files`."""
         return save(self, path)
 
 
@@ -158,7 +158,7 @@ def timeline(
     Args:
         audio: path, bytes, open file, or samples with `sampling_rate`; any rate, any channels.
         text: transcript with times: a .srt, .vtt or .json file, or segments {start, end, text}.
-            Each goes to the turn that it overlaps longest (`erc.subtitles.align`).
+            Each goes to the turn that it overlaps longest (`erc.timeline.subtitles.align`).
         vad: "silero" finds speech; "none": windows of `max_turn`, one after the other, silence
             too; "text": each segment of the transcript is a turn.
         rule: when speech begins and ends.

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from erc.audio import SAMPLE_RATE
-from erc.subtitles import Segment, align
-from erc.vad import Rule, detect
+from erc.timeline.subtitles import Segment, align
+from erc.timeline.vad import Rule, detect
 
 
 class Turn(NamedTuple):
