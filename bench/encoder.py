@@ -116,14 +116,14 @@ def gflop(sizes: list[int]) -> float:
     encoder = model().speech.backbone.model
     total = 0
     for size in sorted(set(sizes)):
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
             encoder(torch.zeros(1, size))
         total += counter.get_total_flops() * sizes.count(size)
     return total / 1e9
 
 
 def run(quick: bool) -> list[Row]:
-    rounds, number = (1, 8) if quick else (5, 32)
+    rounds, number = (1, 8) if quick else (4, 24)
     rows = []
     with tempfile.TemporaryDirectory() as place:
         names = ["onnx-fp32", "onnx-int8", "openvino-fp32", "openvino-bf16"]
@@ -163,7 +163,7 @@ def run(quick: bool) -> list[Row]:
                 variants[name] = Worker("bench.encoder:ours", sizes, name, folders.get(name))
             (first, *others) = variants.items()
             row = compare(
-                what, first, others, units=(number, "utt"), rounds=1 if quick else 3, target=target,
+                what, first, others, units=(number, "utt"), rounds=1 if quick else 2, target=target,
                 equal=lambda _, b: distance(alone, b), allowed=1e-2,
                 gflop=None if quick else gflop(sizes),
                 dtype={n: "bf16" if "bf16" in n else "fp32" for n in variants},

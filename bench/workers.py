@@ -7,6 +7,7 @@ fast.rss()  → MB
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import multiprocessing
 from typing import Any
@@ -26,6 +27,7 @@ class Worker:
         self.here, there = context.Pipe()
         self.process = context.Process(target=_serve, args=(there, call, args), daemon=True)
         self.process.start()
+        atexit.register(self.process.kill)  # whatever becomes of this process
         there.close()
         self._answer()
 
@@ -41,6 +43,7 @@ class Worker:
     def close(self) -> None:
         """End the process and give its memory back."""
         self.here.close()
+        self.process.kill()
         self.process.join()
 
     def _answer(self) -> Any:
