@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.encoder import clips, model, population
-from bench.harness import Row, compare
+from bench.harness import Row, compare, isolated
 from bench.reference import BATCH, CUT
 from bench.workers import Worker
 
@@ -187,33 +187,40 @@ def gradient_error() -> float:
 
 
 def run(quick: bool) -> list[Row]:
-    number, rounds = (8, 1) if quick else (32, 2)
-    sizes = population(number)
-    rows = []
-    error = gradient_error()
-    variants = {"reference style": Worker("bench.training:reference", sizes)}
-    variants["full fine-tuning"] = Worker("bench.training:ours", sizes)
-    variants["full fine-tuning, 28 s a batch"] = Worker("bench.training:ours", sizes, False, 28.0)
-    variants["LoRA"] = Worker("bench.training:ours", sizes, True)
-    paper = ("tensor_mixer", PAPER)
+    """Three comparisons, so that no more than two large models are in memory at once."""
+    number, rounds = (4, 1) if quick else (16, 2)
+    padded, sizes = population(BATCH), population(number)
     small, options, dim = recommended()
-    heads = {
-        "paper-size head, bf16": Worker("bench.training:head", 64, *paper, True),
-        "paper-size head, fp32": Worker("bench.training:head", 64, *paper, False),
-        "recommended head, fp32": Worker("bench.training:head", 640, small, options, False, dim),
+    error = isolated("bench.training:gradient_error").value
+    checked = {
+        "equal": lambda _, loss: error if np.isfinite(loss) else float("nan"),
+        "allowed": 0.1,
+        "check": "relative L2 distance of all gradients of one batch, bf16 autocast from fp32",
     }
-    counts = dict.fromkeys(variants, number) | {n: 640 if "rec" in n else 64 for n in heads}
-    everything = list((variants | heads).items())
-    whole = compare(
-        "training, against full fine-tuning in the reference style", everything[0],
-        everything[1:], units=(counts, "utt"), rounds=rounds, warmup=0 if quick else 1, target=3.5,
-        equal=lambda _, b: error if np.isfinite(b) else float("nan"), allowed=0.1,
-        check="relative L2 distance of all gradients of one batch, bf16 autocast from fp32",
-        note="Targets: 3.5 (full), 4.5 (LoRA), 30 (paper-size head), 300 (recommended head).",
-    )  # fmt: skip
-    for entry in whole.entries:
-        entry.rss = dict(everything)[entry.name].rss()
-    for worker in dict(everything).values():
-        worker.close()
-    rows.append(whole)
+    paper = ("tensor_mixer", PAPER)
+    plans = {
+        "full fine-tuning": (3.5, {"erc, full": (number, "ours", sizes)}),
+        "LoRA": (4.5, {"erc, LoRA": (number, "ours", sizes, True)}),
+        "a paper-size head on cached features": (30.0, {
+            "bf16": (64, "head", 64, *paper, True), "fp32": (64, "head", 64, *paper, False)}),
+        "the recommended head on cached features": (300.0, {
+            "fp32": (640, "head", 640, small, options, False, dim)}),
+    }  # fmt: skip
+    rows = []
+    base = "full fine-tuning, reference style"
+    for what, (target, variants) in plans.items():
+        counts = {base: BATCH} | {name: plan[0] for name, plan in variants.items()}
+        workers = {base: Worker("bench.training:reference", padded)}
+        for name, (_, function, *args) in variants.items():
+            workers[name] = Worker(f"bench.training:{function}", *args)
+        first, *others = workers.items()
+        row = compare(
+            what, first, others, units=(counts, "utt"), rounds=rounds, warmup=1, target=target,
+            **({} if target == 300 else checked),
+        )  # fmt: skip
+        for entry in row.entries:
+            entry.rss = workers[entry.name].rss()
+        for worker in workers.values():
+            worker.close()
+        rows.append(row)
     return rows
