@@ -10,6 +10,7 @@ from bench import BENCHMARKS, machine
 from bench.harness import Entry, Row
 
 ROOT = Path(__file__).resolve().parents[1]
+NOTES = ROOT / "bench" / "notes.md"
 RESULTS, DOCS = ROOT / "bench" / "results", ROOT / "docs"
 
 INTRO = """\
@@ -67,6 +68,7 @@ def write(results: Path | None = None, docs: Path | None = None) -> list[Path]:
             record = records[n]
             parts += [f"### {heading(record)}", _provenance(record) + reduced, *tables(rows[n])]
             parts += [_image(file, key) for key, file in images.items() if key.startswith(f"{n}:")]
+    parts.append(NOTES.read_text("utf-8"))
     page = docs / "performance.md"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
