@@ -19,8 +19,8 @@ INTRO = """\
 Every figure below was measured against its baseline in one run, variants interleaved (A B C A B C …),
 after a warm-up. Times are medians with (least … most); a ratio is that of medians to the first line of
 its table. A figure counts only if its equality check holds. *Reference style* is our own plain
-implementation of the published system's way ([bench/reference.py](../bench/reference.py)): every clip
-padded to 7 s, fp32, python lists into Arrow, an all-ones mask.
+implementation of the published system's way (`bench/reference.py`): every clip padded
+to 7 s, fp32, python lists into Arrow, an all-ones mask.
 
 `make bench` measures all of it again and rewrites this page from `bench/results/`;
 `python -m bench --quick` takes 3 minutes at reduced sizes; `python -m bench NAME` does one part.

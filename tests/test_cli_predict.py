@@ -156,7 +156,8 @@ class TestForms:
         assert "unsure" in table
         assert "000.wav" in table
 
-    def test_failures_keep_their_row(self, model, clips, tmp_path, capsys):
+    def test_failures_keep_their_row(self, model, clips, tmp_path, capsys, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "300")  # a table cuts a long path
         (tmp_path / "[red]broken.wav").write_bytes(b"RIFF")
         words = [str(tmp_path / "[red]broken.wav"), str(clips / "000.wav"), "gone.wav"]
         assert main(["predict", *words, "--model", str(model)]) == 1
