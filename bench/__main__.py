@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m bench", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}, "
                         "report or machine; none: all")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="reduced sizes; 3 minutes in all")
+    parser.add_argument("--quick", action="store_true", help="reduced sizes")
     parser.add_argument("--no-save", action="store_true", help="print only")
     args = parser.parse_args(argv)
     unknown = [n for n in args.names if n not in (*BENCHMARKS, "report", "machine")]

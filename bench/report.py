@@ -23,7 +23,7 @@ implementation of the published system's way (`bench/reference.py`): every clip 
 to 7 s, fp32, python lists into Arrow, an all-ones mask.
 
 `make bench` measures all of it again and rewrites this page from `bench/results/`;
-`python -m bench --quick` takes 3 minutes at reduced sizes; `python -m bench NAME` does one part.
+`python -m bench --quick` does it at reduced sizes, `python -m bench NAME` one part.
 """
 
 
