@@ -92,7 +92,7 @@ def compare(
     rounds: int = 5,
     warmup: int = 1,
     target: float | None = None,
-    equal: Callable[[Any, Any], float] | None = None,
+    equal: Callable[[Any, Any], float | None] | None = None,
     allowed: float = 0.0,
     check: str = "",
     gflop: float | None = None,
@@ -109,6 +109,7 @@ def compare(
         warmup: untimed calls of each variant.
         target: ratio of medians that some variant is to reach.
         equal: of the first results of (baseline, variant): how far they differ; at most `allowed`.
+            None: this variant is not compared, e.g. a second baseline.
         check: what `equal` compares, in words.
         gflop: operations of one call; gives GFLOP/s and the fraction of the GEMM peak of `dtype`
             ("fp32", "bf16", "int8", or a dict by name).
@@ -131,7 +132,8 @@ def compare(
                 results[name] = value
             del value
         if i == 0 and equal:
-            errors = {n: float(equal(results[names[0]], results[n])) for n in names[1:]}
+            found = {n: equal(results[names[0]], results[n]) for n in names[1:]}
+            errors = {n: float(e) for n, e in found.items() if e is not None}
     count, unit = units
     counts = count if isinstance(count, dict) else dict.fromkeys(names, count)
     types = dtype if isinstance(dtype, dict) else dict.fromkeys(names, dtype)

@@ -216,7 +216,7 @@ def run(quick: bool) -> list[Row]:
         first, *others = workers.items()
         row = compare(
             what, first, others, units=(counts, "utt"), rounds=rounds, warmup=1, target=target,
-            **({} if target == 300 else checked),
+            **(checked if what == "full fine-tuning" else {}),
         )  # fmt: skip
         for entry in row.entries:
             entry.rss = workers[entry.name].rss()

@@ -31,3 +31,29 @@ def by_budget(
             cuts.append(place)
             first = place
     return np.split(order, cuts) if len(order) else []
+
+
+def pad(rows: list[np.ndarray], fill: int) -> np.ndarray:
+    """[B, longest, …], padded behind."""
+    longest = max(len(row) for row in rows)
+    table = np.full((len(rows), longest, *rows[0].shape[1:]), fill, rows[0].dtype)
+    for place, row in zip(table, rows):
+        place[: len(row)] = row
+    return table
+
+
+def gather(
+    total: int, rows: np.ndarray, found: list[tuple], width: tuple[int, ...], sequence: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Batches → arrays over all rows; sequences are padded to the longest."""
+    if sequence:
+        width = (max([p.shape[1] for _, _, p in found] or width[:1]), *width[1:])
+    pooled = np.zeros((total, *width), np.float32)
+    present = np.zeros((total, width[0]) if sequence else total, bool)
+    for batch, x, there in found:
+        where = rows[batch]
+        if sequence:
+            pooled[where, : x.shape[1]], present[where, : x.shape[1]] = x, there
+        else:
+            pooled[where], present[where] = x, there
+    return pooled, present

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc import audio
-from erc.buckets import by_budget
+from erc.buckets import by_budget, gather, pad
 from erc.errors import AudioError, CheckpointError, ConfigError, ErcError
 from erc.folder import TOKENIZER, find_folder, read_config
 from erc.labels import EMOTIONS, SCALE
@@ -270,11 +270,11 @@ class Recognizer:
         fill = self.spec.pad_token_id if modality == "text" else 0
         found = []
         for batch in by_budget(lengths, self.budgets[modality], equal):
-            x = _pad([inputs[i] for i in batch], fill)
+            x = pad([inputs[i] for i in batch], fill)
             found.append((batch, *self.runtime.encode(modality, x, lengths[batch])))
         sequence = modality in self.spec.sequences
         width = self.spec.widths[modality]
-        return _gather(len(clips), np.array(rows, int), found, width, sequence)
+        return gather(len(clips), np.array(rows, int), found, width, sequence)
 
     def score(
         self, pooled: dict[str, np.ndarray], present: dict[str, np.ndarray]
@@ -344,29 +344,3 @@ def load(
         batch_seconds=batch_seconds,
         workers=workers,
     )
-
-
-def _pad(rows: list[np.ndarray], fill: int) -> np.ndarray:
-    """[B, longest, …], padded behind."""
-    longest = max(len(row) for row in rows)
-    table = np.full((len(rows), longest, *rows[0].shape[1:]), fill, rows[0].dtype)
-    for place, row in zip(table, rows):
-        place[: len(row)] = row
-    return table
-
-
-def _gather(
-    total: int, rows: np.ndarray, found: list[tuple], width: tuple[int, ...], sequence: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Batches → arrays over all rows; sequences are padded to the longest."""
-    if sequence:
-        width = (max([p.shape[1] for _, _, p in found] or width[:1]), *width[1:])
-    pooled = np.zeros((total, *width), np.float32)
-    present = np.zeros((total, width[0]) if sequence else total, bool)
-    for batch, x, there in found:
-        where = rows[batch]
-        if sequence:
-            pooled[where, : x.shape[1]], present[where, : x.shape[1]] = x, there
-        else:
-            pooled[where], present[where] = x, there
-    return pooled, present
