@@ -90,6 +90,15 @@ def test_what_is_not_equal_does_not_count(clock, error, equal):
     assert ("not" in report._verdict(row).lower()) is not equal
 
 
+def test_what_is_not_compared_has_no_outcome(clock):
+    row = harness.compare(
+        "planted", clock.variant("a", 9, 9), [clock.variant("b", 1, 1)], rounds=1,
+        equal=lambda a, b: None,
+    )  # fmt: skip
+    assert row.entries[1].error is None
+    assert row.best == 9
+
+
 def test_quantities():
     row = harness.quantity("bytes", "MB", ("theirs", 1200.0), [("ours", 100.0)], target=12)
     assert (row.entries[1].ratio, row.met) == (12, True)
