@@ -22,16 +22,16 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from erc.config import check, compose, plain
-from erc.errors import one_line_errors
+from erc.base.errors import one_line_errors
+from erc.training.config import check, compose, plain
 
 
 @hydra.main(version_base=None, config_path="config", config_name="train")
 def main(cfg: DictConfig) -> None:
     with one_line_errors():
         check(cfg)
-        from erc.compute import tune_memory
-        from erc.training import train  # slow to import: after the checks
+        from erc.base.devices import tune_memory
+        from erc.training.run import train  # slow to import: after the checks
 
         tune_memory()
         train(cfg, sys.argv)

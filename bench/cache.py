@@ -50,7 +50,7 @@ def run(quick: bool) -> list[Row]:
 
 def fill_and_read(utterances: int) -> Row:
     """Encoding everything anew, filling an empty cache, and opening a full one."""
-    from erc.features import pooled
+    from erc.training.features import pooled
 
     model, data, collate = listener(False), Recordings(utterances), collator()
     folder = Path(tempfile.mkdtemp())
@@ -75,8 +75,8 @@ def fill_and_read(utterances: int) -> Row:
 
 def table(utterances: int, pooling: str, all_layers: bool) -> dict[str, Any]:
     """In a process of its own: fill an empty cache; seconds of that alone, bytes a row."""
-    from erc.compute import tune_memory
-    from erc.features import pooled
+    from erc.base.devices import tune_memory
+    from erc.training.features import pooled
 
     tune_memory()
     model, data, collate = listener(False, pooling), Recordings(utterances), collator()
@@ -90,7 +90,7 @@ def table(utterances: int, pooling: str, all_layers: bool) -> dict[str, Any]:
 
 def read_rows(rows: int, width: int = 1024) -> dict[str, float]:
     """In a process of its own: read a table of so many rows; seconds of that alone."""
-    from erc.embedding_table import ROWS, EmbeddingTable
+    from erc.training.feature_cache import ROWS, EmbeddingTable
 
     with tempfile.TemporaryDirectory() as folder:
         keys = np.random.default_rng(0).permutation(rows).astype(np.uint64)
@@ -117,7 +117,7 @@ def listener(training: bool, pooling: str = "mean_std") -> Any:
 
 def collator() -> Any:
     """What makes batches of recordings."""
-    from erc.batches import Collator
+    from erc.datasets.batches import Collator
 
     return Collator(None, normalize=True)
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from bench import reference
 from bench.harness import Row, compare, isolated, peak_rss, quantity, scaling
-from erc import audio, corpora
-from erc.store import Store, build
+from erc import corpora
+from erc.base import audio
+from erc.datasets.store import Store, build
 
 
 def run(quick: bool) -> list[Row]:
@@ -61,7 +62,7 @@ def alone(name: str, folder: str, option: int) -> None:
 
 
 def _tokenizer() -> Any:
-    from erc.tokenizer import train_tokenizer
+    from erc.model.tokenizer import train_tokenizer
 
     words = ["".join(chr(0xAC00 + 28 * i + j) for j in range(8)) for i in range(200)]
     return train_tokenizer(words, 500)
@@ -142,8 +143,8 @@ def _changing(folder: Path, n: int, rounds: int) -> list[Row]:
 
 
 def _reading(folder: Path, n: int, part: int, rounds: int) -> list[Row]:
-    from erc.batches import BucketSampler, Collator, loader
     from erc.datasets import HF_KEMD
+    from erc.datasets.batches import BucketSampler, Collator, loader
 
     theirs, cache, tokenizer = reference_build(str(folder), part), Fresh(), _tokenizer()
     slow = reference.batches(theirs.path / "dataset")

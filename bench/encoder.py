@@ -25,7 +25,7 @@ def population(n: int) -> list[int]:
 
 def clips(sizes: list[int]) -> list[np.ndarray]:
     """float32 recordings of these lengths, zero mean and unit variance each."""
-    from erc.audio import from_int16, normalize
+    from erc.base.audio import from_int16, normalize
 
     return [normalize(from_int16(pcm)) for pcm in recordings(np.array(sizes))]
 
@@ -70,17 +70,17 @@ def reference(sizes: list[int], dtype: str = "fp32") -> Callable[[], np.ndarray]
 
 def ours(sizes: list[int], name: str, folder: str | None = None) -> Callable[[], np.ndarray]:
     """The way `Recognizer` goes: real lengths, our allocator settings, one of the runtimes."""
-    from erc.compute import tune_memory
+    from erc.base.devices import tune_memory
     from erc.recognizer import Clip, Recognizer
 
     tune_memory()
     if name.startswith("torch"):
-        from erc.runtimes.pytorch import TorchRuntime
+        from erc.recognizer.runtimes.pytorch import TorchRuntime
 
         runtime = TorchRuntime(model(), name)
     else:
-        from erc.folder import read_config
-        from erc.runtimes import open_runtime
+        from erc.model.folder import read_config
+        from erc.recognizer.runtimes import open_runtime
 
         runtime = open_runtime(Path(folder), read_config(Path(folder)), name)
     recognizer = Recognizer(runtime, {"meta": {}})
@@ -90,7 +90,8 @@ def ours(sizes: list[int], name: str, folder: str | None = None) -> Callable[[],
 
 def exported(folder: Path, formats: list[str]) -> dict[str, str]:
     """Model folders by runtime, of what is installed; made once for all rounds."""
-    from erc import checkpoint, export, parity
+    from erc.model.folder import checkpoint
+    from erc.recognizer import export, parity
 
     parity.UTTERANCES = 2  # what follows compares for itself
     checkpoint.save(folder / "model", model(), meta={"prediction": {}})

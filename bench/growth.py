@@ -17,10 +17,10 @@ from bench.reference import corpus
 
 def epoch(utterances: int) -> dict[str, Any]:
     """One epoch over a corpus of that size, as train.py runs it."""
-    from erc.assembly import Assembly
-    from erc.compute import tune_memory
-    from erc.config import compose
-    from erc.training import make_task, make_trainer, quiet
+    from erc.base.devices import tune_memory
+    from erc.training.assembly import Assembly
+    from erc.training.config import compose
+    from erc.training.run import make_task, make_trainer, quiet
 
     tune_memory()
     quiet()
@@ -56,7 +56,7 @@ def bulk(utterances: int) -> dict[str, Any]:
     """`predict_many` over that many files."""
     from bench.inference import small_model, write
     from bench.reference import lengths
-    from erc.compute import tune_memory
+    from erc.base.devices import tune_memory
     from erc.recognizer import load
 
     tune_memory()

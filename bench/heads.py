@@ -63,7 +63,7 @@ def words(fusion: str, dim: int, options: dict[str, Any]) -> list[str]:
 
 def simulated() -> list[str]:
     """Corpus and frozen encoders of `erc reproduce --fast`, made once."""
-    from erc.reproduce import POOLED, simulate
+    from erc.studies.reproduction import POOLED, simulate
 
     # The paper's mixer would take hours on all 1,200 utterances.
     fewer = ["dataset.num_data=600", "trainer.max_epochs=12"]
@@ -82,8 +82,8 @@ def score(corpus: str, common: list[str], head: str) -> dict[str, Any]:
 
     A large head is trained on the first fold alone: it costs more than all others together.
     """
-    from erc.crossval import cross_validate, pool
-    from erc.experiment import run as train
+    from erc.studies.cross_validation import cross_validate, pool
+    from erc.studies.experiment import run as train
 
     folder = PLACE / corpus / re.sub(r"\W+", "-", head)
     quiet = ["trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]

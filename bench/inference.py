@@ -58,7 +58,7 @@ def pipeline(wavs: str, batch_size: int) -> Callable[[], int]:
 
 def erc(folder: str, runtime: str, wavs: str) -> Callable[[], np.ndarray]:
     """`predict_many` over the files; returns the probabilities."""
-    from erc.compute import tune_memory
+    from erc.base.devices import tune_memory
     from erc.recognizer import load
 
     tune_memory()
@@ -78,7 +78,7 @@ def whisper(context: str, sizes: list[int]) -> Callable[[], np.ndarray]:
     from erc.model.emotion import EmotionModel
     from erc.model.encoders import SpeechEncoder
     from erc.recognizer import Clip, Recognizer
-    from erc.runtimes.pytorch import TorchRuntime
+    from erc.recognizer.runtimes.pytorch import TorchRuntime
 
     torch.manual_seed(0)
     config = WhisperConfig(d_model=384, encoder_layers=4, encoder_attention_heads=6,
@@ -115,10 +115,10 @@ def small_model(folder: Path) -> Path:
     """The tiny encoders of the demo with random weights, and a tokenizer."""
     import torch
 
-    from erc import checkpoint
     from erc.model.emotion import EmotionModel
     from erc.model.encoders import SpeechEncoder, TextEncoder
-    from erc.tokenizer import train_tokenizer
+    from erc.model.folder import checkpoint
+    from erc.model.tokenizer import train_tokenizer
 
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["정말 좋았어 오늘 기분이 좋아", "비가 와서 슬퍼"])
@@ -131,7 +131,7 @@ def small_model(folder: Path) -> Path:
 
 def cold_rows(rounds: int, place: Path) -> Row:
     """`erc predict` of one 5 s clip with a small model, by runtime."""
-    from erc import export
+    from erc.recognizer import export
 
     folder = small_model(place / "small")
     wav = write(place / "one", [5 * RATE]) / "0000.wav"

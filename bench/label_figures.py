@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from erc.figures import ACCENTS, COLOURS, figure, save
+from erc.base.figures import ACCENTS, COLOURS, figure, save
 from erc.labels import EMOTIONS, majority, peakl, sharpen, soft
 
 TARGETS = {

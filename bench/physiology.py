@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from erc.evaluation import arrays_of_frame
-from erc.experiment import run
-from erc.metrics import evaluate
-from erc.statistics import interval, paired_bootstrap
+from erc.scores.metrics import evaluate
+from erc.scores.statistics import interval, paired_bootstrap
+from erc.studies.experiment import run
+from erc.training.evaluation import arrays_of_frame
 
 COMMON = [
     "experiment=demo", "model.dim=48", "model.freeze_speech=true", "model.freeze_text=true",

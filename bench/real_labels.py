@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from erc.agreement import alpha_from_counts
-from erc.ceiling import value_ceiling
-from erc.ceiling_intervals import ceiling_intervals
 from erc.corpora import Utterance
 from erc.labels import EMOTIONS, entropy, peakl, soft, tied
-from erc.metrics import ccc, jensen_shannon
-from erc.statistics import interval
+from erc.labels.agreement import alpha_from_counts
+from erc.scores.ceiling import value_ceiling
+from erc.scores.ceiling_intervals import ceiling_intervals
+from erc.scores.metrics import ccc, jensen_shannon
+from erc.scores.statistics import interval
 
 PRESENTATIONS = {"1": "voice", "2": "face", "3": "voice and face"}  # first digit of the row's name
 LETTERS = {"A": "angry", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral", "S": "sad"}
@@ -127,9 +127,10 @@ Written by `python -m bench.real_labels LABELS`, where `LABELS` holds the two fi
 number on this page is its output. Real people rated all of it; no model is involved.
 
 Both files are anonymous: they hold counts of votes, or single ratings without names. That allows
-Krippendorff's α (`erc.agreement.alpha_from_counts`), ties, PeakL, and the ceiling of *one anonymous
-vote against the rest* (`erc.ceiling.vote_ceiling`, `value_ceiling`). It does not allow correlations of
-pairs, outliers or rater weights (see [labels.md](labels.md)), nor Fleiss' κ: rater numbers vary.
+Krippendorff's α (`erc.labels.agreement.alpha_from_counts`), ties, PeakL, and the ceiling of *one
+anonymous vote against the rest* (`erc.scores.ceiling.vote_ceiling`, `value_ceiling`). It does not allow
+correlations of pairs, outliers or rater weights (see [labels.md](labels.md)), nor Fleiss' κ: rater
+numbers vary.
 
 ## CREMA-D: six acted emotions, three ways of presenting them
 

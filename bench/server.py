@@ -141,8 +141,8 @@ def _measured(
 
 def _trained(scratch: Path) -> tuple[Path, list[bytes]]:
     """A tiny model after one epoch, and the recordings it was trained on."""
-    from erc.corpora.synthetic import write_tree
-    from erc.experiment import run as train
+    from erc.corpora.simulated import write_tree
+    from erc.studies.experiment import run as train
 
     corpus = scratch / "KEMDy19"
     write_tree(corpus, "kemdy19", sessions=5, utterances=16, seed=0, defects=False)

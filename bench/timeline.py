@@ -51,7 +51,7 @@ def make_recording(path: str, minutes: int, seed: int = 0) -> None:
     """Two simulated voices in turn, with pauses of 0.8–3 s between them."""
     import soundfile
 
-    from erc.corpora.voice import Delivery, cast, speak
+    from erc.corpora.simulated.voice import Delivery, cast, speak
 
     rng = np.random.default_rng(seed)
     voices = [cast("F", rng), cast("M", rng)]
@@ -71,8 +71,8 @@ def make_recording(path: str, minutes: int, seed: int = 0) -> None:
 
 def make_model(folder: str) -> None:
     """Train the tiny model on a small simulated corpus; its answers do not matter here."""
-    from erc.corpora.synthetic import write_tree
-    from erc.experiment import run as train
+    from erc.corpora.simulated import write_tree
+    from erc.studies.experiment import run as train
 
     with tempfile.TemporaryDirectory() as corpus:
         root = Path(corpus) / "KEMDy19"

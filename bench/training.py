@@ -69,7 +69,7 @@ def steps(net: Any, batches: list[tuple], half: bool, weights: list[float]) -> C
     import torch
 
     from erc.model.losses import MultiTaskLoss
-    from erc.training import parameter_groups
+    from erc.training.run import parameter_groups
 
     loss = MultiTaskLoss()
     optimizer = torch.optim.AdamW(parameter_groups(net, 1e-4, {}, 0.01))
@@ -102,8 +102,8 @@ def reference(sizes: list[int]) -> Callable[[], float]:
 
 def ours(sizes: list[int], lora: bool = False, seconds: float | None = None) -> Callable[[], float]:
     """bf16 autocast, convolutions as pretrained, batches of like length, our allocator settings."""
-    from erc.batches import BucketSampler
-    from erc.compute import tune_memory
+    from erc.base.devices import tune_memory
+    from erc.datasets.batches import BucketSampler
     from erc.model.tuning import add_lora, freeze_front
 
     tune_memory()
@@ -126,9 +126,9 @@ def head(
     """Fusion and head alone, on features of frozen encoders that are known: what a cache leaves."""
     import torch
 
-    from erc.compute import tune_memory
+    from erc.base.devices import tune_memory
     from erc.model.losses import MultiTaskLoss
-    from erc.training import parameter_groups
+    from erc.training.run import parameter_groups
 
     tune_memory()
     net = build(fusion, options, dim=dim, freeze_speech=True, freeze_text=True)

@@ -18,7 +18,7 @@ import docstrings  # noqa: E402
 
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
-    "dataset": ("erc/datasets.py:HF_KEMD", "hf", "A corpus, its labels and its folds."),
+    "dataset": ("erc/datasets/__init__.py:HF_KEMD", "hf", "A corpus, its labels and its folds."),
     "model": ("erc/model/emotion.py:EmotionModel", "mlp_mixer_roberta", "Encoders, fusion, loss."),
     "scheduler": ("", "cosine_warmup", "The learning rate over time."),
     "logger": ("", "", "Where numbers go besides `metrics.csv`; see [the report](../report.md)."),
@@ -35,7 +35,7 @@ def pages() -> dict[str, str]:
 def commands() -> str:
     """Every command with its arguments, from the parser that runs."""
     from erc.__main__ import parser
-    from erc.commandline import GROUPS as ORDER
+    from erc.cli.commandline import GROUPS as ORDER
 
     subs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     grouped = {n for names in ORDER.values() for n in names}

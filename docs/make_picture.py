@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from erc import audio
+from erc.base import audio
+from erc.base.figures import COLOURS, figure, save
+from erc.base.text import clean
 from erc.datasets import HF_KEMD
-from erc.figures import COLOURS, figure, save
 from erc.labels import EMOTIONS
-from erc.metrics import jensen_shannon
-from erc.prediction import REGION, Prediction, regions_of
 from erc.recognizer import load
-from erc.text import clean
+from erc.recognizer.prediction import REGION, Prediction, regions_of
+from erc.scores.metrics import jensen_shannon
 
 LOOKS = {
     "light": {"ink": "#1F2933", "soft": "#66717D", "line": "#D5DAE0", "tint": 0.16},

@@ -12,9 +12,9 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load": "erc.recognizer",
     "Recognizer": "erc.recognizer",
-    "Prediction": "erc.prediction",
-    "Failure": "erc.prediction",
-    "table": "erc.prediction",
+    "Prediction": "erc.recognizer.prediction",
+    "Failure": "erc.recognizer.prediction",
+    "table": "erc.recognizer.prediction",
     "EmotionModel": "erc.model.emotion",
 }
 __all__ = [

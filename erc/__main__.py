@@ -1,4 +1,4 @@
-"""The `erc` command: its options. What a command does is the function of its name in `erc.commands`."""
+"""The `erc` command: its options. The functions are in `erc.cli.commands`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from erc import commands
-from erc.commandline import Parser, TopParser
-from erc.compute import tune_memory
-from erc.errors import ConfigError, did_you_mean, one_line_errors
+from erc.base.devices import tune_memory
+from erc.base.errors import ConfigError, did_you_mean, one_line_errors
+from erc.cli import commands
+from erc.cli.commandline import Parser, TopParser
 
 
 def parser() -> argparse.ArgumentParser:

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from erc import errors
-from erc.audio import name_of
-from erc.errors import AudioError, ConfigError, ErcError
-from erc.prediction import Failure, Prediction
+from erc.base import errors
+from erc.base.audio import name_of
+from erc.base.errors import AudioError, ConfigError, ErcError
+from erc.recognizer.prediction import Failure, Prediction
 
 RETRIES = 2  # times that a busy server is asked again
 PATIENCE = 10.0  # s; a longer Retry-After is the caller's business

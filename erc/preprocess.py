@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erc import corpora
+from erc.base.errors import ConfigError, CorpusError, did_you_mean
+from erc.base.files import atomic
 from erc.corpora import Report, Utterance
-from erc.errors import ConfigError, CorpusError, did_you_mean
-from erc.files import atomic
 from erc.labels import EMOTIONS
 
 if TYPE_CHECKING:

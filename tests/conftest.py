@@ -28,7 +28,7 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def kemdy19(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated KEMDy19 folder: 5 sessions of 8 utterances."""
-    from erc.corpora.synthetic import write_tree
+    from erc.corpora.simulated import write_tree
 
     root = tmp_path_factory.mktemp("data") / "KEMDy19"
     write_tree(root, "kemdy19", sessions=5, utterances=8, seed=0, defects=False)
@@ -38,7 +38,7 @@ def kemdy19(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def kemdy20(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated KEMDy20 folder: 5 sessions of 8 utterances."""
-    from erc.corpora.synthetic import write_tree
+    from erc.corpora.simulated import write_tree
 
     root = tmp_path_factory.mktemp("data") / "KEMDy20_v1_1"
     write_tree(root, "kemdy20", sessions=5, utterances=8, seed=0, defects=False)
@@ -48,7 +48,7 @@ def kemdy20(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run(kemdy19: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished run: tiny model, one epoch, fold 4 of the simulated KEMDy19."""
-    from erc.experiment import run as train
+    from erc.studies.experiment import run as train
 
     folder = tmp_path_factory.mktemp("run")
     train(

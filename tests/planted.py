@@ -8,11 +8,11 @@ import numpy as np
 import soundfile
 import soxr
 
-from erc.audio import SAMPLE_RATE
-from erc.corpora.voice import Delivery, cast, speak
+from erc.base.audio import SAMPLE_RATE
+from erc.corpora.simulated.voice import Delivery, cast, speak
 from erc.labels import EMOTIONS
 from erc.recognizer import Recognizer
-from erc.runtimes import Runtime, Spec
+from erc.recognizer.runtimes import Runtime, Spec
 
 SENTENCE = "안녕하세요 오늘은 날씨가 정말 좋네요 그래요 우리 같이 산책을 가요 어때요 좋아요"
 Times = list[tuple[float, float]]

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from erc.base.errors import AudioError, ConfigError
 from erc.client import Client, ServerError, _file, _form
-from erc.errors import AudioError, ConfigError
-from erc.prediction import Failure, Prediction
+from erc.recognizer.prediction import Failure, Prediction
 
 ANSWER = {
     "file": "a.wav", "label": "sad", "probabilities": {"sad": 1.0}, "valence": 2.0, "arousal": 1.5,
@@ -85,7 +85,12 @@ def test_a_busy_server_is_asked_again_and_then_believed(stub, monkeypatch):
         (422, error("AudioError", "a.wav: holds no samples"), AudioError, "holds no samples"),
         (422, error("ConfigError", "there is no 'x'"), ConfigError, "there is no 'x'"),
         (401, error("Unauthorized", "give the API key"), ServerError, "give the API key"),
-        (422, error("one_line_errors"), ServerError, "why"),  # a name of erc.errors, but no error
+        (
+            422,
+            error("one_line_errors"),
+            ServerError,
+            "why",
+        ),  # a name of erc.base.errors, but no error
         (502, b"<html>Bad Gateway", ServerError, "HTTP 502: <html>Bad Gateway"),
         (500, b"[1]", ServerError, "HTTP 500"),
     ],

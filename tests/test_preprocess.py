@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from erc import corpora
-from erc.errors import ConfigError, CorpusError
+from erc.base.errors import ConfigError, CorpusError
 from erc.labels import EMOTIONS
 from erc.preprocess import get_folds, make_total_df, split
 
@@ -204,7 +204,7 @@ def test_equal_names_in_two_corpora_are_different_people() -> None:
 
 
 def test_simulated_corpora_end_to_end(tmp_path: Path) -> None:
-    synthetic = pytest.importorskip("erc.corpora.synthetic")
+    synthetic = pytest.importorskip("erc.corpora.simulated")
     for layout in ("kemdy19", "kemdy20"):
         synthetic.write_tree(tmp_path / layout, layout, sessions=2, utterances=8)
     table = make_total_df(tmp_path, save_path=str(tmp_path / "total.csv"))

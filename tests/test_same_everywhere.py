@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import erc
-from erc import output
+from erc.cli import predict as output
 from erc.labels import EMOTIONS
 
 COUNT = 50
@@ -73,7 +73,7 @@ def test_http(run, recordings, python):
 def test_exports(format, run, recordings, python, tmp_path):
     pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
     pytest.importorskip({"onnx": "onnxruntime"}.get(format, format))
-    from erc.export import export
+    from erc.recognizer.export import export
 
     recognizer = erc.load(export(run / "model", tmp_path / "out", format=format), runtime="auto")
     found = numbers(p.to_dict() for p in recognizer.predict_many(recordings))

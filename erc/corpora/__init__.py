@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from erc.errors import ConfigError, CorpusError, ErcError, did_you_mean
+from erc.base.errors import ConfigError, CorpusError, ErcError, did_you_mean
 
 
 class Rating(NamedTuple):

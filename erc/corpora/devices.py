@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from erc.base.physiology import Signals, Span, Track, beats_of_ecg
 from erc.corpora import Report, Utterance
-from erc.physiology import Signals, Span, Track, beats_of_ecg
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from erc.base.errors import CorpusError, LabelError
+from erc.base.text import clean, decode
 from erc.corpora import Rating, Report
-from erc.errors import CorpusError, LabelError
 from erc.labels import EMOTIONS, check_scale, emotion_index
-from erc.text import clean, decode
 
 RATERS = 10
 TRIPLE = ["emotion", "valence", "arousal"]

@@ -1,7 +1,7 @@
 """One modality on its way to the fusion: encoder → reduction → standardisation → projection.
 
 What the encoder says is reduced to a vector, or to a short or whole sequence, by something that has
-no parameters: while the encoder is frozen, the result can be kept on disk (`erc.features`).
+no parameters: while the encoder is frozen, the result can be kept on disk (`erc.training.features`).
 Everything trainable comes after: the weights of the layers, attention, the projection.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from erc.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean
 from erc.model.encoders import Encoder
 from erc.model.pooling import (
     NAMES,

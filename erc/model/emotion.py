@@ -8,11 +8,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from erc.errors import ConfigError
-from erc.hub_model import HubModel
+from erc.base.errors import ConfigError
 from erc.labels import EMOTIONS, SCALE
 from erc.model.branch import Branch, Standardize
 from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.folder.published import HubModel
 from erc.model.fusion import build_fusion
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.pooling import NAMES, SEGMENTS, SEQUENCES

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from erc.errors import AudioError, ConfigError
-from erc.hub import from_hub
+from erc.base.errors import AudioError, ConfigError
+from erc.base.hub import from_hub
 from erc.model.backbones import SAMPLE_RATE, backbone, check_supported
 from erc.model.pooling import mask
 from erc.model.pretrained import TINY_SPEECH, TINY_TEXT, build, load_model, parse

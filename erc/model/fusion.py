@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean
 from erc.model.mixer import Mixer
 from erc.model.trilinear import Trilinear
 

@@ -2,7 +2,7 @@
 
 `EmotionModel` skips what a batch does not need (masks where nothing is padded, rows without a
 recording) and groups clips by length. A graph cannot look at its data, so here everything is masked,
-and what is exact for unequal lengths in torch is exact here; see `tests/test_export.py`.
+and what is exact for unequal lengths in torch is exact here; see `tests/recognizer/test_export.py`.
 """
 
 from __future__ import annotations

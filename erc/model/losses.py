@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from erc.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean
 from erc.model.emotion import Output
 
 GAMMA = 2.0  # focusing parameter of the focal loss

@@ -7,10 +7,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from erc.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean
+from erc.base.physiology_features import KINDS
 from erc.model.encoders import Encoder
 from erc.model.pooling import mask
-from erc.physiology_features import KINDS
 
 LIMIT = 5.0  # standard deviations; beyond lie artefacts of a loose electrode
 

@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from erc.errors import CheckpointError
-from erc.hub import from_hub
+from erc.base.errors import CheckpointError
+from erc.base.hub import from_hub
 
 # Built from a config with random weights: for tests, plumbing and the offline demo.
 TINY_SPEECH: dict[str, PretrainedConfig] = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc.errors import ConfigError
+from erc.base.errors import ConfigError
 from erc.model.mixer import Mixer
 
 

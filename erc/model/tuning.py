@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from erc.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from erc.model.emotion import EmotionModel

@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from erc.errors import ErcError
+from erc.base.errors import ErcError
 from erc.labels import EMOTIONS
 from erc.recognizer import Recognizer
 from erc.server import schemas

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from erc.errors import ErcError
+from erc.base.errors import ErcError
 
 log = logging.getLogger("erc.server")
 RETRY_AFTER = 1  # s; a queue of the usual size is worked off in less

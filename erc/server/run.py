@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from erc.errors import ConfigError
+from erc.base.errors import ConfigError
 from erc.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def serve(model: str | None, settings: Settings, runtime: str = "auto", web: boo
     page = _web() if web else None
     place = bound(settings)
 
-    from erc.compute import tune_memory
-    from erc.output import model_folder
+    from erc.base.devices import tune_memory
+    from erc.cli.predict import model_folder
     from erc.recognizer import load
 
     tune_memory()
@@ -107,7 +107,7 @@ def bound(settings: Settings) -> socket.socket:
 
 def about(folder: Path) -> dict[str, Any]:
     """Name, licences carried along and forbidden use of a model, as its folder states them."""
-    from erc.info import info
+    from erc.recognizer.info import info
 
     facts = info(folder)
     name = folder.parent if folder.name == "model" else folder
@@ -130,11 +130,11 @@ def warm(recognizer: Recognizer) -> None:
 
 
 def _web() -> Any:
-    """`erc.web.mount`, checked before a model is loaded."""
+    """`erc.server.web.mount`, checked before a model is loaded."""
     try:
         import gradio  # noqa: F401
 
-        from erc.web import mount
+        from erc.server.web import mount
     except ImportError as error:
         raise ConfigError(f"--web needs {error.name}: pip install 'erc[serve]'") from None
     return mount

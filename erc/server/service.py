@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from erc.errors import ConfigError
+from erc.base.errors import ConfigError
 from erc.server.batching import Batcher, Job
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, busy
@@ -60,7 +60,7 @@ class Service:
     def _job(self, item: Item) -> Job:
         alone = None
         if item.options.explain:
-            from erc.explain import explain
+            from erc.recognizer.explain import explain
 
             def alone(clip: Clip) -> Any:
                 return explain(self.recognizer, clip)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from erc.errors import ConfigError
+from erc.base.errors import ConfigError
 
 HELD = 12  # bodies of the greatest size that may be in memory at once
 

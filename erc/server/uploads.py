@@ -14,7 +14,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from erc.errors import AudioError, ConfigError, did_you_mean
+from erc.base.errors import AudioError, ConfigError, did_you_mean
 from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
 from erc.timeline.recording import Recording
@@ -190,7 +190,7 @@ def _fields(form: FormData, *but: str) -> dict[str, Any]:
 
 
 def _transcript(name: str, data: bytes) -> list[Any]:
-    from erc.text import decode
+    from erc.base.text import decode
     from erc.timeline.subtitles import READERS
 
     suffix = name[name.rfind(".") :].lower()

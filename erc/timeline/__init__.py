@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.audio import SAMPLE_RATE, Source
-from erc.errors import ConfigError, did_you_mean
+from erc.base.audio import SAMPLE_RATE, Source
+from erc.base.errors import ConfigError, did_you_mean
 from erc.labels import EMOTIONS
-from erc.prediction import Failure, Prediction, table
+from erc.recognizer.prediction import Failure, Prediction, table
 from erc.timeline.averages import mean, smoothed, vector
 from erc.timeline.files import save, write
 from erc.timeline.recording import Envelope, Recording, cut

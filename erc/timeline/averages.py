@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from erc.labels import EMOTIONS
-from erc.prediction import Prediction, Regions, conflicts
+from erc.recognizer.prediction import Prediction, Regions, conflicts
 
 
 class Thresholds(Protocol):

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from xml.etree import ElementTree as Xml
 
-from erc.errors import ConfigError, did_you_mean
-from erc.files import atomic
+from erc.base.errors import ConfigError, did_you_mean
+from erc.base.files import atomic
 from erc.labels import EMOTIONS
-from erc.prediction import Failure
+from erc.recognizer.prediction import Failure
 from erc.timeline.subtitles import clock, escape
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _json(timeline: Timeline, sink: TextIO) -> None:
 
 def _vtt(timeline: Timeline, sink: TextIO) -> None:
     """Cue: `happy 62 % · valence 3.8 · arousal 3.2`, below it what is said."""
-    from erc.figures import COLOURS
+    from erc.base.figures import COLOURS
 
     blocks = [f"WEBVTT - {escape(Path(timeline.file).name)}: emotion of each turn"]
     blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from erc import audio
-from erc.audio import SAMPLE_RATE
-from erc.errors import AudioError
+from erc.base import audio
+from erc.base.audio import SAMPLE_RATE
+from erc.base.errors import AudioError
 
 BLOCK = 2.0  # s that are read at once
 BINS = 4000  # of an envelope, at most; more than a page has pixels

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from erc.errors import ConfigError
-from erc.text import decode
+from erc.base.errors import ConfigError
+from erc.base.text import decode
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")  # hours may be missing
 TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <00:01.000>; {\an8} of SubStation

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from erc.audio import SAMPLE_RATE
+from erc.base.audio import SAMPLE_RATE
 from erc.timeline.subtitles import Segment, align
 from erc.timeline.vad import Rule, detect
 

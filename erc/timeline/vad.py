@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from erc.errors import ConfigError
+from erc.base.errors import ConfigError
 
 SAMPLE_RATE = 16_000  # Hz
 WINDOW = 512  # samples, 32 ms

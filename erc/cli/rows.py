@@ -1,0 +1,149 @@
+"""The forms of predictions: JSON lines and CSV for programs, a table for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from erc.base.errors import ConfigError, did_you_mean
+from erc.labels import EMOTIONS
+
+DIGITS = 6
+NOTE = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
+OF_TURNS = ("vtt", "eaf")  # what only a recording with turns can be written as
+
+
+class Json:
+    """One JSON object a line."""
+
+    def __init__(self, top_k: int):
+        self.top_k = top_k
+
+    def head(self) -> str:
+        """What comes before the first row."""
+        return ""
+
+    def row(self, values: dict[str, Any]) -> str:
+        """The text of one row."""
+        return json.dumps(_rounded(values, self.top_k), ensure_ascii=False) + "\n"
+
+    def tail(self) -> str:
+        """What comes after the last row."""
+        return ""
+
+
+class Csv(Json):
+    """The columns of `prediction.table`; with `top_k` the other probabilities are blank."""
+
+    FIELDS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
+              "conflict", *(f"p_{e}" for e in EMOTIONS), "error")  # fmt: skip
+
+    def head(self) -> str:
+        return ",".join(self.FIELDS) + "\n"
+
+    def row(self, values: dict[str, Any]) -> str:
+        row = _rounded(values, self.top_k)
+        row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
+        row["modalities"] = "+".join(row.get("modalities", ()))
+        cells = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
+        line = io.StringIO()
+        csv.DictWriter(line, self.FIELDS, restval="", lineterminator="\n").writerow(cells)
+        return line.getvalue()
+
+
+class Table(Json):
+    """For people: the most probable emotions, valence and arousal; drawn when all rows are there."""
+
+    def __init__(self, top_k: int):
+        super().__init__(min(top_k, 2) if top_k == len(EMOTIONS) else top_k)
+        self.rows: list[dict[str, Any]] = []
+
+    def row(self, values: dict[str, Any]) -> str:
+        self.rows.append(values)
+        return ""
+
+    def tail(self) -> str:
+        from rich.console import Console
+        from rich.table import Column
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        emotions = ["emotion", *["then"] * (self.top_k - 1)]
+        columns: list[Column | str] = [
+            Column("file", overflow="fold"),
+            *emotions,
+            "valence",
+            "arousal",
+            "from",
+            "",
+        ]
+        grid = Grid(*columns, box=None)
+        for row, name in zip(self.rows, _short([row["file"] for row in self.rows]), strict=True):
+            if "error" in row:
+                grid.add_row(Text(name), Text("failed", "red"))
+                continue
+            best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[: self.top_k]
+            notes = ["unsure"] * row["abstain"] + ["conflict"] * bool(row["conflict"])
+            grid.add_row(
+                Text(name),
+                *(Text(f"{e} {p:.0%}", "" if i else "bold") for i, (e, p) in enumerate(best)),
+                f"{row['valence']:.1f}", f"{row['arousal']:.1f}", " + ".join(row["modalities"]),
+                Text(" ".join(notes), "yellow"),
+            )  # fmt: skip
+        console = Console()
+        with console.capture() as captured:
+            console.print(grid)
+            console.print(NOTE, style="dim")
+        return captured.get()
+
+
+WRITERS = {"table": Table, "json": Json, "csv": Csv}
+
+
+def writer(format: str | None, output: str | None, top_k: int) -> Json:
+    """By --format, else by the output's name, else a table for people and JSON for programs."""
+    if format is None:
+        suffix = Path(output).suffix.removeprefix(".") if output else ""
+        format = suffix if suffix in ("csv", *OF_TURNS) else "json"
+        if not output and sys.stdout.isatty():
+            format = "table"
+    if format in OF_TURNS:
+        raise ConfigError(
+            f"{format} has a line for each turn of a long recording; "
+            f"run `erc timeline RECORDING --format {format}`"
+        )
+    if format not in WRITERS:
+        raise ConfigError(
+            f"--format '{format}' is not one of {', '.join(WRITERS)}{did_you_mean(format, WRITERS)}"
+        )
+    if format == "table" and output:
+        raise ConfigError("a table is for the screen; give -o with --format json or csv")
+    return WRITERS[format](top_k)
+
+
+def _short(files: list[str]) -> list[str]:
+    """Paths without the folder that all of them share.
+
+    >>> _short(["/data/a/1.wav", "/data/b/1.wav"])
+    ['a/1.wav', 'b/1.wav']
+    """
+    folders = {os.path.dirname(file) for file in files}
+    if any(os.path.isabs(f) != os.path.isabs(next(iter(folders))) for f in folders):
+        return files
+    shared = os.path.commonpath(folders)
+    return [os.path.relpath(f, shared) if shared and os.path.dirname(f) else f for f in files]
+
+
+def _rounded(row: dict[str, Any], top_k: int) -> dict[str, Any]:
+    """Floats with `DIGITS` decimals; the `top_k` most probable emotions, all in their usual order."""
+    row = {k: round(v, DIGITS) if isinstance(v, float) else v for k, v in row.items()}
+    if "probabilities" in row:
+        p = {k: round(v, DIGITS) for k, v in row["probabilities"].items()}
+        best = sorted(p.items(), key=lambda item: -item[1])[:top_k]
+        row["probabilities"] = p if top_k == len(EMOTIONS) else dict(best)
+    return row

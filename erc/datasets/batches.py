@@ -1,0 +1,261 @@
+"""Example → Batch: tokens, padding to the batch, and batches of like length."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Sampler
+
+from erc.base import audio
+from erc.datasets import HF_KEMD, Example
+
+REMEMBERED = 50_000  # transcripts whose tokens are kept; some 20 MB
+NO_TOKENS = torch.zeros(0, dtype=torch.long)
+
+
+@dataclass
+class Batch:
+    """What a model sees (`modality`) and what a loss compares it with. Length 0: modality missing."""
+
+    speech: torch.Tensor  # [B, T] float32, zero-padded
+    speech_lengths: torch.Tensor  # [B] samples
+    input_ids: torch.Tensor  # [B, S] padded
+    text_lengths: torch.Tensor  # [B] tokens
+    rows: torch.Tensor | None = None  # [B] in the store
+    target: torch.Tensor | None = None  # [B, 7] rows sum to 1, or nan
+    valence_arousal: torch.Tensor | None = None  # [B, 2] 1–5, or nan
+    physiology: torch.Tensor | None = None  # [B, T, C], nan where not measured, zero-padded
+    physiology_lengths: torch.Tensor | None = None  # [B] steps
+
+    def modality(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Samples, tokens or steps, and their lengths, of "speech", "text" or "physiology"."""
+        if name == "text":
+            return self.input_ids, self.text_lengths
+        return getattr(self, name), getattr(self, f"{name}_lengths")
+
+    def only(self, use: tuple[str, ...] | None) -> Batch:
+        """The batch as if only these modalities ("speech", "text", "physiology") were recorded."""
+        lengths = {k: v for k, v in vars(self).items() if k.endswith("_lengths") and v is not None}
+        hidden = {k: v * (use is None or k.split("_")[0] in use) for k, v in lengths.items()}
+        return dataclasses.replace(self, **hidden)
+
+    def take(self, index: torch.Tensor) -> Batch:
+        """Some of its utterances, tokens cut to the longest of them."""
+        part = Batch(**{k: v[index] for k, v in vars(self).items() if v is not None})
+        part.input_ids = part.input_ids[:, : int(part.text_lengths.max())]
+        return part
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device; from pinned memory while the device still computes."""
+        moved = {k: v.to(device, non_blocking=True) for k, v in vars(self).items() if v is not None}
+        return dataclasses.replace(self, **moved)
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, which a GPU reads by itself; DataLoader calls this."""
+        pinned = {k: v.pin_memory() for k, v in vars(self).items() if v is not None}
+        return dataclasses.replace(self, **pinned)
+
+
+@dataclass
+class Collator:
+    """Turns recordings and transcripts into a `Batch`; the same in training and in prediction.
+
+    Attributes:
+        tokenizer: Hugging Face tokenizer, or None for a model without text.
+        normalize: give each clip zero mean and unit variance (before padding, so that the
+            statistics are those of speech alone), as wav2vec2's feature extractor asks.
+        txt_max_length: tokens kept.
+        pooled: modalities of which only the lengths go into a batch: their features are known
+            already, or the model has no use for them.
+    """
+
+    tokenizer: Any = None
+    normalize: bool = False
+    txt_max_length: int = 128
+    pooled: frozenset[str] = frozenset()
+    _known: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
+
+    def __call__(self, examples: list[Example]) -> Batch:
+        bodies = [e.physiology for e in examples]
+        given = None if bodies[0] is None else bodies
+        batch = self.inputs([e.speech for e in examples], [e.text for e in examples], given)
+        batch.rows = torch.tensor([e.row for e in examples])
+        batch.target = _stack([e.target for e in examples])
+        batch.valence_arousal = _stack([e.valence_arousal for e in examples])
+        return batch
+
+    def inputs(
+        self,
+        speech: list[np.ndarray],
+        texts: list[str | None],
+        bodies: list[np.ndarray] | None = None,
+    ) -> Batch:
+        """Per utterance: int16 or float32 samples ([0]: none), a transcript (None: none), and, for a
+        model that reads physiology, [T, C] of it ([0, C]: none)."""
+        tokens = self._tokens(texts)
+        pad = self.tokenizer.pad_token_id if self.tokenizer else 0
+        batch = Batch(
+            speech=self._samples([] if "speech" in self.pooled else speech, len(speech)),
+            speech_lengths=torch.tensor([len(s) for s in speech]),
+            input_ids=pad_sequence(tokens, batch_first=True, padding_value=pad),
+            text_lengths=torch.tensor([len(t) for t in tokens]),
+        )
+        if bodies is not None:
+            steps = [torch.from_numpy(b).float() for b in bodies]
+            batch.physiology = pad_sequence(steps, batch_first=True)
+            batch.physiology_lengths = torch.tensor([len(b) for b in bodies])
+        return batch
+
+    def _samples(self, clips: list[np.ndarray], rows: int) -> torch.Tensor:
+        """float32 [rows, longest], each clip converted and normalised where it will stay."""
+        padded = np.zeros((rows, max(map(len, clips), default=0)), np.float32)
+        for clip, row in zip(clips, padded):
+            if self.normalize and len(clip):
+                audio.normalize(clip, out=row[: len(clip)])
+            else:
+                row[: len(clip)] = audio.from_int16(clip) if clip.dtype == np.int16 else clip
+        return torch.from_numpy(padded)
+
+    def _tokens(self, texts: list[str | None]) -> list[torch.Tensor]:
+        """Token ids of each text, int64 [S]; what was seen before is remembered."""
+        if self.tokenizer is None:
+            return [NO_TOKENS] * len(texts)
+        known = self._known
+        if len(known) > REMEMBERED:
+            known.clear()
+        new = [t for t in dict.fromkeys(texts) if t and t not in known]
+        if new:
+            found = self.tokenizer(new, truncation=True, max_length=self.txt_max_length)
+            for text, ids in zip(new, found["input_ids"]):
+                known[text] = torch.tensor(ids, dtype=torch.long)
+        return [known[t] if t else NO_TOKENS for t in texts]
+
+
+def _stack(rows: list[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(rows)).float()
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Batches of like length in a shuffled order that depends on (seed, epoch) alone.
+
+    By number: a random permutation is cut into pools of `POOL` batches; within a pool utterances are
+    sorted by length and cut into batches, and the batches are shuffled. Every utterance comes once
+    an epoch, in random company, and little is padded.
+
+    By length (`budget`): utterances are sorted by length, their ranks jittered by one batch, and the
+    row is cut where its running sum passes k/K of the whole: K = ⌈sum / budget⌉ batches that hold
+    the same amount of audio, many short clips or a few long ones, the same K each epoch. A loss that
+    averages over a batch must then be weighted by `weight`, so that every utterance counts the same
+    in an epoch: Σ_batches (B / B̄) · mean = Σ_utterances / B̄, as with K batches of equal number.
+
+    Args:
+        lengths: [N].
+        batch_size: utterances in a batch.
+        budget: length of a batch instead (not counting the padding), but no less than the longest
+            utterance. None: by number.
+    """
+
+    POOL = 32
+
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        shuffle: bool = True,
+        seed: int = 0,
+        budget: float | None = None,
+    ):
+        self.lengths, self.batch_size, self.shuffle = np.asarray(lengths), batch_size, shuffle
+        self.seed, self.epoch = seed, 0
+        self.batches = -(-len(self.lengths) // batch_size)
+        self.by_length = budget is not None and len(self.lengths) > 0 and self.lengths.max() > 0
+        if self.by_length:
+            total, longest = self.lengths.sum(), self.lengths.max()
+            self.batches = max(1, min(int(np.ceil(total / budget)), int(total // longest)))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the shuffle; Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    @property
+    def sampler(self) -> BucketSampler:
+        """Itself: Lightning calls `loader.batch_sampler.sampler.set_epoch`, not the batch sampler's."""
+        return self
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def weight(self, size: int) -> float:
+        """What the mean loss of a batch of `size` utterances counts: size / mean size."""
+        return size * self.batches / len(self.lengths) if self.by_length else 1.0
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.by_length:
+            batches = self._equal_audio(rng)
+        elif self.shuffle:
+            batches = self._cut(self._pooled(rng))
+        else:  # longest first: running out of memory shows at once
+            batches = self._cut(np.argsort(-self.lengths, kind="stable"))
+        order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
+        yield from (batches[i].tolist() for i in order)
+
+    def _pooled(self, rng: np.random.Generator) -> np.ndarray:
+        order = rng.permutation(len(self.lengths))
+        pool = self.POOL * self.batch_size
+        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+        return np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
+
+    def _cut(self, order: np.ndarray) -> list[np.ndarray]:
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+
+    def _equal_audio(self, rng: np.random.Generator) -> list[np.ndarray]:
+        rank = np.argsort(np.argsort(-self.lengths, kind="stable"), kind="stable").astype(float)
+        if self.shuffle:
+            rank += rng.uniform(0, len(rank) / self.batches, len(rank))
+        order = np.argsort(rank, kind="stable")
+        # No utterance is longer than a K-th of the whole, so that no batch is empty.
+        middle = np.cumsum(self.lengths[order]) - self.lengths[order] / 2
+        batch = (middle * self.batches / self.lengths.sum()).astype(int)
+        return np.split(order, np.searchsorted(batch, np.arange(1, self.batches)))
+
+
+class MemoryLoader:
+    """The batches of a sampler, cut from one `Batch` of a whole side: no work left but indexing."""
+
+    def __init__(self, whole: Batch, batch_sampler: BucketSampler):
+        self.whole, self.batch_sampler = whole, batch_sampler
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for indices in self.batch_sampler:
+            yield self.whole.take(torch.tensor(indices))
+
+
+def loader(
+    data: HF_KEMD, collate: Collator, sampler: BucketSampler, num_workers: int = 0
+) -> DataLoader | MemoryLoader:
+    """Batches of one side; from memory where no recording has to be read.
+
+    Args:
+        num_workers: processes that read recordings.
+    """
+    if "speech" in collate.pooled and len(data):
+        return MemoryLoader(collate([data[i] for i in range(len(data))]), sampler)
+    return DataLoader(
+        data,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=num_workers,
+        multiprocessing_context="spawn" if num_workers else None,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )

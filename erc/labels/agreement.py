@@ -1,0 +1,261 @@
+"""How far raters agree: Fleiss' kappa, Krippendorff's alpha, raters who rate unlike the others.
+
+Tables are [raters, items] with nan where a rater did not rate. What a person reaches on the model's
+own metrics is in `erc.scores.ceiling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc.base.errors import LabelError
+from erc.labels import EMOTIONS
+from erc.labels.ratings import RatingTable, rating_matrix, value_counts, vote_matrix
+from erc.scores.ceiling import human_ceiling, rater_ceiling, vote_ceiling
+
+if TYPE_CHECKING:
+    from erc.corpora import Utterance
+
+DIMENSIONS = ("emotion", "valence", "arousal")
+LEVELS = ("ordinal", "interval")  # of valence and arousal; emotion is nominal
+
+
+def fleiss_kappa(counts: Any) -> float:
+    """Fleiss' kappa (Fleiss 1971): agreement of equally many raters per item, beyond chance.
+
+    Args:
+        counts: [items, classes], how many raters chose the class; every row has the same total n ≥ 2.
+
+    Returns:
+        ≤ 1; nan without items, with one rater, or if everyone always chose the same class.
+
+    Raises:
+        LabelError: rows with different totals (use `krippendorff_alpha`), or a negative count.
+
+    >>> round(fleiss_kappa([[3, 0], [0, 3], [2, 1]]), 4)
+    0.55
+    """
+    counts = _counts(counts)
+    raters = counts.sum(1)
+    if len(counts) and np.ptp(raters) > 1e-9:
+        raise LabelError(
+            f"Fleiss' kappa needs equally many raters for every item; got {raters.min():g} to "
+            f"{raters.max():g}. Use krippendorff_alpha, which takes missing ratings"
+        )
+    if not len(counts) or raters[0] < 2:
+        return np.nan
+    n = raters[0]
+    observed = ((counts * (counts - 1)).sum(1) / (n * (n - 1))).mean()
+    chance = ((counts.sum(0) / counts.sum()) ** 2).sum()
+    return float((observed - chance) / (1 - chance)) if chance < 1 else np.nan
+
+
+def krippendorff_alpha(ratings: Any, level: str = "nominal") -> float:
+    """Krippendorff's alpha of a table with missing ratings (Krippendorff 2011).
+
+    Args:
+        ratings: [raters, items], nan = missing.
+        level: "nominal" for emotions; "ordinal" or "interval" for valence and arousal.
+
+    Returns:
+        ≤ 1; nan if no item has two ratings or all of those are the same value.
+
+    >>> krippendorff_alpha([[1, 2, 3, np.nan], [1, 2, 3, 4]], level="ordinal")
+    1.0
+    """
+    return alpha_from_counts(*value_counts(ratings), level)
+
+
+def alpha_from_counts(counts: Any, values: Any = None, level: str = "nominal") -> float:
+    """Krippendorff's alpha where only votes are known.
+
+    Args:
+        counts: [items, V], how often the item got each value; items with fewer than two are left out.
+        values: [V] ascending; needed for "interval" only, 0 … V−1 by default.
+    """
+    counts = _counts(counts)
+    counts = counts[counts.sum(1) >= 2]
+    share = counts / (counts.sum(1, keepdims=True) - 1)
+    # Coincidences [c, k]: pairs of ratings within items, each item weighing as many as its ratings.
+    # Equal pairs (the diagonal) need no correction for self-pairs: their distance is 0.
+    observed = counts.T @ share
+    total = counts.sum(0)
+    expected = np.outer(total, total) / max(total.sum() - 1, 1)
+    distance = _distance(total, np.arange(len(total)) if values is None else values, level)
+    disagreement = (expected * distance).sum()
+    return float(1 - (observed * distance).sum() / disagreement) if disagreement > 0 else np.nan
+
+
+def _distance(total: np.ndarray, values: Any, level: str) -> np.ndarray:
+    """Squared difference function δ² [V, V]; the ordinal one depends on the totals [V]."""
+    if level == "nominal":
+        return 1.0 - np.eye(len(total))
+    if level == "ordinal":  # ratings between c and k, both ends counting half: a mean-rank distance
+        rank = np.cumsum(total) - total / 2
+        return (rank[:, None] - rank) ** 2
+    if level == "interval":
+        values = np.asarray(values, float)
+        return (values[:, None] - values) ** 2
+    raise ValueError(f"level '{level}' is not one of nominal, ordinal, interval")
+
+
+def pairwise_correlation(values: Any) -> np.ndarray:
+    """Pearson correlation of every two raters over the items both rated, [R, N] → [R, R].
+
+    nan where they share fewer than two items or one of them is constant on those.
+    """
+    values = np.asarray(values, float)
+    both = ~np.isnan(values)
+    count = both.sum(1, keepdims=True)
+    centre = np.where(both, values, 0).sum(1, keepdims=True) / np.maximum(count, 1)
+    x, m = np.where(both, values - centre, 0), both.astype(float)
+    n = m @ m.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Entry [i, j] is of rater i over the items that j rated too.
+        mean, square = (x @ m.T) / n, (x**2 @ m.T) / n
+        variance = square - mean**2
+        variance = np.where(variance <= 1e-12 * square, np.nan, variance)
+        return ((x @ x.T) / n - mean * mean.T) / np.sqrt(variance * variance.T)
+
+
+def pairwise_kappa(emotion: Any) -> np.ndarray:
+    """Cohen's kappa of every two raters over the items both rated, [R, N] class numbers → [R, R]."""
+    emotion = np.asarray(emotion, float)
+    chose = (emotion[..., None] == np.arange(len(EMOTIONS))).astype(float)  # [R, N, 7]
+    rated = chose.sum(-1)
+    n = rated @ rated.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        agreed = np.tensordot(chose, chose, ([1, 2], [1, 2])) / n
+        share = np.einsum("ink,jn->ijk", chose, rated, optimize=True) / n[..., None]
+        chance = (share * share.transpose(1, 0, 2)).sum(-1)
+        return np.where(chance < 1 - 1e-12, (agreed - chance) / (1 - chance), np.nan)
+
+
+def outlier_raters(table: RatingTable, threshold: float = 3.5, gap: float = 0.1) -> dict[str, Any]:
+    """Raters who agree far less with the others than the group does, by dimension.
+
+    A rater's score is the mean agreement with every other rater (Cohen's kappa for emotion, Pearson
+    for valence and arousal). An outlier lies below the group's median by more than `threshold`
+    scaled median absolute deviations, `0.6745 · (median − score) / MAD > 3.5` (Iglewicz & Hoaglin
+    1993), and by more than `gap`, lest a near-unanimous group name people for nothing. Groups under
+    four raters name nobody: they have no majority to stand out from.
+
+    Returns:
+        dimension → names, in the table's order.
+    """
+    outliers = {}
+    for dimension in DIMENSIONS:
+        agree = pairwise_kappa if dimension == "emotion" else pairwise_correlation
+        agreement = agree(getattr(table, dimension))
+        np.fill_diagonal(agreement, np.nan)
+        known = ~np.isnan(agreement).all(1)
+        score = np.full(len(table.raters), np.nan)
+        score[known] = np.nanmean(agreement[known], 1)
+        below = (np.median(score[known]) if known.any() else np.nan) - score
+        scale = np.median(abs(below[known])) if known.any() else np.nan
+        far = (below > gap) & (0.6745 * below > threshold * scale) & (known.sum() >= 4)
+        outliers[dimension] = tuple(
+            r for r, is_far in zip(table.raters, far, strict=True) if is_far
+        )
+    return outliers
+
+
+@dataclass(frozen=True)
+class GroupAgreement:
+    """Agreement of one rater group; nan: undefined, or only votes are known."""
+
+    group: str
+    raters: int  # 0: anonymous votes
+    utterances: int
+    complete: int  # utterances that every rater labelled: those of `kappa` (emotion)
+    kappa: dict[str, float]  # dimension → Fleiss' kappa, values taken as classes
+    alpha: dict[str, float]  # "emotion nominal", "valence ordinal", "valence interval", …
+    outliers: dict[str, Any]
+    ceiling: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Summary over the rater groups of a corpus; print it."""
+
+    groups: tuple[GroupAgreement, ...]
+    ceiling: dict[str, float]  # over all raters of all groups
+
+    def __str__(self) -> str:
+        if not self.groups:
+            return "no utterance has two ratings: agreement is undefined"
+        columns = [_column(g) for g in self.groups]
+        width = max(len(name) for name in columns[0])
+        names = [n for n in columns[0] if {c[n] for c in columns} != {"–"}]
+        rows = [[name.ljust(width), *(c[name] for c in columns)] for name in names]
+        sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(x.rjust(w) for x, w in zip(r, sizes, strict=True)) for r in rows]
+        for g in self.groups:
+            for dimension, names in g.outliers.items():
+                if names:
+                    lines.append(f"unlike the others in {dimension}, {g.group}: {', '.join(names)}")
+        return "\n".join(lines)
+
+
+def agreement(utterances: Iterable[Utterance]) -> Agreement:
+    """Kappa, alpha, outliers and ceiling of every rater group.
+
+    Utterances that carry counts of votes but no single ratings form a group "<corpus> votes", with
+    nominal alpha and the anonymous ceiling.
+    """
+    utterances = list(utterances)
+    groups = [_of_table(table) for table in rating_matrix(utterances).values()]
+    groups += [_of_votes(f"{name} votes", x) for name, x in vote_matrix(utterances).items()]
+    return Agreement(tuple(groups), human_ceiling(utterances))
+
+
+def _of_table(table: RatingTable) -> GroupAgreement:
+    kappa, alpha = {}, {}
+    for dimension in DIMENSIONS:
+        ratings = getattr(table, dimension)
+        complete = ratings[:, ~np.isnan(ratings).any(0)]
+        kappa[dimension] = fleiss_kappa(value_counts(complete)[0])
+        for level in ("nominal",) if dimension == "emotion" else LEVELS:
+            alpha[f"{dimension} {level}"] = krippendorff_alpha(ratings, level)
+    everyone = int((~np.isnan(table.emotion)).all(0).sum())
+    sizes = len(table.raters), len(table.ids), everyone
+    return GroupAgreement(
+        table.group, *sizes, kappa, alpha, outlier_raters(table), rater_ceiling([table])
+    )
+
+
+def _of_votes(name: str, votes: np.ndarray) -> GroupAgreement:
+    even = np.ptp(votes.sum(1)) == 0
+    kappa = {"emotion": fleiss_kappa(votes) if even else np.nan}
+    alpha = {"emotion nominal": alpha_from_counts(votes)}
+    complete = len(votes) if even else 0
+    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, vote_ceiling(votes))
+
+
+def _column(g: GroupAgreement) -> dict[str, str]:
+    """One printed column: row name → text."""
+    column = {"": g.group, "raters": str(g.raters or "?"), "utterances": str(g.utterances)}
+    for dimension in DIMENSIONS:
+        column[f"Fleiss kappa, {dimension}"] = _number(g.kappa.get(dimension))
+    for name in ("emotion nominal", *(f"{d} {x}" for d in DIMENSIONS[1:] for x in LEVELS)):
+        column[f"Krippendorff alpha, {name}"] = _number(g.alpha.get(name))
+    for name in ("accuracy", "uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal"):
+        column[f"one rater, {name}"] = _number(g.ceiling[name], g.ceiling[f"{name}_std"])
+    return column | {"one rater, ties left out": f"{g.ceiling['ties']:.0f}"}
+
+
+def _number(x: float | None, std: float = np.nan) -> str:
+    if x is None or np.isnan(x):
+        return "–"
+    return f"{x:.3f}" if np.isnan(std) else f"{x:.3f} ± {std:.3f}"
+
+
+def _counts(counts: Any) -> np.ndarray:
+    counts = np.asarray(counts, float)
+    if counts.ndim != 2 or not (counts >= 0).all():
+        raise LabelError(f"counts must be [items, classes] and ≥ 0; got shape {counts.shape}")
+    return counts

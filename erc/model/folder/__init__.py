@@ -1,0 +1,61 @@
+"""What a model folder holds, and its `config.json`; readable without torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from erc.base import hub
+from erc.base.errors import CheckpointError
+from erc.labels import EMOTIONS
+
+FORMAT = 1  # raised when a folder written today could no longer be read
+WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
+
+
+def find_folder(name: str | Path, **options: Any) -> Path:
+    """The model folder of that name: a folder, or a hub id (`user/name`), see `erc.base.hub.snapshot`.
+
+    Args:
+        options: of `snapshot`; for a hub id.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if not hub.is_id(str(name)):
+        raise CheckpointError(f"there is no model folder '{name}'")
+    return hub.snapshot(str(name), **options)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder, checked; raises CheckpointError."""
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no model folder '{folder}'")
+    config = read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / CONFIG}: format {config.get('format')!r}; this version reads {FORMAT}"
+            + ("" if "format" in config else " (is this a model folder of erc?)")
+        )
+    if config.get("emotions") != list(EMOTIONS):
+        raise CheckpointError(
+            f"{folder / CONFIG}: emotions {config.get('emotions')}, but this version has {EMOTIONS}"
+        )
+    return config
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; raises CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no file '{path}'")
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return value

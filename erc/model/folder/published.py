@@ -1,0 +1,99 @@
+"""`save_pretrained`, `from_pretrained`, `push_to_hub` of huggingface_hub, on our own model folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelHubMixin
+
+from erc.model.folder import CARD, TOKENIZER, WEIGHTS, find_folder
+
+
+class HubModel(ModelHubMixin):
+    """What goes to the hub is a model folder: `erc.load` and `from_pretrained` both read it.
+
+    A model that came from a folder remembers it. As long as its weights are those of the folder,
+    its scores, calibration and card travel with it; after more training they would be false, and
+    what is written says only where the model began.
+    """
+
+    origin: Path | None = None
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+    ) -> Self:
+        """The model of a folder or hub id, in evaluation mode.
+
+        Args:
+            pretrained_model_name_or_path: a folder; or `user/name`, taken from the local cache if
+                it is there, else from the hub.
+            force_download, token, cache_dir, local_files_only, revision: of
+                `huggingface_hub.snapshot_download`.
+
+        Raises:
+            CheckpointError: nothing usable there.
+        """
+        options = {
+            "force_download": force_download, "token": token, "cache_dir": cache_dir,
+            "local_files_only": local_files_only, "revision": revision,
+        }  # fmt: skip
+        given = {k: v for k, v in options.items() if v not in (None, False)}
+        folder = find_folder(pretrained_model_name_or_path, **given)
+        return super().from_pretrained(folder)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **unused: Any) -> Self:
+        from erc.model.folder.checkpoint import load_model  # which builds on EmotionModel
+
+        model, _, _ = load_model(model_id)
+        model.origin = Path(model_id).resolve()
+        return model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the files of a model folder; others in `save_directory` stay."""
+        from erc.model.folder import checkpoint
+        from erc.training.card import unmeasured
+
+        meta, card = self._story()
+        with tempfile.TemporaryDirectory(dir=save_directory) as temporary:
+            made = Path(temporary) / "model"
+            checkpoint.save(made, self, meta=meta, card=card or unmeasured(self, meta))
+            if self.origin and (self.origin / TOKENIZER).is_dir():
+                shutil.copytree(self.origin / TOKENIZER, made / TOKENIZER)
+            for file in made.iterdir():
+                target = save_directory / file.name
+                if target.is_dir():
+                    shutil.rmtree(target)
+                os.replace(file, target)
+
+    def _story(self) -> tuple[dict[str, Any], str | None]:
+        """`meta` and card to write: of the origin, if these are its weights."""
+        from erc.model.folder import read_config
+
+        if not self.origin or not self.origin.is_dir():
+            return {}, None
+        meta, card = read_config(self.origin)["meta"], self.origin / CARD
+        if self._is(self.origin / WEIGHTS):
+            return meta, card.read_text("utf-8") if card.is_file() else None
+        settings = {k: v for k, v in meta.get("prediction", {}).items() if k != "temperature"}
+        return {"prediction": settings, "began_as": self.origin.name}, None
+
+    def _is(self, weights: Path) -> bool:
+        """Are these the weights of that file?"""
+        from erc.model.folder.checkpoint import read_tensors
+        from erc.model.tuning import merged_state
+
+        ours, theirs = merged_state(self), read_tensors(weights)  # type: ignore[arg-type]
+        return ours.keys() == theirs.keys() and all(ours[k].cpu().equal(theirs[k]) for k in theirs)

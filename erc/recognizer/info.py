@@ -1,0 +1,191 @@
+"""`erc info`: the essentials of a model folder on one page, read without opening the model."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from erc.base.effort import words
+from erc.base.errors import CheckpointError
+from erc.cli.predict import model_folder
+from erc.labels import EMOTIONS
+from erc.model.folder import CARD, CONFIG, WEIGHTS, find_folder, read_config
+from erc.scores.tables import COLUMNS
+from erc.training.card import USE
+
+SHOWN = ("uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal", "js_distance", "ece")
+ON_PAGE = ("uar", "f1_weighted", "ccc_valence", "ccc_arousal", "ece")
+LICENCES = "- licences carried along:"  # a line of the card
+MODALITIES = ("speech", "text", "physiology")
+
+
+def show(model: str | None = None, as_json: bool = False) -> int:
+    """Print what there is to know of a model.
+
+    Raises:
+        CheckpointError: not a model folder.
+    """
+    facts = info(_folder(model))
+    if as_json:
+        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        _print(facts)
+    return 0
+
+
+def info(folder: Path) -> dict[str, Any]:
+    """The facts of a model folder as plain JSON; None where the folder does not say.
+
+    Keys: folder, takes, gives, encoders, fusion, parameters, megabytes, exports, data, protocol,
+    scores and intervals (system → metric), temperature, abstention, licences, not_for.
+    """
+    config = read_config(folder)
+    built, meta = config["model"], config["meta"]
+    results, settings = meta.get("results", {}), meta.get("prediction", {})
+    parts = {m: built[m] for m in MODALITIES if built.get(m)}
+    longest = settings.get("wav_max_length")
+    return {
+        "folder": str(folder),
+        "takes": list(parts),
+        "gives": [*EMOTIONS, "valence 1–5", "arousal 1–5"],
+        "encoders": {name: _encoder(part) for name, part in parts.items()},
+        "fusion": built.get("fusion"),
+        "longest_seconds": longest and longest / 16_000,
+        "parameters": _parameters(folder / WEIGHTS),
+        "megabytes": round(sum(f.stat().st_size for f in _files(folder)) / 1e6, 1),
+        "exports": sorted(p.name for p in folder.glob("exports/*/") if p.is_dir()),
+        "runtime": (config.get("runtime") or {}).get("name"),
+        "data": results.get("corpus"),
+        "simulated": results.get("simulated"),
+        "protocol": _protocol(results),
+        "scores": {
+            system: {m: values.get(m) for m in SHOWN}
+            for system, values in results.get("scores", {}).items()
+        },
+        "intervals": {
+            system: {m: values[m] for m in SHOWN if m in values}
+            for system, values in results.get("intervals", {}).items()
+        },
+        "temperature": settings.get("temperature"),
+        "licences": _licences(folder / CARD),
+        "effort": meta.get("effort"),
+        "imported_from": meta.get("imported_from"),
+        "not_for": " ".join(USE.partition("Not for:")[2].split()),
+    }
+
+
+def _folder(model: str | None) -> Path:
+    """A model folder, or the one of a run."""
+    folder = find_folder(model) if model else model_folder(None)
+    inside = folder / "model"
+    return inside if not (folder / CONFIG).is_file() and inside.is_dir() else folder
+
+
+def _encoder(part: dict[str, Any]) -> str:
+    """E.g. `roberta, 2 layers of 64`."""
+    config = part.get("model", part)
+    if not isinstance(config, dict):
+        return str(config)
+    kind = config.get("model_type") or part.get("kind", "encoder")
+    layers = config.get("encoder_layers") or config.get("num_hidden_layers")
+    width = config.get("d_model") or config.get("hidden_size")
+    return f"{kind}, {layers} layers of {width}" if layers and width else str(kind)
+
+
+def _parameters(weights: Path) -> int | None:
+    """Numbers in a safetensors file, by its header: 8 bytes of length, then JSON."""
+    if not weights.is_file():
+        return None
+    try:
+        with weights.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, 100_000_000)))
+        shapes = [v["shape"] for k, v in header.items() if k != "__metadata__"]
+    except (struct.error, ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{weights}: not a whole safetensors file: {error}") from error
+    return sum(math.prod(shape) for shape in shapes)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()]
+
+
+def _protocol(results: dict[str, Any]) -> str | None:
+    if "protocol" not in results:
+        return None
+    return (
+        f"{results['protocol']}: fold {results['fold']} of {results['folds']} held out, "
+        f"{results['n']} utterances of {results['speakers']} speakers"
+    )
+
+
+def _licences(card: Path) -> list[str]:
+    """What the card says behind `LICENCES`, on that line or as a list below it."""
+    text = card.read_text("utf-8") if card.is_file() else ""
+    found = re.search(rf"^{LICENCES}(.*\n(?:  - .*\n?)*)", text, re.MULTILINE)
+    lines = found[1].splitlines() if found else []
+    return [line.strip().removeprefix("- ") for line in lines if line.strip()]
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    page = Table.grid(padding=(0, 2))
+    made = "simulated speech (no person was recorded)" if facts["simulated"] else facts["data"]
+    parameters = facts["parameters"]
+    size = f"{facts['megabytes']:g} MB"
+    rows = {
+        "model": facts["folder"],
+        "takes": " + ".join(facts["takes"]),
+        "gives": ", ".join(facts["gives"]),
+        "encoders": "; ".join(f"{m}: {e}" for m, e in facts["encoders"].items()),
+        "fusion": facts["fusion"],
+        "hears": facts["longest_seconds"] and f"the first {facts['longest_seconds']:g} s",
+        "size": f"{parameters / 1e6:.2f} M parameters, {size}" if parameters else size,
+        "exports": ", ".join(facts["exports"]),
+        "runtime": facts["runtime"],
+        "trained on": made,
+        "imported from": facts["imported_from"],
+        "tested on": facts["protocol"],
+        "calibration": facts["temperature"] and f"temperature {facts['temperature']:.3f}",
+        "training took": facts["effort"] and words(facts["effort"]),
+        "licences": "; ".join(facts["licences"]),
+    }
+    for name, value in rows.items():
+        if value:
+            page.add_row(Text(name, "dim"), Text(str(value)))
+    console.print(page)
+    if facts["scores"]:
+        console.print(
+            _scores(facts),
+            Text("below each score its 95 % interval, resampling speakers\n", "dim"),
+            sep="\n",
+        )
+    console.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))
+
+
+def _scores(facts: dict[str, Any]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", *(COLUMNS[m] for m in ON_PAGE), box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for system, scores in facts["scores"].items():
+        between = facts["intervals"].get(system, {})
+        lows = [Text(_range(between.get(m)), "dim") for m in ON_PAGE]
+        table.add_row(system, *("–" if scores[m] is None else f"{scores[m]:.3f}" for m in ON_PAGE))
+        if any(lows):
+            table.add_row("", *lows)
+    return table
+
+
+def _range(between: list[float] | None) -> str:
+    return f"{between[0]:.2f}–{between[1]:.2f}" if between and None not in between else ""

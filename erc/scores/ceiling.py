@@ -1,0 +1,159 @@
+"""What a person reaches on the model's own metrics: one rater against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc.base.errors import LabelError
+from erc.labels import EMOTIONS, tied
+from erc.labels import soft as distribution
+from erc.labels.ratings import RatingTable, rating_matrix, vote_matrix
+from erc.scores.metrics import evaluate
+
+if TYPE_CHECKING:
+    from erc.corpora import Utterance
+
+Judged = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # label, soft, va, va_truth [N, …]
+
+# A rater gives one emotion, no distribution: these have no human counterpart.
+NO_COUNTERPART = ("auroc", "kl", "entropy_correlation", "ece")
+
+
+def human_ceiling(utterances: Iterable[Utterance]) -> dict[str, float]:
+    """What one person reaches on these utterances, against the others.
+
+    `rater_ceiling` of the single ratings; where there are none, `vote_ceiling` of the vote counts;
+    where there are none either (one acted label each), every score is nan.
+    """
+    utterances = list(utterances)
+    tables = rating_matrix(utterances)
+    votes = vote_matrix(utterances)
+    if votes and not tables:
+        return vote_ceiling(np.concatenate(list(votes.values())))
+    return rater_ceiling(tables.values())
+
+
+def rater_ceiling(tables: Iterable[RatingTable]) -> dict[str, float]:
+    """Leave one rater out: each rater scored like a model, the other raters being the truth.
+
+    Emotion: the rater's label against the majority of the others' votes; where those tie there is no
+    truth, so the utterance is left out for this rater and counted in `ties`. Valence and arousal: the
+    rating against the mean of the others (CCC). Distances: the one-hot label against the others'
+    distribution. Raters of all groups count equally, however many utterances they rated.
+
+    Returns:
+        the keys of `erc.scores.metrics.evaluate` averaged over raters (`n…` too: utterances per rater);
+        `<metric>_std` between raters (ddof 1); `raters`; `ties`, summed over raters. nan where there is
+        no counterpart (`NO_COUNTERPART`) or nobody to compare with.
+    """
+    scores = [_leave_out(table, r) for table in tables for r in range(len(table.raters))]
+    return _summary(scores or [_score(*_nothing(0))], len(scores))
+
+
+def vote_ceiling(votes: Any) -> dict[str, float]:
+    """Leave one vote out, where raters are anonymous: each vote against the majority of the rest.
+
+    Args:
+        votes: [N, 7] whole numbers ≥ 0; utterances with one vote have no rest and are left out.
+
+    Returns:
+        as `rater_ceiling`, pooled over all votes: `n…` and `ties` count votes; `raters` and the
+        `_std` are nan.
+
+    Raises:
+        LabelError: fractional or negative votes.
+    """
+    _, weights, judged = leave_vote(votes)
+    return _summary([_score(*judged, weights=weights)], np.nan)
+
+
+def value_ceiling(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
+    """Leave one rating out where raters are anonymous: each rating, and the mean of the item's others.
+
+    Args:
+        counts: [items, V], how often each value was given; items with one rating are left out.
+        values: [V] the values.
+
+    Returns:
+        others, own, weights, item, each [M]: `erc.scores.metrics.ccc(others, own, weights)` is what one
+        rating reaches, `erc.scores.statistics.interval` with clusters `item` how sure that is.
+
+    >>> others, own, _, _ = value_ceiling([[2, 0, 1]], [1, 2, 3])
+    >>> own.tolist(), others.tolist()
+    ([1.0, 3.0], [2.0, 1.0])
+    """
+    counts, values = np.asarray(counts, float), np.asarray(values, float)
+    item, k = np.nonzero(counts * (counts.sum(1, keepdims=True) >= 2))
+    own, number = values[k], counts.sum(1)[item]
+    return ((counts @ values)[item] - own) / (number - 1), own, counts[item, k], item
+
+
+def leave_vote(votes: Any) -> tuple[np.ndarray, np.ndarray, Judged]:
+    """Each kind of vote of each utterance against the rest of its votes: the arguments of `_score`.
+
+    Returns:
+        utterance [M] of `votes`, weights [M], and label, soft, va, va_truth, [M, …] each.
+    """
+    votes = np.asarray(votes, float).reshape(-1, len(EMOTIONS))
+    if not ((votes >= 0) & (votes % 1 == 0)).all():
+        raise LabelError("vote_ceiling needs counts of votes (whole numbers ≥ 0)")
+    utterance, own = np.nonzero(votes * (votes.sum(1, keepdims=True) >= 2))
+    one_hot = np.eye(len(EMOTIONS))[own]
+    soft = distribution(votes[utterance] - one_hot)
+    _, _, va, va_truth = _nothing(len(own))
+    return utterance, votes[utterance, own], (one_hot, soft, va, va_truth)
+
+
+def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
+    """Scores of one rater of one table."""
+    return _score(*against_others(table, rater))
+
+
+def against_others(table: RatingTable, rater: int) -> Judged:
+    """What one rater said, and what the others did: the arguments of `_score`."""
+    chose = (table.emotion[..., None] == np.arange(len(EMOTIONS))).astype(float)  # [R, N, 7]
+    others = chose.sum(0) - chose[rater]
+    rated = chose[rater].any(-1) & others.any(-1)
+    label, soft, va, va_truth = _nothing(len(table.ids))
+    label[rated], soft[rated] = chose[rater][rated], distribution(others[rated])
+    for column, values in enumerate((table.valence, table.arousal)):
+        rest = np.delete(values, rater, 0)
+        count = (~np.isnan(rest)).sum(0)
+        rated = ~np.isnan(values[rater]) & (count > 0)
+        va[rated, column] = values[rater][rated]
+        va_truth[rated, column] = np.nansum(rest, 0)[rated] / count[rated]
+    return label, soft, va, va_truth
+
+
+def _nothing(n: int) -> Judged:
+    """Unlabelled arguments of `_score`; the label is a placeholder that no metric looks at."""
+    label = np.tile(np.eye(len(EMOTIONS))[0], (n, 1))
+    va, va_truth = np.full((2, n, 2), np.nan)
+    return label, np.full((n, len(EMOTIONS)), np.nan), va, va_truth
+
+
+def _score(
+    label: np.ndarray, soft: np.ndarray, va: np.ndarray, va_truth: np.ndarray, weights: Any = None
+) -> dict[str, float]:
+    tie = tied(soft)
+    known = ~np.isnan(soft).any(-1)
+    hard = np.where(known & ~tie, np.nan_to_num(soft).argmax(-1), -1)
+    scores = evaluate(label, va, soft, hard, va_truth, weights)
+    ties = float(tie.sum() if weights is None else tie @ weights)
+    return scores | dict.fromkeys(NO_COUNTERPART, np.nan) | {"ties": ties}
+
+
+def _summary(scores: list[dict[str, float]], raters: float) -> dict[str, float]:
+    """Mean and standard deviation over raters, leaving out those without a score."""
+    summary, spread = {}, {}
+    for name in scores[0]:
+        x = np.array([s[name] for s in scores])
+        x = x[~np.isnan(x)]
+        summary[name] = float(x.mean()) if len(x) else np.nan
+        if not name.startswith("n") and name != "ties":
+            spread[f"{name}_std"] = float(x.std(ddof=1)) if len(x) > 1 else np.nan
+    summary["ties"] = sum(s["ties"] for s in scores)
+    return summary | spread | {"raters": float(raters)}

@@ -1,0 +1,192 @@
+"""The page for people: `erc web`, or `erc serve --web`. Gradio, without anything from elsewhere.
+
+Everything that is shown is made here as HTML and SVG (`words`, `figures`, `timeline`);
+Gradio brings the microphone, the upload and the wire. The page asks no other machine for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from erc.base.audio import SAMPLE_RATE
+from erc.base.errors import ConfigError
+from erc.server.web import words as say
+from erc.server.web.answer import respond
+from erc.server.web.examples import Example, simulated
+from erc.server.web.look import HEAD, STYLE, theme
+
+if TYPE_CHECKING:
+    import gradio
+    from fastapi import FastAPI
+
+    from erc.recognizer import Recognizer
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+KEPT = 3600  # s that an uploaded recording lies in the temporary folder at most
+TITLE = "Emotion in speech"
+LABELS = """() => {
+  const set = (id, values) => { const e = document.getElementById(id);
+    if (e) for (const [k, v] of Object.entries(values)) e.setAttribute(k, v); };
+  set("erc-status", {role: "status", "aria-live": "polite", "aria-atomic": "true"});
+  set("erc-result", {role: "region", "aria-label": "Result"});
+}"""
+
+
+def build(
+    recognizer: Recognizer,
+    *,
+    examples: Sequence[Example] | None = None,
+    max_seconds: float = 3600.0,
+) -> gradio.Blocks:
+    """The page; `mount` or `serve` shows it.
+
+    Args:
+        examples: behind buttons; None: simulated clips, made now.
+        max_seconds: a longer recording is refused.
+
+    Raises:
+        ConfigError: Gradio is not installed.
+    """
+    gr = _gradio()
+    takes = recognizer.spec.modalities
+    hears, reads = "speech" in takes, "text" in takes and recognizer.tokens is not None
+    examples = simulated(hears, reads) if examples is None else examples
+
+    def run(recording: str | None, text: str) -> Iterator[tuple[str, str]]:
+        for said, shown in respond(recognizer, recording, text, max_seconds):
+            yield shown, said
+
+    html = partial(gr.HTML, apply_default_css=False)
+    options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT // 6, KEPT)) as page:
+        html(say.INTRO)
+        status = html("", elem_id="erc-status")
+        with gr.Row(elem_id="erc-columns"):
+            with gr.Column(elem_id="erc-inputs", scale=4, min_width=300):
+                recording = gr.Audio(
+                    sources=["microphone", "upload"], type="filepath", label="Recording",
+                    editable=False, visible=hears, buttons=[], elem_id="erc-audio",
+                )  # fmt: skip
+                text = gr.Textbox(
+                    label="What is said (optional)" if hears else "What is said",
+                    info="For a long recording: subtitles, SRT or WebVTT." if hears else None,
+                    lines=2, max_lines=6, visible=reads, elem_id="erc-text",
+                )  # fmt: skip
+                with gr.Row(elem_id="erc-actions"):
+                    go = gr.Button("Recognise emotion", variant="primary", elem_id="erc-go")
+                    clear = gr.Button("Clear", variant="secondary", elem_id="erc-clear")
+                if examples:
+                    html(
+                        '<h2 class="small">Or try a simulated voice</h2><p class="note">Made by a '
+                        "program; no person was recorded.</p>"
+                    )
+                with gr.Row(elem_id="erc-examples"):
+                    tries = [gr.Button(e.name, size="sm", min_width=80) for e in examples]
+            with gr.Column(elem_id="erc-outputs", scale=7, min_width=300):
+                result = html(say.EMPTY, elem_id="erc-result")
+        html(say.about(recognizer.config, takes))
+
+        given = {"inputs": [recording, text], "outputs": [result, status], "scroll_to_output": True}
+        asked = [go.click(run, **given, **options), text.submit(run, **given, **options)]
+        for button, example in zip(tries, examples):
+            asked.append(
+                button.click(lambda e=example: _shown(e), None, [recording, text], **options).then(
+                    run, **given, **options
+                )
+            )
+        clear.click(
+            lambda: (None, "", "", say.EMPTY), None, [recording, text, status, result],
+            cancels=asked, **options,
+        )  # fmt: skip
+        page.load(None, js=LABELS)
+    return page
+
+
+def mount(app: FastAPI, recognizer: Recognizer, path: str = "/web", **options: Any) -> FastAPI:
+    """Add the page to an application; `options` are those of `build`."""
+    gr = _gradio()
+    return gr.mount_gradio_app(
+        app, build(recognizer, **options), path=path, footer_links=[], run_history=False,
+        show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
+        theme=theme(gr), css=STYLE.read_text("utf-8"),
+        head=HEAD,
+    )  # fmt: skip
+
+
+def _shown(example: Example) -> tuple[Any, str]:
+    sound = None if example.samples is None else (SAMPLE_RATE, example.samples)
+    return sound, example.text
+
+
+def _gradio() -> Any:
+    try:
+        import gradio
+    except ImportError as error:
+        raise ConfigError(f"the page needs {error.name}: pip install 'erc[serve]'") from None
+    return gradio
+
+
+def serve(
+    model: str | None,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    *,
+    browser: bool = False,
+    runtime: str = "auto",
+    ready: Callable[[str], None] | None = None,
+) -> int:
+    """Show the page on this machine until Ctrl-C.
+
+    Args:
+        browser: open it.
+        ready: told the address once the page answers.
+
+    Raises:
+        ConfigError: another address than this machine's, or one that is taken.
+        CheckpointError: no model.
+    """
+    _gradio()
+    import webbrowser
+
+    import uvicorn
+    from fastapi import FastAPI
+
+    from erc.cli.predict import model_folder
+    from erc.recognizer import load
+    from erc.server.run import bound, warm
+    from erc.server.settings import Settings, is_loopback
+
+    if not is_loopback(host):
+        raise ConfigError(
+            f"--host {host} can be reached from other machines, and this page asks nobody who they "
+            "are; to share it: erc serve --web --host … --api-key …"
+        )
+    place = bound(Settings(host=host, port=port))
+    recognizer = load(model_folder(model), runtime=runtime)
+    warm(recognizer)
+    app = mount(FastAPI(openapi_url=None), recognizer, "/")
+    address = f"http://{f'[{host}]' if ':' in host else host}:{place.getsockname()[1]}"
+
+    class Server(uvicorn.Server):
+        """Says where it listens."""
+
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            print(f"erc: open {address} (Ctrl-C stops)", flush=True)
+            if browser:
+                webbrowser.open(address)
+            if ready:
+                ready(address)
+
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    try:
+        Server(config).run([place])
+    except KeyboardInterrupt:
+        print("erc: stopped", file=sys.stderr)
+    return 0

@@ -1,0 +1,108 @@
+"""Whole runs: train, evaluate again, demo."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from erc.base.errors import ConfigError
+from erc.base.text import clean
+from erc.scores.tables import results_table
+from erc.training.config import check, compose
+
+if TYPE_CHECKING:
+    from erc.training.assembly import Assembly
+
+
+def run(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+    """One training, as `python train.py OVERRIDES`, into `folder` or a new one under runs/."""
+    cfg = configure(overrides, folder or new_folder("train"))
+    check(cfg)
+    from erc.training.run import train
+
+    return train(cfg, ["python", "train.py", *overrides])
+
+
+def configure(overrides: Sequence[str], folder: Path) -> DictConfig:
+    """`compose`, with the output folder that Hydra's launcher would have chosen."""
+    if any(o.startswith("-") for o in overrides):
+        raise ConfigError(f"only KEY=VALUE here, not {shlex.join(overrides)}; use python train.py")
+    quoted = str(folder).replace("'", "\\'")  # unquoted, a comma would be a list
+    return compose([f"run_dir='{quoted}'", *overrides])
+
+
+def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None) -> dict[str, Any]:
+    """Score the model of a finished run on its held-out fold, or on what `overrides` name.
+
+    Args:
+        run: folder of a run, or its `model` folder.
+        overrides: e.g. `dataset.paths=…`, `dataset.validation_fold=2`.
+        output: folder for results.json and predictions.csv; None prints only.
+    """
+    parts, config = reopen(run, overrides)
+    from erc.training import evaluation
+
+    temperature = config["meta"]["prediction"]["temperature"]
+    command = ["erc", "evaluate", run, *overrides]
+    target = Path(output) if output else None
+    results = evaluation.evaluate(parts, "test", temperature, command, target)
+    print(results_table(results))
+    return results
+
+
+def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str, Any]]:
+    """Data and trained model of a finished run, and the config of its model folder.
+
+    Raises:
+        ConfigError: not the folder of a run.
+    """
+    folder = Path(run).parent if Path(run).name == "model" else Path(run)
+    if not (folder / "config.yaml").is_file():
+        raise ConfigError(
+            f"{folder} is not a run: it has no config.yaml (runs are made by train.py)"
+        )
+    cfg = OmegaConf.merge(
+        OmegaConf.load(folder / "config.yaml"), OmegaConf.from_dotlist(list(overrides))
+    )
+    check(cfg)
+    from erc.model.folder import checkpoint
+    from erc.training.assembly import Assembly
+
+    model, tokenizer, config = checkpoint.load_model(folder / "model")
+    return Assembly(cfg, model, tokenizer), config
+
+
+def new_folder(name: str) -> Path:
+    """Make runs/NAME/DATE_TIME; runs that start in the same second get folders of their own."""
+    stem, number = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), 1
+    folder = stem
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+            folder = stem.with_name(f"{stem.name}-{number}")
+
+
+def demo(folder: Path) -> None:
+    """Simulated corpus → dataset → training → evaluation → one prediction, and where it all lies."""
+    start = time.monotonic()
+    corpus = folder / "corpus"
+    overrides = ["experiment=demo", f"dataset.paths={corpus}", f"cache={folder / 'cache'}"]
+    run(overrides, folder / "run")
+    from erc.cli.predict import predict
+
+    clip = sorted(corpus.glob("wav/Session20/*/*.wav"))[0]
+    text = clean(clip.with_suffix(".txt").read_text("utf-8"))
+    print(f"\nerc predict {clip} --text {shlex.quote(text)} --model {folder / 'run' / 'model'}")
+    predict([str(clip)], text, str(folder / "run" / "model"), "table")
+    print(
+        f"\neverything is in {folder} ({time.monotonic() - start:.0f} s); the corpus is simulated"
+    )

@@ -1,0 +1,288 @@
+"""Does the model's feature space look like the raters' valence–arousal map? A figure and numbers.
+
+Only held-out utterances count, and no number is fitted to their ratings but a rotation and a scale.
+UMAP draws; it measures nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import rankdata
+
+from erc.base.errors import ConfigError
+from erc.base.files import atomic, write_json
+from erc.labels import EMOTIONS
+from erc.scores.statistics import Interval, interval
+from erc.scores.tables import grid, number
+
+MAX_UTTERANCES = 2000  # the pairs of more do not fit a laptop's memory
+PERMUTATIONS = 999
+NAMES = {
+    "procrustes_r2": "Procrustes R² of the emotions' centroids",
+    "rsa": "Spearman of pairwise distances (RSA)",
+}
+
+
+@dataclass(frozen=True)
+class Space:
+    """Held-out utterances in feature space and as they were rated.
+
+    Raises:
+        ConfigError: fewer than three emotions or ten rated utterances.
+    """
+
+    features: np.ndarray  # [N, F] before the head
+    valence_arousal: np.ndarray  # [N, 2] mean ratings, 1–5
+    label: np.ndarray  # [N] index in EMOTIONS, −1: none or a tie
+    speaker: np.ndarray  # [N]
+    id: np.ndarray  # [N]
+
+    def __post_init__(self) -> None:
+        if len(self) < 10 or len(set(self.label) - {-1}) < 3:
+            raise ConfigError(
+                f"an embedding needs ≥ 10 held-out utterances with valence, arousal and ≥ 3 "
+                f"emotions; this split has {len(self)} and {len(set(self.label) - {-1})}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: np.ndarray) -> Space:
+        """Some of the utterances."""
+        return Space(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def procrustes_r2(
+    features: np.ndarray, valence_arousal: np.ndarray, label: np.ndarray, weights: Any = None
+) -> Any:
+    """Share of the rated map's shape that the emotions' feature centroids reproduce, 0 … 1.
+
+    The centroids [K, F] are laid in their principal plane, then moved, rotated (or mirrored) and
+    scaled onto the rated centroids [K, 2] (Schönemann 1966, Gower 1975). With both centred and of
+    unit norm, A and B, and σ the singular values of AᵀB, R² = (Σσ)² and the disparity is 1 − R².
+    A few points in a plane fit by chance too: compare with the permutations, not with 0.
+
+    Args:
+        features: [N, F]; valence_arousal: [N, 2]; label: [N], −1 is left out.
+        weights: [N] or [S, N], how often each utterance counts; see `erc.scores.metrics`.
+
+    >>> va = np.array([[1.0, 1], [5, 1], [3, 4]])
+    >>> turned = np.stack([-va[:, 1], va[:, 0]], 1) * 10
+    >>> round(float(procrustes_r2(turned, va, np.arange(3))), 6)
+    1.0
+    """
+    w = np.ones(len(label)) if weights is None else np.asarray(weights, float)
+    own = (label[:, None] == np.arange(len(EMOTIONS))).astype(float)
+    scores = [
+        _fit(one[:, None] * own, features, valence_arousal) for one in w.reshape(-1, w.shape[-1])
+    ]
+    return np.reshape(scores, w.shape[:-1])
+
+
+def _fit(own: np.ndarray, features: np.ndarray, va: np.ndarray) -> float:
+    """`procrustes_r2` for membership [N, 7]; nan with fewer than three emotions or all at one place."""
+    size = own.sum(0)
+    share = (own[:, size > 0] / size[size > 0]).T  # [K, N]
+    if len(share) < 3:
+        return np.nan
+    a, b = _unit(_plane(share @ features)), _unit(share @ va)
+    if not np.isfinite(a).all() or not np.isfinite(b).all():
+        return np.nan
+    return float(np.linalg.svd(a.T @ b, compute_uv=False).sum() ** 2)
+
+
+def _plane(points: np.ndarray) -> np.ndarray:
+    """Principal components 1 and 2 of [K, F] → [K, 2]."""
+    u, s, _ = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    return (u * s)[:, :2]
+
+
+def _unit(points: np.ndarray) -> np.ndarray:
+    points = points - points.mean(0)
+    norm = np.linalg.norm(points)
+    return points / norm if norm > 1e-12 else np.full_like(points, np.nan)
+
+
+class Distances:
+    """Representational similarity analysis (Kriegeskorte et al. 2008).
+
+    Spearman correlation of the utterances' pairwise Euclidean distances in feature space and on the
+    rated map. Ranks are those of the whole split, also in bootstrap samples; an utterance drawn twice
+    makes no pair with itself.
+    """
+
+    def __init__(self, features: np.ndarray, valence_arousal: np.ndarray):
+        self.a, self.b = _ranks(features), _ranks(valence_arousal)
+        self._ones = 1 - np.eye(len(self.a), dtype=np.float32)
+        self._products = (self.a * self.b, self.a**2, self.b**2)
+
+    def correlation(self, index: Any = None, weights: Any = None) -> Any:
+        """[…] correlations under weights […, N] on utterances; a pair weighs wᵢwⱼ.
+
+        Args:
+            index: not used; stands for the utterances in `erc.scores.statistics.interval`.
+        """
+        w = np.ones(len(self.a)) if weights is None else weights
+        w = np.asarray(w, np.float32)
+
+        def total(matrix: np.ndarray) -> np.ndarray:
+            return np.einsum("...i,...i->...", w @ matrix, w).astype(float)
+
+        n, a, b = total(self._ones), total(self.a), total(self.b)
+        ab, aa, bb = (total(product) for product in self._products)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (ab - a * b / n) / np.sqrt((aa - a**2 / n) * (bb - b**2 / n))
+
+    def permuted(self, order: np.ndarray) -> float:
+        """The correlation when utterance i gets the rating of utterance `order[i]`."""
+        moved = np.vdot(self.a, self.b[order][:, order])  # both have mean 0 over the pairs
+        return float(moved / np.sqrt(np.vdot(self.a, self.a) * np.vdot(self.b, self.b)))
+
+
+def _ranks(points: np.ndarray) -> np.ndarray:
+    """Centred ranks of all pairwise distances, scaled to about 1, [N, N] with a diagonal of 0."""
+    ranks = rankdata(pdist(points))
+    return squareform((ranks - ranks.mean()) / ranks.std()).astype(np.float32)
+
+
+def align(space: Space, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
+    """Both alignments, their 95 % intervals over speakers, and permutation p.
+
+    A permutation gives every utterance the rating of another one; p = (1 + k) / (1 + permutations),
+    k being how many reach the observed value. Permuted are utterances, not speakers: p asks whether
+    features and ratings have anything to do with each other, the interval how far it generalises.
+
+    Returns:
+        `procrustes_r2` and `rsa`, each {value, low, high, p, chance} (chance: mean of the
+        permutations), `disparity` = 1 − R², and `n`, `speakers`, `emotions`, `permutations`, `seed`.
+    """
+    rng = np.random.default_rng(seed)
+    if len(space) > MAX_UTTERANCES:
+        space = space.take(np.sort(rng.choice(len(space), MAX_UTTERANCES, replace=False)))
+    x, va, label = space.features.astype(float), space.valence_arousal, space.label
+    distances = Distances(x, va)
+    every = np.arange(len(space))
+    spreads = {
+        "procrustes_r2": interval(procrustes_r2, (x, va, label), space.speaker),
+        "rsa": interval(distances.correlation, (every,), space.speaker),
+    }
+    orders = [rng.permutation(len(space)) for _ in range(permutations)]
+    nulls = {
+        "procrustes_r2": np.array([procrustes_r2(x, va[o], label) for o in orders]),
+        "rsa": np.array([distances.permuted(o) for o in orders]),
+    }
+    found: dict[str, Any] = {k: _summary(s, nulls[k]) for k, s in spreads.items()}
+    return found | {
+        "disparity": 1 - found["procrustes_r2"]["value"],
+        "n": len(space),
+        "speakers": len(set(space.speaker)),
+        "emotions": len(set(label) - {-1}),
+        "permutations": permutations,
+        "seed": seed,
+    }
+
+
+def _summary(spread: Interval, null: np.ndarray) -> dict[str, float]:
+    reached = (null >= spread.value - 1e-9).sum()
+    p = float((1 + reached) / (1 + len(null)))
+    value, low, high = float(spread.value), spread.low, spread.high
+    chance = round(float(null.mean()), 3) + 0.0  # no −0.000
+    return {"value": value, "low": low, "high": high, "p": p, "chance": chance}
+
+
+def umap(features: np.ndarray, towards: np.ndarray, label: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Features [N, F] in two dimensions, turned (not bent) so that emotions lie as raters laid them.
+
+    Args:
+        towards: [N, 2] rated map; the emotions' centroids decide rotation, mirroring and scale.
+
+    Raises:
+        ConfigError: umap-learn is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tensorflow is not installed, n_jobs is 1 by the seed
+            from umap import UMAP
+
+            near = min(15, len(features) - 1)
+            flat = UMAP(n_neighbors=near, random_state=seed, n_jobs=1).fit_transform(features)
+    except ModuleNotFoundError:
+        raise ConfigError("the figure needs umap-learn: pip install 'erc[report]'") from None
+    kinds = sorted(set(label) - {-1})
+    a, b = (np.stack([p[label == k].mean(0) for k in kinds]) for p in (flat, towards))
+    u, _, v = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
+    return (flat - a.mean(0)) @ (u @ v)
+
+
+def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str, Any]:
+    """Embed the held-out utterances of a run; writes embedding.json, embedding.csv, embedding.png.
+
+    Args:
+        run: folder of a run; its corpus must be there.
+        output: folder to write to; None: the run's.
+
+    Returns:
+        what `align` returns, and `simulated`.
+    """
+    from erc.studies.experiment import reopen
+
+    parts, _ = reopen(run)
+    from erc.training.evaluation import predict_split
+
+    data = parts.sides["test"]
+    features = predict_split(parts.model, data, parts.collate, parts.tables).features
+    space = of_split(data, features)
+    found = align(space, seed=seed) | {"simulated": data.simulated}
+    folder = Path(output or run)
+    write_json(folder / "embedding.json", found)
+    write_map(folder, space, data.simulated, seed)
+    print(f"{table(found)}\nwrote embedding.json, embedding.csv and embedding.png to {folder}")
+    return found
+
+
+def of_split(data: Any, features: np.ndarray) -> Space:
+    """The rated utterances of a split; ties carry no emotion here, lest ratings break them."""
+    rows = data.rows
+    tie = data.tied[rows] | np.isnan(data.hard[rows]).any(-1)
+    label = np.where(tie, -1, np.nan_to_num(data.hard[rows]).argmax(-1))
+    va = data.valence_arousal[rows]
+    names = [data.store.column(c)[rows] for c in ("speaker", "id")]
+    rated = ~np.isnan(va).any(-1)
+    return Space(*(x[rated] for x in (features, va, label, *names)))
+
+
+def write_map(folder: Path, space: Space, simulated: bool, seed: int) -> None:
+    """embedding.csv (a row an utterance: id, emotion, valence, arousal, x, y) and embedding.png."""
+    import pandas as pd
+
+    from erc.scores.plots import embedding_map, png
+
+    placed = umap(space.features, space.valence_arousal, space.label, seed)
+    names = np.array([*EMOTIONS, ""])[space.label]
+    frame = pd.DataFrame({"id": space.id, "emotion": names})
+    frame[["valence", "arousal"]] = space.valence_arousal
+    frame[["x", "y"]] = placed
+    with atomic(folder / "embedding.csv") as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.4f")
+    png(embedding_map(space.valence_arousal, placed, names, simulated), folder / "embedding.png")
+
+
+def table(found: dict[str, Any]) -> str:
+    """The numbers for people."""
+    head = ["", "value", "95 % interval", "chance", "p"]
+    rows = []
+    for key, name in NAMES.items():
+        x = found[key]
+        spread = f"{number(x['low'])} – {number(x['high'])}"
+        rows.append([name, number(x["value"]), spread, number(x["chance"]), number(x["p"])])
+    origin = "SIMULATED corpus: " if found.get("simulated") else ""
+    return (
+        f"{origin}{found['n']} held-out utterances, {found['speakers']} speakers, "
+        f"{found['emotions']} emotions; {found['permutations']} permutations\n\n{grid(head, rows)}"
+    )

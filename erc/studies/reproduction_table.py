@@ -1,0 +1,200 @@
+"""Cross-validated rows → the paper's table, and which differences between rows are more than noise."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from erc.scores.metrics import ccc, f1
+from erc.scores.statistics import paired_bootstrap, paired_t
+from erc.scores.tables import number
+from erc.training.evaluation import HUMAN, arrays_of_frame
+
+if TYPE_CHECKING:
+    from erc.studies.reproduction import Row
+
+SYSTEM = "speech + text"
+METRICS = {
+    "f1_weighted": "weighted F1",
+    "f1_micro": "micro F1",
+    "f1_macro": "macro F1",
+    "ccc_arousal": "CCC arousal",
+    "ccc_valence": "CCC valence",
+}
+# KEMDy19 + 20, five folds, protocol "paper": the published tensor-mixer system.
+PUBLISHED = {
+    "tensor mixer": {
+        "f1_weighted": 0.844, "f1_micro": 0.851, "ccc_arousal": 0.813, "ccc_valence": 0.857,
+    },
+    "concat": {
+        "f1_weighted": 0.827, "f1_micro": 0.840, "ccc_arousal": 0.578, "ccc_valence": 0.688,
+    },
+    "cross-attention": {
+        "f1_weighted": 0.837, "f1_micro": 0.848, "ccc_arousal": 0.810, "ccc_valence": 0.850,
+    },
+}  # fmt: skip
+SIMULATED = (
+    "**Simulated corpus: nobody was recorded.** These figures test the machinery; they say nothing "
+    "about KEMDy and are not comparable with the published ones."
+)
+
+
+def compare(rows: Sequence[Row]) -> dict[str, Any]:
+    """What `results.json` holds: per protocol the rows, and every pair that differs in one choice.
+
+    A pair is tested twice for each metric: over folds (paired t test with the correction of Nadeau &
+    Bengio for shared training data) and over speakers (paired bootstrap of the pooled predictions).
+    `within_noise`: the bootstrap interval holds 0.
+    """
+    found = {row: folds(row) for row in rows}
+    first = found[rows[0]]
+    results: dict[str, Any] = {"simulated": first[0]["simulated"], "n": sum(f["n"] for f in first)}
+    results |= {"published": PUBLISHED, "protocols": {}}
+    for protocol in dict.fromkeys(row.protocol for row in rows):
+        mine = [row for row in rows if row.protocol == protocol]
+        entries = [entry(row, found[row]) for row in mine]
+        said = {row.name: predictions(row) for row in mine}
+        pairs = [
+            pair(a, b, said[a["name"]], said[b["name"]])
+            for a, b in combinations(entries, 2)
+            if (a["fusion"] == b["fusion"]) != (a["target"] == b["target"])
+        ]
+        human = summary(found[mine[0]], HUMAN)["mean"]
+        results["protocols"][protocol] = {"rows": entries, "pairs": pairs, "human": human}
+    return results
+
+
+def folds(row: Row) -> list[dict[str, Any]]:
+    """`results.json` of each fold, in their order."""
+    files = sorted(row.folder.glob("fold*/results.json"))
+    return [json.loads(file.read_text("utf-8")) for file in files]
+
+
+def summary(found: list[dict[str, Any]], system: str) -> dict[str, Any]:
+    """Each metric: mean, standard deviation (ddof 1) and the single values over folds."""
+    values = {m: [undefined(f["scores"][system][m]) for f in found] for m in METRICS}
+    return {
+        "mean": {m: float(np.mean(v)) for m, v in values.items()},
+        "std": {m: float(np.std(v, ddof=1)) for m, v in values.items()},
+        "folds": values,
+    }
+
+
+def undefined(value: float | None) -> float:
+    """JSON knows no nan: null stands for it."""
+    return math.nan if value is None else value
+
+
+def entry(row: Row, found: list[dict[str, Any]]) -> dict[str, Any]:
+    """One line of the table."""
+    return {
+        "name": row.name,
+        "fusion": row.fusion,
+        "target": row.target,
+        "command": shlex.join(["erc", "cross-validate", *row.words]),
+        **summary(found, SYSTEM),
+    }
+
+
+def predictions(row: Row) -> pd.DataFrame:
+    """Held-out predictions of all folds, by id."""
+    files = sorted(row.folder.glob("fold*/predictions.csv"))
+    frame = pd.concat([pd.read_csv(file, dtype={"id": str}) for file in files])
+    return frame[frame.system == SYSTEM].sort_values("id", kind="stable")
+
+
+def pair(a: dict, b: dict, said_a: pd.DataFrame, said_b: pd.DataFrame) -> dict[str, Any]:
+    """Row a − row b on every metric."""
+    if list(said_a.id) != list(said_b.id):
+        raise ValueError(f"{a['name']} and {b['name']} were not tested on the same utterances")
+    boot = paired_bootstrap(
+        scores, arrays_of_frame(said_a), arrays_of_frame(said_b), said_a.speaker.to_numpy()
+    )
+    ratio = 1 / (len(a["folds"]["f1_macro"]) - 1)  # test to training size
+    tested = {}
+    for m in METRICS:
+        t = paired_t(a["folds"][m], b["folds"][m], ratio)
+        tested[m] = {
+            "difference": boot[m].value, "low": boot[m].low, "high": boot[m].high,
+            "p_bootstrap": boot[m].p, "p_t": t.p, "t": t.t, "mean_over_folds": t.difference,
+            "within_noise": boot[m].within_noise,
+        }  # fmt: skip
+    return {"a": a["name"], "b": b["name"], "metrics": tested}
+
+
+def scores(p, va, soft, label, rated, weights=None) -> dict[str, Any]:
+    """The metrics of the table; arguments as `erc.scores.metrics.evaluate` takes them."""
+    hard, w = label != -1, np.ones(len(label)) if weights is None else np.asarray(weights)
+    found = {
+        f"f1_{kind}": f1(label[hard], p[hard].argmax(-1), kind, weights=w[..., hard])
+        for kind in ("weighted", "micro", "macro")
+    }
+    for k, name in enumerate(("valence", "arousal")):
+        known = ~np.isnan(rated[:, k])
+        found[f"ccc_{name}"] = ccc(rated[known, k], va[known, k], weights=w[..., known])
+    return found
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """The whole report."""
+    lines = ["# Three fusions, three targets", ""]
+    if results["simulated"]:
+        lines += [SIMULATED, ""]
+    lines += [
+        f"{results['n']} utterances, five folds by session, speech + text; mean ± standard deviation "
+        "over folds.",
+        "",
+    ]
+    for protocol, part in results["protocols"].items():
+        lines += [f"## Protocol {protocol}", "", *_table(results, part), "", *_pairs(part), ""]
+    return "\n".join(lines)
+
+
+def _table(results: dict[str, Any], part: dict[str, Any]) -> list[str]:
+    rows = [
+        [e["name"], *(f"{number(e['mean'][m])} ± {number(e['std'][m])}" for m in METRICS)]
+        for e in part["rows"]
+    ]
+    rows.append(["one rater against the others", *(number(part["human"][m]) for m in METRICS)])
+    note = "other data, not comparable" if results["simulated"] else "paper protocol"
+    for fusion, found in results["published"].items():
+        cells = [number(found.get(m)) for m in METRICS]
+        if fusion == "tensor mixer":
+            cells[0] += " ± 0.015"
+        rows.append([f"*published, {fusion} ({note})*", *cells])
+    tail = "Published macro F1: PeakL 0.709, one-hot 0.693."
+    return [*_grid(["", *METRICS.values()], rows), "", tail]
+
+
+def _pairs(part: dict[str, Any]) -> list[str]:
+    rows = [
+        [f"{p['a']} − {p['b']}", *(_cell(p["metrics"][m]) for m in METRICS)] for p in part["pairs"]
+    ]
+    return [
+        "Rows that differ in one choice: difference of the pooled scores [95 %, resampling speakers], "
+        "p of the paired t test over folds (corrected for shared training data); **~** = within noise: "
+        f"the interval holds 0. With {len(rows) * len(METRICS)} comparisons about "
+        f"{math.ceil(0.05 * len(rows) * len(METRICS))} would seem real by chance.",
+        "",
+        *_grid(["", *METRICS.values()], rows),
+    ]
+
+
+def _cell(test: dict[str, Any]) -> str:
+    noise = " **~**" if test["within_noise"] else ""
+    return (
+        f"{test['difference']:+.3f} [{test['low']:+.3f}, {test['high']:+.3f}] "
+        f"p {number(test['p_t'])}{noise}"
+    )
+
+
+def _grid(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]

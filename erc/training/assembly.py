@@ -1,0 +1,207 @@
+"""Configuration → objects: data, tokenizer, model, features, loaders. Nothing is trained here.
+
+`python -m erc.training.assembly OVERRIDES` stops there: dataset and features of a configuration are
+built (or found) for the runs that follow.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.utils.data import DataLoader
+
+from erc.base import audio
+from erc.base.errors import ConfigError, did_you_mean, one_line_errors
+from erc.base.files import cache_dir
+from erc.datasets import HF_KEMD
+from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
+from erc.labels.targets import balanced, choose_options, choose_target
+from erc.model.emotion import EmotionModel
+from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.fusion import FUSIONS, fusion_options
+from erc.model.losses import GAMMA, MultiTaskLoss
+from erc.model.physiology import PhysiologyEncoder
+from erc.model.pooling import SEQUENCES
+from erc.model.pretrained import TINY_TEXT
+from erc.model.tokenizer import load_tokenizer, train_tokenizer
+from erc.model.tuning import add_lora
+from erc.training import features
+from erc.training import start_weights as starting
+from erc.training.adaptation import adapt_tables
+from erc.training.config import check, compose, make
+
+SIDES = ("train", "valid", "test")
+
+
+class Assembly:
+    """What a configuration names, built once.
+
+    Args:
+        cfg: composed from config/train.yaml.
+        model, tokenizer: already trained ones; None builds them from `cfg.model`.
+
+    Attributes:
+        sides: train, valid and test side of the fold, of one store.
+        model, loss, collate: as configured.
+        tables: features of frozen encoders, for every row of the store.
+        adapted: the same against each speaker's own baseline; {} without adaptation.
+    """
+
+    def __init__(self, cfg: DictConfig, model: EmotionModel | None = None, tokenizer: Any = None):
+        self.cfg = cfg
+        train: HF_KEMD = make(cfg.dataset, mode="train", cache=cfg.cache)
+        options: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore
+        self.loss = learning(options, cfg.dataset.multilabel, train)
+        body = model.physiology if model else None
+        train.measure(body.kind if body else None if model else options.get("physiology_encoder"))
+        self.sides = {side: train.side(side) for side in SIDES}
+        fresh = model is None
+        if model is None:
+            start = cfg.module.load_from_checkpoint
+            model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
+        self.model = model
+        for side, data in self.sides.items():
+            if left_out := data.require(model.modalities, every=model.fusion.needs_all):
+                needed = (" and " if model.fusion.needs_all else " or ").join(model.modalities)
+                print(f"{side}: {left_out} utterances without {needed} are left out")
+        normalize = bool(model.speech and model.speech.normalize)
+        self.collate = Collator(tokenizer, normalize, cfg.dataset.txt_max_length)
+        cache = Path(cfg.cache) if cfg.cache else cache_dir()
+        all_layers = bool(cfg.get("cache_all_layers", False))
+        self.tables = features.pooled(model, train, self.collate, cache, all_layers)
+        unused = {"speech", "text"} - set(model.modalities)
+        self.collate.pooled = frozenset(self.tables) | unused
+        if fresh:
+            for modality, table in self.tables.items():
+                heard = train.rows[train.has(modality)]
+                model.branches[modality].standardize.fit(table[heard])
+        adaptation = cfg.get("adaptation", "none")  # runs of older versions do not name it
+        self.adapted = adapt_tables(adaptation, model, self.tables, train)
+
+    def loader(self, side: str) -> DataLoader | MemoryLoader:
+        """Batches of one side of the fold; shuffled for training."""
+        data, options = self.sides[side], self.cfg.dataloader
+        lengths = data.lengths if options.bucket else np.zeros(len(data))
+        budget = options.batch_seconds * audio.SAMPLE_RATE if options.batch_seconds else None
+        sampler = BucketSampler(lengths, options.batch_size, side == "train", self.cfg.seed, budget)
+        return loader(data, self.collate, sampler, options.num_workers)
+
+
+def learning(options: dict[str, Any], multilabel: bool, train: HF_KEMD) -> MultiTaskLoss:
+    """What is learned, set on `train`, and by what loss, returned; takes its keys out of `options`.
+
+    Raises:
+        ConfigError: keys that contradict each other; see `erc.labels.targets`.
+    """
+    use_peakl = options.pop("use_peakl")
+    target = choose_target(options.pop("target", None), use_peakl, multilabel)
+    temperature, rater_weights = choose_options(
+        target, options.pop("sharpen_temperature", None), options.pop("rater_weights", None)
+    )
+    train.aim(target, temperature, rater_weights)
+    weighting, weights = options.pop("class_weights", None), None
+    if weighting not in (None, "balanced"):
+        raise ConfigError(f"model.class_weights={weighting} is neither balanced nor null")
+    if weighting:
+        weights = balanced(train.target[train.rows]).tolist()
+    return MultiTaskLoss(
+        options.pop("cls_loss"),
+        options.pop("reg_loss"),
+        options.pop("cls_coef"),
+        gamma=options.pop("focal_gamma", GAMMA),
+        label_smoothing=options.pop("label_smoothing", 0.0),
+        class_weights=weights,
+    )
+
+
+def build(
+    options: dict[str, Any], txt_processor: str | None, train: HF_KEMD, place: str | None = None
+) -> tuple[EmotionModel, Any]:
+    """Model and tokenizer from the `model` group; a tiny text encoder learns its tokens here.
+
+    Args:
+        options: the group without its loss; see config/model/*.yaml.
+        txt_processor: tokenizer by id or folder; None takes the text encoder's own.
+        train: the training side, whose transcripts a new tokenizer is trained on.
+        place: run, model folder or checkpoint whose weights to start from, and, for a tiny text
+            encoder, whose tokenizer.
+
+    Raises:
+        CheckpointError: an encoder or tokenizer cannot be loaded.
+        ConfigError: options that do not exist or contradict each other.
+    """
+    options = fitting(options)
+    options.pop("objective")
+    speech_name, speech_options = options.pop("speech_encoder"), options.pop("speech_options")
+    text_name, text_options = options.pop("text_encoder"), options.pop("text_options")
+    vocab_size, lora = options.pop("vocab_size"), options.pop("lora")
+    kind = options.pop("physiology_encoder", None)
+    body = PhysiologyEncoder(kind) if kind else None
+    if body and train.body:
+        body.fit(torch.from_numpy(np.concatenate([train.body[row] for row in train.rows])))
+    _known(speech_options, SpeechEncoder, "model.speech_options")
+    _known(text_options, TextEncoder, "model.text_options")
+    speech = SpeechEncoder.from_name(speech_name, **speech_options) if speech_name else None
+    text = tokenizer = None
+    start = starting.read(place) if place else None
+    if text_name:
+        if start and start.tokenizer and text_name in TINY_TEXT and not txt_processor:
+            tokenizer = start.tokenizer
+        elif text_name in TINY_TEXT and not txt_processor:
+            tokenizer = train_tokenizer(
+                (t for t in train.store.column("text")[train.rows] if t), vocab_size
+            )
+        else:
+            tokenizer = load_tokenizer(txt_processor or text_name)
+        text = TextEncoder.from_name(text_name, vocab_size=len(tokenizer), **text_options)
+    model = EmotionModel(speech, text, body, **options)
+    if start:
+        # The words of a tiny encoder are its own; those of another come with its name.
+        words = tokenizer if start.tokenizer or text_name in TINY_TEXT else None
+        print(starting.describe(starting.start_from(model, start, words), start.source))
+    add_lora(model, lora)
+    return model, tokenizer
+
+
+def _known(options: dict[str, Any], encoder: type, where: str) -> None:
+    allowed = [p for p in inspect.signature(encoder).parameters if p != "model"]
+    for key in options:
+        if key not in allowed:
+            raise ConfigError(
+                f"{where} has no '{key}'; it has {', '.join(allowed)}{did_you_mean(key, allowed)}"
+            )
+
+
+def fitting(options: dict[str, Any]) -> dict[str, Any]:
+    """The options for the fusion that was chosen, so that `model=tiny model.fusion=gated` suffices.
+
+    Options that only other fusions have are left out. A fusion that reads sequences gets them where
+    a pooling gives one vector: segments of a frozen encoder, all frames of another.
+    """
+    options = dict(options)
+    encoders = [options["speech_encoder"], options["text_encoder"], options["physiology_encoder"]]
+    fusion = options["fusion"] or ("single" if sum(map(bool, encoders)) == 1 else None)
+    if fusion:
+        other = set().union(*map(fusion_options, FUSIONS)) - set(fusion_options(fusion))
+        given = options["fusion_options"] or {}
+        options["fusion_options"] = {k: v for k, v in given.items() if k not in other}
+        if FUSIONS[fusion].needs_frames:
+            for modality in ("speech", "text"):
+                if options[f"{modality}_pooling"] not in SEQUENCES:
+                    frozen = options[f"freeze_{modality}"]
+                    options[f"{modality}_pooling"] = "segments" if frozen else "frames"
+    return options
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        check(configuration := compose(sys.argv[1:]))
+        torch.manual_seed(configuration.seed)  # as a run does: encoders built at random are equal
+        for modality, table in Assembly(configuration).tables.items():
+            print(f"{modality} features {tuple(table.shape)}")

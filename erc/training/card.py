@@ -1,0 +1,277 @@
+"""The model card: what a model was made of, how good it is, and what it must not be used for.
+
+Every number is one that the run wrote; what it did not measure is said to be unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc.base import effort
+from erc.base.hub import declared_licence
+from erc.scores.tables import COLUMNS, grid, number, results_table
+
+if TYPE_CHECKING:
+    from erc.model.emotion import EmotionModel
+    from erc.scores.breakdown import Group
+
+LICENCES = {  # of data and weights that a model is made from; they travel with it
+    "kemdy": "KEMDy19/KEMDy20: ETRI licence agreement, research only, nothing may be redistributed",
+    "kresnik/wav2vec2-large-xlsr-korean": "Apache-2.0",
+    "klue/roberta-large": "see its model page",
+    "facebook/wav2vec2": "Apache-2.0",
+    "whisper": "Whisper: MIT",
+}
+KOREAN = ("kemdy", "aihub")
+GAPS = ("accuracy", "f1_macro", "ccc_valence", "ccc_arousal")
+
+USE = """\
+## Use
+
+For research on speech emotion and for tools whose users know and agree. The labels are what raters
+*perceived* in acted or elicited speech, not what a person feels; scores on other languages, microphones
+and kinds of speech are unknown until measured there.
+
+Not for: judging people at work or in education (prohibited in the EU except for medical or safety
+reasons, AI Act Art. 5(1)(f)), hiring, policing, lie detection, or any decision about a person. People
+exposed to emotion recognition must be told (Art. 50(3)).
+"""
+
+
+def card(
+    results: dict[str, Any],
+    config: dict[str, Any],
+    run: str | Path | None = None,
+    spent: dict[str, Any] | None = None,
+) -> str:
+    """The text of a model folder's README.md, with the metadata that the hub reads.
+
+    Args:
+        results: what `results.json` holds.
+        config: the resolved configuration of the run.
+        run: its folder, for `data.json` and `predictions.csv`; None: no sizes, no groups.
+        spent: from `effort.Effort.stop`.
+    """
+    model = config["model"]
+    names = _inputs(model)
+    encoders = [e for e in (model["speech_encoder"], model["text_encoder"]) if e]
+    sections = [
+        f"# Emotion, valence and arousal from {' and '.join(names)}",
+        "Seven emotions (surprise, fear, angry, neutral, happy, sad, disgust) as a distribution over "
+        "raters,\nvalence (1 negative … 5 positive) and arousal (1 calm … 5 excited).",
+        _made_of(results, config, encoders, spent),
+        _sizes(Path(run)) if run else "",
+        _scores(results),
+        _groups(results, Path(run)) if run else "",
+        USE,
+    ]
+    head = metadata(results, config, names, encoders)
+    return f"---\n{head.strip()}\n---\n\n" + "\n\n".join(filter(None, sections))
+
+
+def unmeasured(model: EmotionModel, meta: dict[str, Any]) -> str:
+    """The card of a model whose scores nobody knows: of a run it is no longer, or never was."""
+    began = f" It began as `{meta['began_as']}` and was changed." if "began_as" in meta else ""
+    return (
+        "---\nlibrary_name: erc\nlicense: other\ntags: [emotion-recognition]\n---\n\n"
+        f"# Emotion, valence and arousal from {' and '.join(model.modalities)}\n\n"
+        f"No scores are known of these weights.{began} Check the licences of data and encoders.\n\n"
+        f"{USE}"
+    )
+
+
+def metadata(
+    results: dict[str, Any], config: dict[str, Any], names: list[str], encoders: list[str]
+) -> str:
+    """The YAML at the head of the card."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    speech = bool(config["model"]["speech_encoder"])
+    task = "audio-classification" if speech else "text-classification"
+    system, scores = _fullest(results)
+    where = "simulated speech" if results["simulated"] else Path(results["corpus"]).name
+    kinds = {"f1_macro": "f1", "uar": "recall", "ccc_valence": "ccc", "ccc_arousal": "ccc"}
+    found = [
+        EvalResult(
+            task_type=task,
+            dataset_type="simulated" if results["simulated"] else "corpus",
+            dataset_name=f"{where}, fold {results['fold']} of {results['folds']}",
+            metric_type=kind,
+            metric_name=f"{COLUMNS[key]} ({system})",
+            metric_value=round(float(scores[key]), 4),
+        )
+        for key, kind in kinds.items()
+        if number(scores.get(key)) != "–"
+    ]
+    tags = ["emotion-recognition", "valence-arousal", *(["simulated-data"] * results["simulated"])]
+    options: dict[str, Any] = {
+        "license": "other",
+        "license_name": "see-licences-below",
+        "library_name": "erc",
+        "pipeline_tag": task,
+        "tags": [*(["speech-emotion-recognition"] * speech), *tags],
+        "metrics": ["f1", "recall", "accuracy"],
+    }
+    known = f"{results['corpus']} {results.get('store', '')}".lower()
+    if any(word in known for word in KOREAN):
+        options["language"] = ["ko"]
+    if bases := [e for e in encoders if re.fullmatch(r"[\w-]+/[\w.-]+", e)]:
+        options["base_model"] = bases
+    if found:
+        options |= {"model_name": f"erc, {' + '.join(names)}", "eval_results": found}
+    return ModelCardData(**options).to_yaml()
+
+
+def licences(results: dict[str, Any], encoders: list[str]) -> list[str]:
+    """One line for the data and for each pretrained encoder: what is known of its licence."""
+    data = f"{results['corpus']} {results.get('store', '')}".lower()
+    lines = []
+    if results["simulated"]:
+        lines.append("data: simulated by erc, none needed")
+    elif "kemdy" in data:
+        lines.append(f"data: {LICENCES['kemdy']}")
+    else:
+        lines.append("data: not known here; the terms of your corpus apply")
+    for encoder in encoders:
+        if encoder.startswith("tiny-"):
+            continue  # random weights
+        known = [text for key, text in LICENCES.items() if key in encoder.lower()]
+        licence = declared_licence(encoder) or next(iter(known), "not known: see where it is from")
+        lines.append(f"{encoder}: {licence}")
+    return lines
+
+
+def _inputs(model: dict[str, Any]) -> list[str]:
+    named = {
+        "speech_encoder": "speech", "text_encoder": "transcript", "physiology_encoder": "physiology",
+    }  # fmt: skip
+    return [name for key, name in named.items() if model.get(key)]
+
+
+def _made_of(
+    results: dict[str, Any],
+    config: dict[str, Any],
+    encoders: list[str],
+    spent: dict[str, Any] | None,
+) -> str:
+    model = config["model"]
+    body = [f"physiology: {model['physiology_encoder']}"] * bool(model.get("physiology_encoder"))
+    origin = "simulated speech (no person was recorded)"
+    target = model.get("target") or ("PeakL" if model["use_peakl"] else "votes")
+    carried = "\n".join(f"  - {line}" for line in licences(results, encoders))
+    versions = ", ".join(f"{k} {v}" for k, v in results.get("versions", {}).items())
+    return f"""\
+## Made of
+
+- encoders: {", ".join([*encoders, *body])}; fusion: {model["fusion"]}
+- data: {origin if results["simulated"] else config["dataset"]["paths"]}
+- target: {target}; loss {model["cls_loss"]} + {model["reg_loss"]}
+- licences carried along:
+{carried}
+- training took: {effort.words(spent)}
+- with: {versions or "unknown versions"}"""
+
+
+def _sizes(run: Path) -> str:
+    try:
+        sides = json.loads((run / "data.json").read_text("utf-8"))["sides"]
+        rows = [
+            [side, str(s["n"]), f"{s['minutes']:.1f}", str(s["speakers"])]
+            for side, s in sides.items()
+        ]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return "## Data\n\n```\n" + grid(["", "utterances", "minutes", "speakers"], rows) + "\n```"
+
+
+def _scores(results: dict[str, Any]) -> str:
+    optimistic = (
+        " (the held-out fold also stopped the training: slightly optimistic)"
+        if results["protocol"] == "paper"
+        else ""
+    )
+    return f"""\
+## Scores
+
+```
+{results_table(results)}
+```
+
+Fold {results["fold"]} of {results["folds"]}, protocol `{results["protocol"]}`{optimistic}.
+Intervals resample speakers. The human ceiling is one rater against the others on the same utterances.
+Probabilities are calibrated with temperature {results["temperature"]:.3f}."""
+
+
+def _groups(results: dict[str, Any], run: Path) -> str:
+    """Scores by gender, and how far the speakers of the test side lie apart."""
+    import pandas as pd
+
+    from erc.scores.breakdown import FEW, breakdown
+    from erc.training.evaluation import arrays_of_frame
+
+    file = run / "predictions.csv"
+    if not file.is_file():
+        return ""
+    frame = pd.read_csv(file)
+    system, _ = _fullest(results)
+    rows = frame[frame.system == system].reset_index(drop=True)
+    groups = breakdown(rows, arrays_of_frame(rows), ("gender", "speaker"))
+    people = [g for g in groups if g.kind == "speaker"]
+    shown = [_group_row(g) for g in groups if g.kind == "gender"]
+    lines = [
+        "## For whom",
+        "",
+        f"`{system}` on the test side; 95 % intervals, which resample speakers, or utterances where a "
+        f"group\nhas fewer than {FEW} speakers (too narrow then).",
+        "",
+    ]
+    head = ["", "utterances", "speakers", *(COLUMNS[m] for m in GAPS)]
+    if shown:
+        if len(shown) > 1:
+            shown.append(["largest gap", "", "", *(_gap(groups, m) for m in GAPS)])
+        lines += ["```", grid(head, shown), "```", ""]
+    else:
+        lines += ["The corpus does not give genders: gaps between them are unknown.", ""]
+    if len(people) >= FEW:
+        spread = [_range(people, m) for m in GAPS]
+        lines.append(
+            f"Over {len(people)} speakers, lowest and highest: "
+            + "; ".join(f"{COLUMNS[m]} {text}" for m, text in zip(GAPS, spread))
+            + "."
+        )
+    lines.append("Age, dialect, health and microphones were not measured.")
+    return "\n".join(lines)
+
+
+def _group_row(group: Group) -> list[str]:
+    values = [group.scores[m] for m in GAPS]
+    return [
+        {"F": "women", "M": "men"}.get(group.name, group.name),
+        str(group.n),
+        str(group.speakers),
+        *(f"{number(v.value)} ({number(v.low)}–{number(v.high)})" for v in values),
+    ]
+
+
+def _gap(groups: list[Group], metric: str) -> str:
+    values = [g.scores[metric].value for g in groups if g.kind == "gender"]
+    return number(float(np.ptp(values)))
+
+
+def _range(people: list[Group], metric: str) -> str:
+    values = np.array([g.scores[metric].value for g in people], float)
+    values = values[~np.isnan(values)]
+    return f"{values.min():.3f}–{values.max():.3f}" if len(values) else "–"
+
+
+def _fullest(results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The system that sees all modalities, without adaptation, and its scores."""
+    from erc.training.loggers import fullest
+
+    name = fullest(results)
+    return name, results["scores"][name]

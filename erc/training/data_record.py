@@ -1,0 +1,71 @@
+"""What a run was made from: sides, labels before and after PeakL, drops, agreement → `data.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc.base.audio import SAMPLE_RATE
+from erc.base.files import fingerprint
+from erc.labels import EMOTIONS
+from erc.labels.agreement import agreement
+from erc.training.config import resolve
+
+if TYPE_CHECKING:
+    from erc.datasets import HF_KEMD
+    from erc.training.assembly import Assembly
+
+LABELS = {"votes": "soft", "PeakL": "peakl", "majority": "hard"}  # name → array of a dataset
+
+
+def inventory(parts: Assembly) -> dict[str, Any]:
+    """What `data.json` holds.
+
+    Returns:
+        `sides[side]`: n, minutes, speakers, sessions, ties, and `labels[kind]`, the mean of seven
+        shares; `dropped` and `corrected`: rows by reason, with `examples`; `agreement`: of all raters
+        of the corpus; `fingerprints` of data and configuration; `erc`, the version.
+    """
+    data = parts.sides["test"]
+    report = data.store.report
+    found = agreement(data.store.utterances(data.side("all").rows))
+    config = {
+        k: v for k, v in resolve(parts.cfg).items() if k not in ("run_dir", "logger", "cache")
+    }
+    return {
+        "corpus_utterances": len(data.store),
+        "sides": {name: side(d) for name, d in parts.sides.items() if len(d)},
+        "dropped": dict(report.dropped),
+        "corrected": dict(report.corrected),
+        "examples": report.examples,
+        "agreement": [dataclasses.asdict(group) for group in found.groups],
+        "fingerprints": {"data": data.store.path.name, "configuration": fingerprint(config)},
+        "erc": version("erc"),
+    }
+
+
+def side(data: HF_KEMD) -> dict[str, Any]:
+    """One side of a fold in numbers."""
+    rows = data.rows
+    return {
+        "n": len(data),
+        "minutes": float(data.lengths.sum() / SAMPLE_RATE / 60),
+        "speakers": len(set(data.store.column("speaker")[rows])),
+        "sessions": len(set(data.store.column("session")[rows])),
+        "ties": int(data.tied[rows].sum()),
+        "labels": {name: shares(getattr(data, kind)[rows]) for name, kind in LABELS.items()},
+    }
+
+
+def shares(labels: np.ndarray) -> dict[str, float]:
+    """Mean distribution of labels [N, 7] (rows of nan do not count) by emotion.
+
+    >>> shares(np.array([[0, 0, 1, 0, 0, 0, 0], [np.nan] * 7]))["angry"]
+    1.0
+    """
+    known = labels[~np.isnan(labels).any(-1)]
+    mean = known.mean(0) if len(known) else np.full(len(EMOTIONS), np.nan)
+    return dict(zip(EMOTIONS, mean.tolist(), strict=True))

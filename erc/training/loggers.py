@@ -1,0 +1,155 @@
+"""A run → metrics.csv, TensorBoard, Weights & Biases, MLflow: started and fed in one place.
+
+metrics.csv is always written (the report reads it); `logger=` adds another one. What a logger gets:
+the configuration, `train/…` and `val/…` while training, and at the end `test/…`, the confusion matrix
+and the figures of the held-out fold.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from erc.base.errors import ConfigError
+from erc.base.files import atomic
+from erc.labels import EMOTIONS
+from erc.scores.plots import available, calibration, confusion_matrix, png
+from erc.scores.tables import ADAPTED
+from erc.training.config import make, resolve
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+    from matplotlib.figure import Figure
+    from omegaconf import DictConfig
+
+PACKAGES = {"TensorBoardLogger": "tensorboard", "WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Find out before anything heavy is imported whether a logger can work.
+
+    Args:
+        options: the group `logger`.
+
+    Raises:
+        ConfigError: its package is missing, or a password would be written to config.yaml.
+    """
+    package = PACKAGES.get(str(options.get("_target_")).rpartition(".")[2])
+    if package and importlib.util.find_spec(package) is None:
+        raise ConfigError(f"logger={package} needs a package: pip install 'erc[loggers]'")
+    if "@" in str(options.get("tracking_uri")).partition("://")[2]:
+        raise ConfigError(
+            "logger.tracking_uri holds a user or password, and the configuration is saved with "
+            "every run: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+        )
+
+
+def start(cfg: DictConfig, run: Path) -> list[Logger]:
+    """The loggers of a run: csv, and the one that is chosen. None for a fast dev run.
+
+    Raises:
+        ConfigError: see `check`.
+    """
+    from lightning.pytorch.loggers import CSVLogger
+
+    check(cfg.logger)
+    if cfg.trainer.fast_dev_run:
+        return []
+    uri = str(cfg.logger.get("tracking_uri") or "")
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    chosen = make(cfg.logger)
+    if isinstance(chosen, CSVLogger):
+        return [chosen]
+    chosen.log_hyperparams(resolve(cfg))
+    return [CSVLogger(run, name="", version=""), chosen]
+
+
+def record(loggers: Sequence[Logger], run: Path, step: int = 0) -> None:
+    """Give every logger the scores, confusion matrix and figures of a finished run; close it.
+
+    Args:
+        loggers: from `start`.
+        run: with results.json and predictions.csv.
+        step: optimiser steps that were trained.
+    """
+    if not loggers:
+        return
+    import pandas as pd
+
+    from erc.scores.metrics import confusion
+    from erc.training.evaluation import arrays_of_frame
+
+    results = json.loads((run / "results.json").read_text("utf-8"))
+    frame = pd.read_csv(run / "predictions.csv", dtype={"id": str})
+    system = fullest(results)
+    probabilities, _, _, label, _ = arrays_of_frame(frame[frame.system == system])
+    probabilities, label = probabilities[label >= 0], label[label >= 0]
+    scores = {f"test/{k}": float(v) for k, v in results["scores"][system].items() if v is not None}
+    matrix = confusion(label, probabilities.argmax(-1)).tolist()
+    figures = {}
+    if available() and len(label):
+        figures["confusion"] = confusion_matrix(matrix)
+        figures["calibration"] = calibration(probabilities, label)
+    for logger in loggers:
+        feed(logger, scores, matrix, figures, step)
+
+
+def fullest(results: Mapping[str, Any]) -> str:
+    """The system that sees most modalities, without adaptation to the speaker.
+
+    >>> fullest({"intervals": {"speech": {}, "text": {}, "speech + text": {}}})
+    'speech + text'
+    """
+    other = (ADAPTED, "human ceiling")
+    return [name for name in results["intervals"] if not any(o in name for o in other)][-1]
+
+
+def feed(
+    logger: Any,
+    scores: Mapping[str, float],
+    matrix: Sequence[Sequence[int]],
+    figures: Mapping[str, Figure],
+    step: int = 0,
+) -> None:
+    """Scores, confusion matrix [7, 7] (rows: the raters) and figures → one logger, which is closed.
+
+    csv: confusion.csv and figures/*.png (the scores are in results.json). Others: where their own
+    pages show them.
+    """
+    name, experiment = type(logger).__name__, logger.experiment
+    rows: list[Any] = [[e, *row] for e, row in zip(EMOTIONS, matrix, strict=True)]
+    columns: list[Any] = ["rated", *EMOTIONS]
+    if name == "CSVLogger":
+        with atomic(Path(logger.log_dir or ".") / "confusion.csv") as temporary:
+            lines = [",".join(map(str, row)) for row in [columns, *rows]]
+            temporary.write_text("\n".join(lines) + "\n", "utf-8")
+        for key, figure in figures.items():
+            png(figure, Path(logger.log_dir or ".") / "figures" / f"{key}.png")
+        return
+    logger.log_metrics(dict(scores), step)
+    if name == "TensorBoardLogger":
+        lines = ["|".join(map(str, row)) for row in [columns, ["---"] * len(columns), *rows]]
+        experiment.add_text("test/confusion", "\n".join(f"|{line}|" for line in lines), step)
+        for key, figure in figures.items():
+            experiment.add_figure(f"test/{key}", _on_white(figure), step)
+        experiment.close()
+    elif name == "WandbLogger":
+        import wandb
+
+        experiment.log({"test/confusion": wandb.Table(columns, rows)})
+        experiment.log({f"test/{k}_figure": wandb.Image(_on_white(f)) for k, f in figures.items()})
+        experiment.finish()
+    elif name == "MLFlowLogger":
+        table = {"columns": columns, "rows": rows}
+        experiment.log_dict(logger.run_id, table, "confusion.json")
+        for key, figure in figures.items():
+            experiment.log_figure(logger.run_id, _on_white(figure), f"figures/{key}.png")
+
+
+def _on_white(figure: Figure) -> Figure:
+    figure.set_facecolor("white")
+    return figure

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from erc import labels
+from erc.base.errors import ConfigError, CorpusError
+from erc.datasets import HF_KEMD, KEMDy19Dataset, KEMDy20Dataset, SyntheticKEMD
+
+
+@pytest.fixture(scope="module")
+def train(kemdy19):
+    return HF_KEMD(str(kemdy19), mode="train", validation_fold=3)
+
+
+def test_an_example_carries_the_votes_and_their_sharpened_forms(train):
+    votes = train.store.votes()
+    for i in range(len(train)):
+        e = train[i]
+        assert e.soft == pytest.approx(votes[e.row] / 10)
+        assert e.peakl == pytest.approx(labels.peakl(e.soft))
+        assert e.hard.sum() == 1
+        assert e.soft[e.hard.argmax()] == e.soft.max()
+        assert e.speech.dtype == np.int16
+        assert len(e.speech) == train.lengths[i]
+
+
+def test_sides_share_nothing_and_leave_nothing_out(train):
+    seen = [set(train.side(side).rows) for side in ("train", "test")]
+    assert not seen[0] & seen[1]
+    assert len(seen[0] | seen[1]) == len(train.side("all")) == 40
+    speakers = [set(train.store.column("speaker")[list(rows)]) for rows in seen]
+    assert not speakers[0] & speakers[1]
+    assert list(train.side("valid").rows) == list(train.side("test").rows)  # the paper's protocol
+
+
+def test_strict_never_stops_on_the_held_out_fold(kemdy19):
+    data = HF_KEMD(str(kemdy19), protocol="strict", validation_fold=0)
+    rows = [set(data.side(side).rows) for side in ("train", "valid", "test")]
+    assert all(rows)
+    assert not rows[0] & rows[1]
+    assert not rows[0] & rows[2]
+    assert not rows[1] & rows[2]
+
+
+def test_ties_are_broken_by_centroids_of_the_training_side_only(kemdy19, monkeypatch):
+    asked = []
+    original = labels.va_centroids
+    monkeypatch.setattr(
+        labels, "va_centroids", lambda soft, va: asked.append(len(soft)) or original(soft, va)
+    )
+    data = HF_KEMD(str(kemdy19), validation_fold=1)
+    assert asked == [len(data)]
+    assert asked[0] < len(data.store)
+
+
+def test_cut_and_selection(kemdy19):
+    data = HF_KEMD(str(kemdy19), wav_max_length=8000, num_data=7)
+    assert len(data) == 7
+    assert max(data.lengths) == 8000 == max(len(data[i].speech) for i in range(7))
+    assert len(data.side("all")) == 40
+    one_hot = HF_KEMD(str(kemdy19), multilabel=False)
+    assert set(np.unique(one_hot.peakl)) == {0.0, 1.0}
+    untied = HF_KEMD(str(kemdy19), remove_deuce=True)
+    assert not untied.tied[untied.rows].any()
+
+
+def test_both_corpora_found_in_one_folder(kemdy19, kemdy20, tmp_path):
+    (tmp_path / "KEMDy19").symlink_to(kemdy19)
+    (tmp_path / "KEMDy20_v1_1").symlink_to(kemdy20)
+    both = HF_KEMD(str(tmp_path), mode="all")
+    assert len(both) == 80
+    assert len(HF_KEMD(str(tmp_path), mode="all", dataset_name="kemdy20")) == 40
+    fold = {c: set(both.store.column("session")[both.side("test").rows]) for c in ("x",)}
+    assert len(fold["x"]) >= 1
+    assert len(KEMDy19Dataset(str(kemdy19), mode="all")) == 40
+    assert len(KEMDy20Dataset(str(kemdy20), mode="all")) == 40
+
+
+def test_the_simulated_corpus_is_written_once_and_called_simulated(tmp_path):
+    options = {"layout": "kemdy20", "sessions": 5, "utterances": 2}
+    data = SyntheticKEMD(str(tmp_path / "s"), **options, mode="all")
+    assert len(data) == 10
+    assert data.simulated
+    assert "SIMULATED" in str(data)
+    assert SyntheticKEMD(str(tmp_path / "s"), **options).store.loaded
+
+
+def test_a_model_that_only_reads_is_not_given_what_has_no_words(kemdy19, tmp_path):
+    import shutil
+
+    tree = shutil.copytree(kemdy19, tmp_path / "KEMDy19")
+    for txt in sorted(tree.glob("wav/Session01/*/*.txt"))[:3]:
+        txt.unlink()
+    data = HF_KEMD(str(tree), mode="all")
+    assert data.require(("speech", "text")) == 0
+    assert data.require(("text",)) == 3
+    assert len(data) == len(data.lengths) == 37
+    assert data.has("text").all()
+    empty = HF_KEMD(str(tree), protocol="fixed").side("valid")
+    assert empty.require(("text",), every=True) == 0
+
+
+def test_what_it_prints(train):
+    text = str(train)
+    assert "train side of fold 3" in text
+    assert "listener row" in text
+    assert str(train.store.path) in text
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"mode": "trian"}, ConfigError, "did you mean 'train'"),
+        ({"validation_fold": 5}, ConfigError, "0–4"),
+        ({"num_data": 0}, ConfigError, "num_data"),
+        ({"protocol": "stric"}, ConfigError, "strict"),
+        ({"dataset_name": "kemdy18"}, ConfigError, "kemdy19"),
+        ({"dataset_name": "kemdy20"}, CorpusError, "Sess"),
+        ({"num_folds": 6}, ConfigError, "num_folds"),
+    ],
+)
+def test_bad_options(kemdy19, options, error, says):
+    with pytest.raises(error, match=says):
+        HF_KEMD(str(kemdy19), **options)
+
+
+def test_an_empty_corpus_folder(tmp_path):
+    with pytest.raises(CorpusError, match="annotation"):
+        HF_KEMD(str(tmp_path))

@@ -1,0 +1,135 @@
+"""The page: what it draws and what it answers. In a browser: `test_web_browser.py`."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+import erc
+from erc.base.figures import COLOURS
+from erc.recognizer.prediction import Prediction
+from erc.server.web import figures as draw
+from erc.server.web import words as say
+from erc.server.web.answer import respond
+from erc.server.web.examples import simulated
+
+P = {"surprise": 0.05, "fear": 0.02, "angry": 0.03, "neutral": 0.2, "happy": 0.62, "sad": 0.05}
+HAPPY = Prediction(
+    "a.wav", "happy", P | {"disgust": 0.03}, 4.2, 3.4, 0.62, ("speech", "text"), True, True
+)
+REGIONS = {"happy": (4.0, 3.5, 0.4, 0.3), "sad": (1.8, 2.2, 0.5, 0.25)}
+
+
+def tree(html: str) -> Xml.Element:
+    return Xml.fromstring(f"<div>{html.replace('&', '&amp;')}</div>")
+
+
+@pytest.fixture(scope="module")
+def recognizer(run: Path) -> erc.Recognizer:
+    return erc.load(run / "model")
+
+
+# --- what is drawn ---------------------------------------------------------------------------------
+
+
+def test_bars_give_every_number_as_text_largest_first():
+    rows = tree(draw.bars(HAPPY.probabilities, "shares")).findall(".//tr")
+    assert [row[0].find("i").tail for row in rows][:2] == ["happy", "neutral"]
+    assert rows[0][2].text == "62\xa0%"
+    assert "width:62.0%" in rows[0][1][0].get("style")
+    assert COLOURS["happy"] in rows[0][1][0].get("style")
+
+
+def test_plane_puts_point_and_ellipses_where_the_scales_say():
+    svg = tree(draw.plane([HAPPY], REGIONS)).find(".//svg")
+    one = max(float(t.get("x")) for t in svg.iter("text") if t.text == "1")
+    five = max(float(t.get("x")) for t in svg.iter("text") if t.text == "5")
+    mark = svg.find("circle")
+    assert float(mark.get("cx")) == pytest.approx(one + (4.2 - 1) / 4 * (five - one))
+    happy, sad = svg.findall("ellipse")
+    assert float(happy.get("cx")) == pytest.approx(one + 0.75 * (five - one))
+    assert float(happy.get("rx")) == pytest.approx(0.1 * (five - one))  # 0.4 of four steps
+    assert float(happy.get("cy")) < float(sad.get("cy"))  # more excited is higher
+    assert "valence 4.2" in svg.get("aria-label")
+
+
+def test_plane_without_regions_says_so():
+    html = draw.plane([HAPPY], {})
+    assert "<ellipse" not in html
+    assert "does not know" in html
+
+
+def test_shares_are_a_walk_that_ends_at_the_confidence():
+    rows = tree(draw.shares(HAPPY, 0.2, {"speech": -0.05, "text": 0.47})).findall(".//tr")
+    styles = [row[1][0].get("style") for row in rows]
+    assert "margin-left:15.0%;width:5.0%" in styles[1]
+    assert "margin-left:15.0%;width:47.0%" in styles[2]
+    assert [row[2].text for row in rows] == ["20\xa0%", "−5", "+47", "62\xa0%"]
+
+
+def test_words_of_a_stranger_stay_words():
+    html = draw.words([("<img onerror=x>", 0.1), ("${alert(1)}", -0.1), ("{{x}}", 0.0)], "happy")
+    assert "<img" not in html
+    assert "${" not in html
+    assert "{{" not in html
+
+
+def test_waveform_of_silence_and_of_one_sample():
+    for samples in (np.zeros(16000, np.float32), np.ones(1, np.float32)):
+        html = draw.moments(samples, [(0.0, len(samples) / 16000, 0.0)], "sad")
+        assert "nan" not in html
+        assert "No single moment decides" in html
+
+
+def test_notes_say_what_to_be_careful_about():
+    text = say.notes(HAPPY, 0.7)
+    assert "Not sure" in text
+    assert "does not fit together" in text
+    assert "close call" not in text
+    near = replace(HAPPY, probabilities=HAPPY.probabilities | {"happy": 0.43, "neutral": 0.39})
+    assert "close call</b> between <i>happy</i> and <i>neutral" in say.notes(near, 0.7)
+
+
+def test_answer_carries_its_csv(recognizer):
+    example = simulated()[0]
+    reason = recognizer.explain(example.samples, example.text, 16000)
+    html = say.answer(reason.prediction, {}, 0.0, reason, example.samples / 32768)
+    data = base64.b64decode(re.search(r"data:text/csv;base64,([^\"]+)", html)[1])
+    row = pd.read_csv(io.BytesIO(data)).iloc[0]
+    assert row.label == reason.prediction.label
+    assert row.p_happy == pytest.approx(reason.prediction.probabilities["happy"])
+
+
+# --- what it answers -------------------------------------------------------------------------------
+
+
+def test_errors_are_one_kind_sentence_without_folders(recognizer, tmp_path, monkeypatch, capfd):
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF no more")
+    said, shown = list(respond(recognizer, str(broken), "", 60))[-1]
+    assert "broken.wav" in shown
+    assert str(tmp_path) not in shown + said
+    assert "nothing to listen to" in list(respond(recognizer, None, " ", 60))[-1][0]
+    soundfile.write(tmp_path / "long.wav", np.zeros(16000 * 5), 16000)
+    assert "at most 4 s" in list(respond(recognizer, str(tmp_path / "long.wav"), "", 4))[-1][0]
+    monkeypatch.setattr("erc.server.web.answer.explain", lambda *_: 1 / 0)
+    _, shown = list(respond(recognizer, None, "안녕", 60))[-1]
+    assert "Zero" not in shown
+    assert "Traceback" not in shown
+    assert "ZeroDivisionError" in capfd.readouterr().err  # the log has it
+
+
+def test_page_says_what_it_is_not_for(recognizer):
+    text = say.about(recognizer.config, recognizer.spec.modalities)
+    assert "Art. 5(1)(f)" in text
+    assert "Art. 50(3)" in text
+    assert "simulated" in text

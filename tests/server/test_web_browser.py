@@ -1,0 +1,279 @@
+"""The page in a real browser: Chromium, headless.
+
+ERC_SCREENSHOTS=1 writes docs/images/web_*.png; ERC_MODEL names the model shown (default: a tiny one).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import soundfile
+
+import erc
+from erc.base.figures import COLOURS
+from erc.server.web.examples import simulated
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+@pytest.fixture(scope="module")
+def model(request: pytest.FixtureRequest) -> Path:
+    chosen = os.environ.get("ERC_MODEL")
+    return Path(chosen) if chosen else request.getfixturevalue("run") / "model"
+
+
+@pytest.fixture(scope="module")
+def recognizer(model: Path) -> erc.Recognizer:
+    return erc.load(model)
+
+
+@pytest.fixture(scope="module")
+def address(model: Path) -> Iterator[str]:
+    pytest.importorskip("gradio")
+    command = [sys.executable, "-m", "erc", "web", "--port", "0", "--model", str(model)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        line = next((x for x in server.stdout if "http://" in x), "")
+        assert line, "the page did not start"
+        yield re.search(r"http://[^ ]+", line)[0]
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    made = {}
+    for example in simulated():
+        made[example.name] = folder / f"{example.name.split()[-1].lower()}.wav"
+        soundfile.write(made[example.name], example.samples, 16000)
+    return made
+
+
+@pytest.fixture(scope="module")
+def chromium(clips):
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium on this machine")
+    arguments = ["--no-sandbox", "--use-fake-device-for-media-stream"]
+    arguments += ["--use-fake-ui-for-media-stream"]
+    arguments += [f"--use-file-for-fake-audio-capture={clips['Sad']}"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, address):
+    """Opens the page; whatever is asked of another machine, or goes wrong in a script, is noted."""
+    contexts, elsewhere, wrong = [], [], []
+
+    def note(request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            elsewhere.append(request.url)
+
+    def open_(**options):
+        options = {
+            "viewport": {"width": 1280, "height": 900},
+            "permissions": ["microphone"],
+        } | options
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", note)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(address)
+        page.locator("#erc-go").wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not elsewhere
+    assert not wrong
+
+
+def answered(page):
+    page.locator(".headline").wait_for(timeout=60_000)
+    return page.locator("#erc-result")
+
+
+def photograph(page, name: str) -> None:
+    """The whole page as docs/images/web_NAME.png, if asked for."""
+    if not os.environ.get("ERC_SCREENSHOTS"):
+        return
+    from PIL import Image
+
+    page.wait_for_timeout(700)  # let the player draw its waveform
+    page.evaluate("scrollTo(0, 0)")
+    file = IMAGES / f"web_{name}.png"
+    with Image.open(io.BytesIO(page.screenshot(full_page=True))) as shot:
+        image = shot.convert("RGB")
+    common = [c for _, c in sorted(image.getcolors(1 << 24), reverse=True)[:240]]
+    own = [tuple(bytes.fromhex(c[1:])) for c in COLOURS.values()]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for colour in [*own, *common] for value in colour])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(file, optimize=True)
+    assert file.stat().st_size < 200_000
+
+
+CONTRAST = """() => {
+  const numbers = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = c => { const [r, g, b] = numbers(c).slice(0, 3).map(v => (v /= 255) <= 0.03928
+      ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor;
+      const n = numbers(c); if (n.length < 4 || n[3] === 1) return c; } return "rgb(255, 255, 255)"; };
+  const found = [];
+  for (const e of document.querySelectorAll("body *")) {
+    const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const box = e.getBoundingClientRect(), style = getComputedStyle(e);
+    if (!own || !box.width || box.width < 3 || style.visibility === "hidden" || e.disabled) continue;
+    if (["SCRIPT", "STYLE", "OPTION", "TITLE", "title"].includes(e.tagName)) continue;
+    const ink = e instanceof SVGElement ? style.fill : style.color;
+    const [a, b] = [light(ink), light(behind(e))], large = parseFloat(style.fontSize) >= 24;
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < (large ? 3 : 4.5)) found.push([e.tagName, e.textContent.trim().slice(0, 30), ratio]);
+  }
+  return found;
+}"""
+NAMELESS = """() => [...document.querySelectorAll("button, a[href], input, textarea, select")]
+  .filter(e => e.getBoundingClientRect().width > 0 && getComputedStyle(e).visibility !== "hidden")
+  .filter(e => !(e.innerText || "").trim() && !e.ariaLabel && !e.title && !e.labels?.length)
+  .map(e => e.outerHTML.slice(0, 120))"""
+
+
+def test_an_example_is_answered_and_no_other_machine_is_asked(opened):
+    page = opened()
+    page.get_by_role("button", name="Happy").click()
+    result = answered(page)
+    label = result.locator("h2").inner_text()
+    assert label in COLOURS
+    assert result.locator(".bars").first.locator("tr").count() == 7
+    assert "of raters would say so" in page.locator("#erc-status").inner_text()
+    assert page.locator("#erc-status").get_attribute("aria-live") == "polite"
+    assert page.locator("#erc-result").get_attribute("aria-label") == "Result"
+    assert page.locator("footer a").count() == 0
+
+
+@pytest.mark.slow
+def test_upload(opened, clips, recognizer):
+    page = opened()
+    page.get_by_role("button", name="Upload file").click()
+    page.locator("#erc-audio input[type=file]").set_input_files(clips["Happy"])
+    page.get_by_label("What is said").fill(simulated()[0].text)
+    page.locator("#erc-audio audio, #erc-audio .waveform-container").first.wait_for(
+        state="attached"
+    )
+    page.locator("#erc-go").click()
+    result = answered(page)
+    expected = recognizer.predict(clips["Happy"], simulated()[0].text)
+    assert result.locator("h2").inner_text() == expected.label
+    with page.expect_download() as download:
+        result.get_by_role("link", name="Download CSV").click()
+    row = pd.read_csv(download.value.path()).iloc[0]
+    assert row.file == "happy.wav"
+    assert row.p_happy == pytest.approx(expected.probabilities["happy"], abs=1e-4)
+    photograph(page, "answer")
+    assert page.evaluate(CONTRAST) == []
+    assert page.evaluate(NAMELESS) == []
+    page.get_by_role("button", name="Clear").last.click()
+    page.locator(".empty").wait_for()
+
+
+@pytest.mark.slow
+def test_microphone(opened):
+    page = opened()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2500)
+    page.get_by_role("button", name="Stop").first.click()
+    page.locator("#erc-audio .waveform-container").wait_for()
+    page.wait_for_timeout(500)
+    page.locator("#erc-go").click()
+    result = answered(page)
+    assert "Heard from the voice" in result.inner_text()
+    photograph(page, "microphone")
+
+
+@pytest.mark.slow
+def test_a_long_recording_gets_a_timeline(opened):
+    page = opened()
+    page.get_by_role("button", name="A conversation").click()
+    result = answered(page)
+    assert result.locator(".lane svg").count() == 4
+    rows = result.locator(".turns tbody tr")
+    assert rows.count() == 12
+    with page.expect_download() as download:
+        result.get_by_role("link", name="Download CSV").click()
+    table = pd.read_csv(download.value.path())
+    assert list(table.columns[:3]) == ["file", "start", "end"]
+    assert len(table) == 12
+    assert page.evaluate(CONTRAST) == []
+    photograph(page, "timeline")
+
+
+@pytest.mark.slow
+def test_errors_are_kind(opened, tmp_path):
+    page = opened()
+    broken = tmp_path / "holiday.wav"
+    broken.write_bytes(b"RIFF\x24\x00\x00\x00WAVE and then nothing")
+    page.get_by_role("button", name="Upload file").click()
+    page.locator("#erc-audio input[type=file]").set_input_files(broken)
+    page.wait_for_timeout(1000)
+    page.locator("#erc-go").click()
+    page.locator(".failed").wait_for(timeout=20_000)
+    text = page.locator(".failed").inner_text()
+    assert "holiday.wav" in text
+    assert "Traceback" not in text
+    assert "/" not in text.replace("e.g. `ffmpeg", "")
+    photograph(page, "error")
+
+
+@pytest.mark.slow
+def test_text_alone_with_the_keyboard_alone(opened):
+    page = opened(color_scheme="dark")
+    buttons = page.locator("#erc-audio .controls button:visible")
+    assert buttons.all_inner_texts() == ["Record"]  # not yet Stop, Pause, Resume
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.tagName") == "TEXTAREA":
+            break
+    page.keyboard.type("정말 행복했어 기분 최고야")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.innerText") == "Recognise emotion"
+    page.keyboard.press("Enter")
+    result = answered(page)
+    assert "Heard from the words" in result.inner_text()
+    assert "Moments" not in result.inner_text()
+    assert page.evaluate(CONTRAST) == []
+    photograph(page, "text_dark")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_phone(opened, scheme):
+    page = opened(
+        viewport={"width": 390, "height": 844}, color_scheme=scheme, is_mobile=True,
+        has_touch=True, device_scale_factor=1.5,
+    )  # fmt: skip
+    page.get_by_role("button", name="A conversation").tap()
+    answered(page)
+    for _ in range(6):  # the player once made the page wider again and again
+        page.wait_for_timeout(200)
+        assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+    small = page.evaluate(
+        "[...document.querySelectorAll('button, a.download')].filter(e => e.innerText.trim() && "
+        "e.getBoundingClientRect().width && e.getBoundingClientRect().height < 24).length"
+    )
+    assert small == 0
+    assert page.evaluate(CONTRAST) == []
+    photograph(page, f"phone_{scheme}")

@@ -1,0 +1,151 @@
+"""Transcripts with times, as people's tools write them; alignment against brute force."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from erc.base.errors import ConfigError
+from erc.timeline.subtitles import Segment, align, clock, escape, read
+
+SRT = """1
+00:00:01,500 --> 00:00:04,000
+<i>안녕</i> {\\an8}하세요
+둘째 줄
+
+2
+01:02:03,004 --> 01:02:04,000 X1:0 X2:10
+3 &amp; 4
+"""
+EXPECTED = [Segment(1.5, 4.0, "안녕 하세요 둘째 줄"), Segment(3723.004, 3724.0, "3 & 4")]
+VTT = """WEBVTT - a title --
+Kind: captions
+
+STYLE
+::cue(.a) { color: red }
+
+NOTE
+00:00 is not a cue here
+
+name of the cue
+00:01.500 --> 00:04.000 align:start
+<v Ann><c.a>안녕</c> 하세요
+둘째 <00:00:02.000>줄
+
+01:02:03.004 --> 01:02:04.000
+3 &amp; 4
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+@pytest.mark.parametrize(("suffix", "text"), [(".srt", SRT), (".vtt", VTT), (".SRT", SRT)])
+def test_srt_and_vtt(tmp_path, suffix, text, encoding, newline):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(text.replace("\n", newline).encode(encoding))
+    assert read(path) == EXPECTED
+
+
+def test_srt_with_a_missing_empty_line_and_dots(tmp_path):
+    path = tmp_path / "a.srt"
+    path.write_text(
+        "1\n0:01.5 --> 0:02\nfirst\n2\n0:03,25 --> 0:04\nsecond\n\n3\n0:05 --> 0:06\n\n"
+    )
+    assert read(path) == [Segment(1.5, 2, "first"), Segment(3.25, 4, "second")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [{"start": 3, "end": 4, "text": " b "}, {"start": 0, "end": 1.5, "text": "a", "id": 7}],
+        {
+            "text": "a b",
+            "segments": [{"start": 0, "end": 1.5, "text": "a", "tokens": []}, [3, 4, "b"]],
+        },
+        [(0, 1.5, "a"), (3, 4, "b"), (5, 6, "  ")],
+    ],
+)
+def test_json_and_values(tmp_path, value):
+    expected = [Segment(0, 1.5, "a"), Segment(3, 4, "b")]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(value), "utf-8-sig")
+    assert read(path) == read(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.srt", "1\n00:00:01,000 --> x\nhello\n", r"a\.srt line 2: 'x' is no time"),
+        ("a.srt", "hello\n", r"a\.srt line 1: no cue"),
+        ("a.srt", "\n\n00:02 --> 00:01\nhello\n", r"a\.srt line 3: from 2\.0 s to 1\.0 s"),
+        ("a.vtt", "00:01.000 --> 00:02.000\nhello\n", r"a\.vtt line 1: .*begins with WEBVTT"),
+        ("a.json", '[\n{"start": 1,\n]', r"a\.json line 3: no JSON"),
+        ("a.json", '[{"start": 0, "end": 1, "text": ""}, {"start": 1}]', r"segment 2"),
+        ("a.json", '{"text": "hello"}', r"segments"),
+        ("a.json", '[{"start": 0, "end": "nan", "text": "x"}]', r"segment 1"),
+        ("a.txt", "hello", r"\.srt, \.vtt, \.json"),
+    ],
+)
+def test_errors_name_file_and_line(tmp_path, name, text, message):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read(path)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        read(tmp_path / "a.srt")
+
+
+def test_an_empty_file_has_no_segments(tmp_path):
+    (tmp_path / "a.srt").write_text("")
+    assert read(tmp_path / "a.srt") == read([]) == []
+
+
+def test_alignment_by_longest_overlap():
+    turns = [(1.0, 3.0), (4.0, 8.0), (9.0, 10.0)]
+    segments = [
+        Segment(0.0, 0.5, "before all"),
+        Segment(0.5, 2.0, "first"),
+        Segment(2.0, 4.5, "more of the first: 1 s to 0.5 s"),
+        Segment(2.5, 6.0, "more of the second"),
+        Segment(2.5, 9.9, "over all, most of the second"),
+        Segment(8.2, 8.8, "in the pause"),
+        Segment(9.5, 99.0, "third"),
+        Segment(12.0, 13.0, "after all"),
+    ]
+    assert align(segments, turns) == [None, 0, 0, 1, 1, None, 2, None]
+    assert align(segments, []) == [None] * len(segments)
+    assert align([Segment(1, 5, "even")], [(0, 2), (4, 6)]) == [0]
+
+
+def test_alignment_is_brute_force():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        edges = np.sort(rng.uniform(0, 60, 20))
+        turns = [tuple(pair) for pair in edges.reshape(-1, 2)]
+        starts = np.sort(rng.uniform(0, 60, 30))
+        segments = [Segment(s, s + rng.exponential(4), "x") for s in starts]
+        for segment, found in zip(segments, align(segments, turns)):
+            shared = [min(b, segment.end) - max(a, segment.start) for a, b in turns]
+            assert found == (int(np.argmax(shared)) if max(shared) > 0 else None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "00:00:00.000"),
+        (59.9996, "00:01:00.000"),
+        (3599.9, "00:59:59.900"),
+        (360_000, "100:00:00.000"),
+    ],
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text
+
+
+def test_escape_leaves_no_markup():
+    assert escape("a <b> & \n c --> d") == "a &lt;b&gt; &amp; c --&gt; d"

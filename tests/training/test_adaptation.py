@@ -1,0 +1,138 @@
+"""Speaker adaptation: the formula by hand, the table against the model, and a planted speaker offset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from erc.base.errors import ConfigError
+from erc.model.branch import Standardize
+from erc.model.emotion import EmotionModel
+from erc.model.encoders import SpeechEncoder
+from erc.recognizer import Recognizer
+from erc.recognizer.runtimes.pytorch import TorchRuntime
+from erc.scores.tables import results_table
+from erc.studies.experiment import run
+from erc.training.adaptation import adapt_model, adapt_table, adapt_tables, statistics
+
+
+def fitted(features: torch.Tensor) -> Standardize:
+    standardize = Standardize(*features.shape[1:])
+    standardize.fit(features)
+    return standardize
+
+
+def test_statistics_by_hand() -> None:
+    x = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    mean, scale = statistics(x, torch.tensor([0.0, 5.0]), torch.tensor([1.0, 2.0]), prior=2)
+    np.testing.assert_allclose(mean, [0.5 * 2 + 0.5 * 0, 0.5 * 0 + 0.5 * 5])
+    np.testing.assert_allclose(scale**2, [0.5 * 1 + 0.5 * 1, 0.5 * 0 + 0.5 * 4], rtol=1e-6)
+
+
+def test_few_recordings_stay_with_the_corpus_and_many_leave_it() -> None:
+    corpus = torch.zeros(3), torch.ones(3)
+    assert statistics(torch.zeros(0, 3), *corpus) == corpus
+    distance = [float(statistics(torch.full((n, 3), 8.0), *corpus)[0][0]) for n in (1, 10, 1000)]
+    np.testing.assert_allclose(distance, [8 / 11, 4.0, 8 * 1000 / 1010], rtol=1e-6)
+
+
+def test_a_constant_recording_set_is_finite() -> None:
+    mean, scale = statistics(torch.ones(1, 2), torch.zeros(2), torch.ones(2))
+    assert bool((scale > 0).all())
+    assert bool(mean.isfinite().all())
+
+
+def test_the_offset_of_a_speaker_goes() -> None:
+    torch.manual_seed(0)
+    mood = torch.randn(400, 4)
+    speakers = ["a", "b"] * 200
+    offset = torch.tensor([[5.0], [-5.0]]).repeat(200, 4)
+    table = mood + offset
+    standardize, everybody = fitted(table), torch.ones(400, dtype=torch.bool)
+    seen = standardize(adapt_table(table, speakers, everybody, standardize))
+    r = np.corrcoef(seen[:, 0], mood[:, 0])[0, 1]
+    assert r > 0.9 > np.corrcoef(table[:, 0], mood[:, 0])[0, 1] + 0.5
+    # Nothing of one speaker depends on another one.
+    alone = adapt_table(table[::2], ["a"] * 200, everybody[::2], standardize)
+    torch.testing.assert_close(standardize(alone), seen[::2])
+
+
+def test_rows_without_recording_stay_as_they_are() -> None:
+    table = torch.tensor([[0.0], [2.0], [4.0]])
+    heard = torch.tensor([False, True, True])
+    adapted = adapt_table(table, ["a", "a", "a"], heard, fitted(table[1:]))
+    assert adapted[0] == 0
+    torch.testing.assert_close(adapted[1:].mean(), torch.tensor(3.0))
+
+
+@pytest.fixture(scope="module")
+def model() -> EmotionModel:
+    torch.manual_seed(0)
+    model = EmotionModel(
+        SpeechEncoder.from_name("tiny-whisper"), dim=8, freeze_speech=True, speech_pooling="mean"
+    ).eval()
+    model.branches["speech"].standardize.fit(torch.randn(50, model.branches["speech"].size))
+    return model
+
+
+@torch.inference_mode()
+def test_adapted_model_equals_adapted_table(model: EmotionModel) -> None:
+    table = torch.randn(6, model.branches["speech"].size) + 3
+    before = model.branches["speech"].standardize.mean.clone()
+    there = {"speech": torch.ones(6, dtype=torch.bool)}
+    moved = adapt_table(table, ["a"] * 6, there["speech"], model.branches["speech"].standardize)
+    by_table = model.fuse({"speech": moved}, there).logits
+    by_model = adapt_model(model, table).fuse({"speech": table}, there).logits
+    torch.testing.assert_close(by_model, by_table, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.branches["speech"].standardize.mean, before)
+    assert float((by_model - model.fuse({"speech": table}, there).logits).abs().max()) > 1e-3
+
+
+def test_a_model_without_corpus_statistics_cannot_be_adapted() -> None:
+    plain = EmotionModel(SpeechEncoder.from_name("tiny-whisper"), dim=8)
+    with pytest.raises(ConfigError, match="adaptation=speaker"):
+        adapt_model(plain, torch.zeros(1, plain.branches["speech"].size))
+
+
+def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    files = [tmp_path / f"{i}.wav" for i in range(4)]
+    for file in files:
+        soundfile.write(file, rng.uniform(-0.5, 0.5, 8000), 16000)
+    plain = Recognizer(TorchRuntime(model), {"meta": {}})
+    before = plain.predict(files[0])
+    adapted = plain.adapt(files)
+    assert adapted.predict(files[0]).probabilities != before.probabilities
+    assert plain.predict(files[0]) == before
+    with pytest.raises(ConfigError, match="at least one"):
+        plain.adapt([])
+
+
+def test_unknown_or_impossible_adaptation(model: EmotionModel) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'speaker'"):
+        adapt_tables("speakers", model, {}, None)
+    with pytest.raises(ConfigError, match="freeze_speech=true"):
+        adapt_tables("speaker", model, {}, None)
+    assert adapt_tables("none", model, {}, None) == {}
+
+
+def test_a_run_reports_both(tmp_path: Path) -> None:
+    corpus = ["dataset=synthetic", "model=tiny", f"dataset.paths={tmp_path / 'corpus'}"]
+    corpus += ["dataset.sessions=5", "dataset.utterances=6", f"cache={tmp_path / 'cache'}"]
+    words = ["adaptation=speaker", "model.freeze_speech=true", "dataset.protocol=paper"]
+    words += [
+        "trainer.accelerator=cpu",
+        "trainer.max_epochs=1",
+        "trainer.enable_progress_bar=false",
+    ]
+    results = run([*corpus, *words], tmp_path / "run")
+    assert [name for name in results["scores"] if "adapted" in name] == [
+        "speech, speaker-adapted", "speech + text, speaker-adapted",
+    ]  # fmt: skip
+    assert {"speech", "text", "speech + text"} <= set(results["scores"])
+    assert "unlabelled audio" in results_table(results)
+    assert results["audit"]["speakers"] == 0
