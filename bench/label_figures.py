@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import ACCENTS, COLOURS, figure, save
-from erc.labels import EMOTIONS, majority, peakl, sharpen, soft
+from erc.labels import majority, peakl, sharpen, soft
 
 TARGETS = {
     "hard": majority,

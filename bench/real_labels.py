@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.corpora import Utterance
-from erc.labels import EMOTIONS, entropy, peakl, soft, tied
+from erc.labels import entropy, peakl, soft, tied
 from erc.labels.agreement import alpha_from_counts
 from erc.scores.ceiling import value_ceiling
 from erc.scores.ceiling_intervals import ceiling_intervals

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from erc.base import audio
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS, figure, save
 from erc.base.text import clean
 from erc.datasets import HF_KEMD
-from erc.labels import EMOTIONS
 from erc.recognizer import load
 from erc.recognizer.prediction import REGION, Prediction, regions_of
 from erc.scores.metrics import jensen_shannon

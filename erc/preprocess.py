@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erc import corpora
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import atomic
 from erc.corpora import Report, Utterance
-from erc.labels import EMOTIONS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ import soundfile
 import soxr
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.corpora.simulated.voice import Delivery, cast, speak
-from erc.labels import EMOTIONS
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes import Runtime, Spec
 

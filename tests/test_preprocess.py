@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from erc import corpora
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError
-from erc.labels import EMOTIONS
 from erc.preprocess import get_folds, make_total_df, split
 
 SESSIONS19 = [f"Session{i:02d}" for i in range(1, 21)]

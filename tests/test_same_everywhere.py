@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import erc
+from erc.base.emotions import EMOTIONS
 from erc.cli import predict as output
-from erc.labels import EMOTIONS
 
 COUNT = 50
 

@@ -11,13 +11,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import fingerprint
 from erc.base.progress import progress
 from erc.cli.inputs import Input, collect
 from erc.cli.resume import Resumable
 from erc.cli.rows import Json, writer
-from erc.labels import EMOTIONS
 from erc.model.folder import CARD, find_folder
 
 WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal answers

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
-from erc.labels import EMOTIONS
 
 DIGITS = 6
 NOTE = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"

@@ -17,7 +17,7 @@ class Rating(NamedTuple):
     """What one rater said of one utterance."""
 
     rater: str  # e.g. "Eval01F"; unique within `Utterance.rater_group`
-    emotion: int  # index in labels.EMOTIONS
+    emotion: int  # index in `base.emotions.EMOTIONS`
     valence: float  # 1–5
     arousal: float  # 1–5
 
@@ -34,7 +34,7 @@ class Utterance:
     session: str  # the unit that folds keep together
     votes: (
         tuple[float, ...] | None
-    )  # seven counts in the order of labels.EMOTIONS; None: not labelled
+    )  # seven counts in the order of base.emotions.EMOTIONS; None: not labelled
     valence: float = math.nan
     arousal: float = math.nan
     ratings: tuple[Rating, ...] = ()

@@ -13,11 +13,11 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from erc.base.emotions import EMOTIONS, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.text import decode, normalise
 from erc.corpora import Rating, Report, Utterance
 from erc.datasets.groups import bucket
-from erc.labels import EMOTIONS, emotion_index
 
 TABLES = (
     "[45]*.csv"  # 4차년도.csv, 5차년도.csv, 5차년도_2차.csv, however the file system spells them

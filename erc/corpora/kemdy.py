@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.text import clean, decode
 from erc.corpora import Rating, Report
-from erc.labels import EMOTIONS, check_scale, emotion_index
 
 RATERS = 10
 TRIPLE = ["emotion", "valence", "arousal"]

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
 from erc.base.text import decode, normalise
 from erc.corpora import Report, Utterance
-from erc.labels import EMOTIONS, check_scale, emotion_index
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 REQUIRED = ("id", "speaker", "session")

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 from erc import corpora, labels
 from erc.base import audio
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import atomic, cache_dir
 from erc.base.physiology_features import model_inputs
@@ -262,7 +263,7 @@ class HF_KEMD(Dataset):
                 f"{self.validation_fold} ({self.protocol} protocol): {len(self)} utterances, "
                 f"{minutes:.1f} min, "
                 f"{len(sessions)} sessions ({_first_and_last(sessions)})",
-                "  ".join(f"{e} {n}" for e, n in zip(labels.EMOTIONS, counts, strict=True))
+                "  ".join(f"{e} {n}" for e, n in zip(EMOTIONS, counts, strict=True))
                 + f"  (ties {int(self.tied[self.rows].sum())})",
                 f"store {'loaded from' if self.store.loaded else 'built in'} {self.store.path}",
                 str(self.store.report),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     from erc.datasets import HF_KEMD

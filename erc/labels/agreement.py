@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
-from erc.labels import EMOTIONS
 from erc.labels.ratings import RatingTable, rating_matrix, value_counts, vote_matrix
 from erc.scores.ceiling import human_ceiling, rater_ceiling, vote_ceiling
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError, did_you_mean
-from erc.labels import EMOTIONS
 from erc.labels.agreement import pairwise_kappa
 from erc.labels.ratings import RatingTable, rating_matrix
 

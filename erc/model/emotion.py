@@ -8,8 +8,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import ConfigError
-from erc.labels import EMOTIONS, SCALE
 from erc.model.branch import Branch, Standardize
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder.published import HubModel
@@ -24,7 +24,7 @@ __all__ = ["Branch", "EmotionModel", "Output", "Standardize"]
 class Output:
     """What the model says of a batch."""
 
-    logits: Tensor  # [B, 7], order of labels.EMOTIONS; softmax gives the distribution over raters
+    logits: Tensor  # [B, 7], order of base.emotions.EMOTIONS; softmax gives the distribution over raters
     valence_arousal: Tensor  # [B, 2], scale 1–5, not clipped
     features: Tensor  # [B, F], what the head reads
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from erc.base import audio
 from erc.base.buckets import by_budget, gather, pad
+from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import AudioError, CheckpointError, ConfigError, ErcError
 from erc.base.text import normalise
-from erc.labels import EMOTIONS, SCALE
 from erc.model.folder import TOKENIZER, find_folder, read_config
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.prediction import Failure, Prediction, Regions, conflicts

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.labels import EMOTIONS
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.effort import words
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
 from erc.cli.predict import model_folder
-from erc.labels import EMOTIONS
 from erc.model.folder import CARD, CONFIG, WEIGHTS, find_folder, read_config
 from erc.scores.tables import COLUMNS
 from erc.training.card import USE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     import pandas as pd

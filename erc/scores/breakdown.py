@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 from erc.scores.metrics import accuracy, ccc, confusion, f1
 from erc.scores.statistics import Interval, interval
 

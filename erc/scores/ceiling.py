@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
-from erc.labels import EMOTIONS, tied
 from erc.labels import soft as distribution
+from erc.labels import tied
 from erc.labels.ratings import RatingTable, rating_matrix, vote_matrix
 from erc.scores.metrics import evaluate
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.labels import EMOTIONS, tied
+from erc.base.emotions import EMOTIONS
+from erc.labels import tied
 from erc.labels.ratings import group_of, has_counts, rating_matrix, vote_matrix
 from erc.scores.ceiling import against_others, leave_vote
 from erc.scores.metrics import accuracy, f1, uar

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
-from erc.labels import EMOTIONS, entropy
+from erc.labels import entropy
 
 LOWER_IS_BETTER = frozenset({"js_distance", "kl", "brier", "ece"})
 

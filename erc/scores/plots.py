@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import ConfigError
 from erc.base.figures import ACCENTS, COLOURS, STYLE
 from erc.base.files import atomic
-from erc.labels import EMOTIONS, SCALE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

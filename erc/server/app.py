@@ -12,8 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ErcError
-from erc.labels import EMOTIONS
 from erc.recognizer import Recognizer
 from erc.server import schemas
 from erc.server.gate import Gate

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Json
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 
 Emotion = Literal["surprise", "fear", "angry", "neutral", "happy", "sad", "disgust"]
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic, write_json
-from erc.labels import EMOTIONS
 from erc.scores.statistics import Interval, interval
 from erc.scores.tables import grid, number
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, ErcError
 from erc.base.files import atomic, fingerprint
-from erc.labels import EMOTIONS, peakl
+from erc.labels import peakl
 from erc.scores.breakdown import FEW, METRICS, breakdown, per_class
 from erc.scores.tables import ADAPTED, COLUMNS, NOTE, number
 from erc.training.loggers import fullest

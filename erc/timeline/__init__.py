@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE, Source
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure, Prediction, table
 from erc.timeline.averages import mean, smoothed, vector
 from erc.timeline.files import save, write

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 from erc.recognizer.prediction import Prediction, Regions, conflicts
 
 

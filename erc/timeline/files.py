@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from xml.etree import ElementTree as Xml
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure
 from erc.timeline.subtitles import clock, escape
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base import figures
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.labels import EMOTIONS
 from erc.timeline import Timeline
 from erc.timeline.averages import vector
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.base.files import fingerprint
-from erc.labels import EMOTIONS
 from erc.labels.agreement import agreement
 from erc.training.config import resolve
 

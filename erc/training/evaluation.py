@@ -17,11 +17,11 @@ import torch
 from omegaconf import DictConfig
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.files import atomic, write_json
 from erc.datasets import HF_KEMD
 from erc.datasets.audit import audit
 from erc.datasets.batches import BucketSampler, Collator, loader
-from erc.labels import EMOTIONS, SCALE
 from erc.model.emotion import EmotionModel
 from erc.scores import metrics
 from erc.scores.ceiling import human_ceiling

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic
-from erc.labels import EMOTIONS
 from erc.scores.plots import available, calibration, confusion_matrix, png
 from erc.scores.tables import ADAPTED
 from erc.training.config import make, resolve

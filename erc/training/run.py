@@ -17,11 +17,11 @@ from torch import Tensor
 
 from erc.base import devices as compute
 from erc.base.effort import Effort
+from erc.base.emotions import SCALE
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets import HF_KEMD
 from erc.datasets.audit import audit
 from erc.datasets.batches import Batch
-from erc.labels import SCALE
 from erc.model.emotion import EmotionModel, Output
 from erc.model.folder import checkpoint
 from erc.model.losses import MultiTaskLoss

@@ -19,11 +19,11 @@ import soundfile
 import torch
 
 from erc.__main__ import main
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.cli import predict as output
 from erc.cli.inputs import collect
 from erc.cli.resume import Resumable
-from erc.labels import EMOTIONS
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder.checkpoint import save

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from erc import corpora
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CorpusError, LabelError
 from erc.corpora import Corpus
-from erc.labels import EMOTIONS
 from erc.studies.experiment import run
 
 HEAD = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kemdy_trees import F1, HAPPY6, M1, RATERS, Tree19, rating_cells, small19
 
-from erc.labels import EMOTIONS
+from erc.base.emotions import EMOTIONS
 
 
 @pytest.fixture

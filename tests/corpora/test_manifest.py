@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from erc import corpora
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, LabelError
 from erc.corpora import Corpus
-from erc.labels import EMOTIONS
 
 ROW = {"id": "a", "audio": "a.wav", "text": "hi", "speaker": "s", "session": "s", "emotion": "sad"}
 VOTES = {"surprise": 1, "fear": 0, "anger": 2, "neutral": 0, "joy": 7, "sadness": 0, "disqust": 0}

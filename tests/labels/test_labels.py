@@ -10,19 +10,9 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
-from erc.labels import (
-    ALIASES,
-    EMOTIONS,
-    check_scale,
-    emotion_index,
-    entropy,
-    hard,
-    peakl,
-    soft,
-    tied,
-    va_centroids,
-)
+from erc.labels import entropy, hard, peakl, soft, tied, va_centroids
 
 NAN = float("nan")
 # (valence, arousal) of KEMDy19, as published
@@ -50,10 +40,6 @@ def literal_peakl(y):
     bar = math.tanh(-sum(p * math.log(p) for p in y if p > 0)) / 7
     peak = [max(0.0, p - bar) for p in y]
     return [p / sum(peak) for p in peak]
-
-
-def test_order_of_emotions():
-    assert EMOTIONS == ("surprise", "fear", "angry", "neutral", "happy", "sad", "disgust")
 
 
 @LIBRARIES
@@ -229,26 +215,3 @@ def test_centroids_are_means_of_untied_rated_utterances():
     assert found[EMOTIONS.index("happy")].tolist() == [4, 4]
     assert np.isnan(found[[0, 1, 2, 3, 6]]).all()
     assert np.isnan(va_centroids(np.empty((0, 7)), np.empty((0, 2)))).all()
-
-
-def test_emotion_words():
-    assert [emotion_index(e.upper() + " ") for e in EMOTIONS] == list(range(7))
-    assert all(EMOTIONS[emotion_index(word)] == emotion for word, emotion in ALIASES.items())
-    assert emotion_index("Excited", mapping={"EXCITED": "Happy"}) == 4
-    assert emotion_index("joy", mapping={"joy": "surprise"}) == 0  # a corpus' own words win
-
-
-def test_unknown_words_say_where_and_what_is_meant():
-    with pytest.raises(LabelError, match=r"^a.csv row 3: emotion 'hapy' .*did you mean 'happy'"):
-        emotion_index("hapy", "a.csv row 3")
-    for word in ("", "excited", "neutral;happy"):
-        with pytest.raises(LabelError, match="is not one of surprise, fear"):
-            emotion_index(word)
-
-
-def test_scale():
-    assert [check_scale(x, "valence") for x in (1, 3.3, 5)] == [1, 3.3, 5]
-    assert math.isnan(check_scale(NAN, "valence"))
-    for bad in (0.99, 5.01, 0, -1, math.inf, -math.inf):
-        with pytest.raises(LabelError, match=r"x row 2: arousal .* is outside 1–5"):
-            check_scale(bad, "arousal", "x row 2")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import erc
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.labels import EMOTIONS
 from erc.recognizer import Clip, Recognizer
 from erc.recognizer.explain import explain, shapley
 from erc.recognizer.runtimes import Runtime, Spec

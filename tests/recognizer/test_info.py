@@ -42,7 +42,7 @@ def test_not_a_model(tmp_path, capsys):
 
 def test_a_model_without_results(tmp_path, capsys):
     config = {"format": 1, "model": {"speech": {"model": {"model_type": "whisper"}}}, "meta": {}}
-    from erc.labels import EMOTIONS
+    from erc.base.emotions import EMOTIONS
 
     (tmp_path / "config.json").write_text(
         json.dumps(config | {"emotions": list(EMOTIONS)}), "utf-8"

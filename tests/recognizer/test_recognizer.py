@@ -9,9 +9,9 @@ import pytest
 import soundfile
 
 import erc
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, CheckpointError, ConfigError
 from erc.cli import predict as output
-from erc.labels import EMOTIONS
 from erc.recognizer import Failure
 
 

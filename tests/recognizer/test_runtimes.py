@@ -11,8 +11,8 @@ import pytest
 import erc
 from erc.base import devices as compute
 from erc.base.buckets import by_budget
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
-from erc.labels import EMOTIONS
 from erc.recognizer import prediction, runtimes
 from erc.recognizer.runtimes import Spec
 

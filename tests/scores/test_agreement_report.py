@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from erc.__main__ import main
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS, heat_map
 from erc.corpora import find
 from erc.corpora import simulated as synthetic
-from erc.labels import EMOTIONS
 from erc.labels.agreement import krippendorff_alpha
 from erc.labels.ratings import rating_matrix
 

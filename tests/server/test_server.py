@@ -22,9 +22,9 @@ pytest.importorskip("fastapi", reason="pip install 'erc[serve]'")
 from starlette.testclient import TestClient
 
 import erc
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, ConfigError
 from erc.client import Client, ServerError
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure
 from erc.server.app import create_app
 from erc.server.batching import Batcher, Job

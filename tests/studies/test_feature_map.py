@@ -8,8 +8,8 @@ from scipy.spatial import procrustes
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.labels import EMOTIONS
 from erc.studies import feature_map as embedding
 from erc.studies.feature_map import Distances, Space, align, procrustes_r2
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
-from erc.labels import EMOTIONS, peakl
+from erc.labels import peakl
 from erc.scores import breakdown
 from erc.scores.metrics import ccc, evaluate, f1
 from erc.scores.statistics import interval

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError
 from erc.base.files import write_json
 from erc.corpora import simulated as synthetic
-from erc.labels import EMOTIONS
 from erc.scores.metrics import evaluate
 from erc.studies.reproduction import (
     FUSIONS,

@@ -20,8 +20,8 @@ import soundfile
 import soxr
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, ConfigError
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure, Prediction
 from erc.timeline import Timeline, TurnFailure, timeline, write
 from erc.timeline.averages import smoothed, vector

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.labels import EMOTIONS
 from erc.scores.plots import calibration, confusion_matrix
 from erc.training import loggers
 from erc.training.config import compose

@@ -26,12 +26,12 @@ from pathlib import Path
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.corpora.simulated.kemdy_writer import Session, Votes, write_kemdy19, write_kemdy20
 from erc.corpora.simulated.sentences import sentence, transcript
 from erc.corpora.simulated.signals import live
 from erc.corpora.simulated.voice import SAMPLE_RATE, Delivery, Speaker, cast, speak
-from erc.labels import EMOTIONS
 
 # Valence, arousal, dominance of each emotion on an unbounded scale centred at 3. Valence and arousal
 # are KEMDy19's rated centroids, stretched because raters shrink (`SHRINK`); dominance is set so that

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from erc.base import hub
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.labels import EMOTIONS
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.initialization import no_init_weights
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import atomic, write_json
-from erc.labels import EMOTIONS
 from erc.model.emotion import EmotionModel
 from erc.model.folder import CARD, CONFIG, FORMAT, TOKENIZER, WEIGHTS, read_config, read_json
 from erc.model.tokenizer import load_tokenizer

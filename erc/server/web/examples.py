@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.corpora.simulated import CENTROIDS, say, voice
 from erc.corpora.simulated.voice import cast
-from erc.labels import EMOTIONS
 from erc.timeline.subtitles import clock
 
 SEED = 3

@@ -13,8 +13,8 @@ from itertools import accumulate
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Prediction, Regions
 
 BINS = 200  # of a waveform

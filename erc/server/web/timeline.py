@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure, Prediction
 from erc.server.web.figures import dot, envelope, percent, safe, seconds, ticks
 from erc.timeline import Timeline, write
