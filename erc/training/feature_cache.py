@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from erc.base.errors import ConfigError
-from erc.base.files import atomic, fingerprint, write_json
+from erc.base.files import atomic, fingerprint, lock, write_json
 from erc.base.progress import clock, progress
 
 Encode = Callable[[np.ndarray, Callable[[int], None]], np.ndarray]
@@ -259,7 +259,7 @@ class EmbeddingTable:
             False if another process does and `wait` is False.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        claim = FileLock(self.folder / f".claim-{fingerprint(keys.tobytes())}.lock")
+        claim = lock(self.folder / f"claim-{fingerprint(keys.tobytes())}")
         try:
             claim.acquire(blocking=wait)
         except Timeout:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -43,3 +47,118 @@ def test_fingerprints_tell_values_apart():
     assert files.fingerprint([1, "2"]) != files.fingerprint(["1", 2])
     assert files.fingerprint({"b": 1, "a": 2}) == files.fingerprint({"a": 2, "b": 1})
     assert len(files.fingerprint(b"x")) == 16
+
+
+CHILD = """
+import json, os, signal, sys
+from pathlib import Path
+from erc.base import files
+
+target, folder, swaps = Path(sys.argv[1]), sys.argv[2] == "folder", sys.argv[3] == "swap"
+
+def write(text):
+    with files.atomic(target, folder=folder) as temporary:
+        (temporary / "a" if folder else temporary).write_text(text)
+
+def read():
+    return (target / "a" if folder else target).read_text()
+
+def dying(call, stop):
+    def step(*args, **options):
+        reached()
+        result = call(*args, **options)
+        reached()
+        return result
+    def reached():
+        dying.count += 1
+        if dying.count == stop:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return step
+
+if not swaps:
+    files._swap = lambda a, b: False
+seen = []
+for stop in range(1, 99):
+    write("old")
+    child = os.fork()
+    if not child:
+        dying.count = 0
+        for name in ("_swap", "_remove", "_fsync"):
+            setattr(files, name, dying(getattr(files, name), stop))
+        os.replace = dying(os.replace, stop)
+        write("new")
+        os._exit(0)
+    if not os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        break
+    files.recover(target)
+    seen.append(read())
+    write("again")  # what the dead left does not stand in the way
+    assert read() == "again"
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("swaps", ["swap", "two renames"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_killed_at_any_step_the_old_one_or_the_new_one_stands(kind, swaps, tmp_path):
+    target = tmp_path / "model"
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(target), kind, swaps],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    seen = json.loads(done.stdout)
+    assert set(seen) == {"old", "new"}
+    assert seen == sorted(seen, reverse=True)  # old up to one step, new from there on
+    assert len(seen) >= 6
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+@pytest.mark.parametrize("folder", [True, False])
+def test_whatever_call_fails_the_old_one_or_the_new_one_stands(
+    folder, swaps, tmp_path, monkeypatch
+):
+    target = tmp_path / "model"
+
+    def write(text: str) -> None:
+        with files.atomic(target, folder=folder) as temporary:
+            (temporary / "a" if folder else temporary).write_text(text)
+
+    def read() -> str:
+        return (target / "a" if folder else target).read_text()
+
+    for stop in itertools.count(1):
+        with monkeypatch.context() as patch:
+            if not swaps:
+                patch.setattr(files, "_swap", lambda a, b: False)
+            write("old")
+            count = itertools.count(1)
+
+            def failing(call, count=count, stop=stop):
+                def step(*args, **options):
+                    if next(count) == stop:
+                        raise OSError(28, "No space left on device")
+                    return call(*args, **options)
+
+                return step
+
+            patch.setattr(files, "_fsync", failing(files._fsync))
+            patch.setattr(os, "replace", failing(os.replace))
+            try:
+                write("new")
+            except OSError:
+                assert read() in ("old", "new")
+            else:
+                assert read() == "new"
+                break
+    assert stop > 2
+    assert [p.name for p in tmp_path.iterdir() if not p.name.endswith(".lock")] == ["model"]
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a").write_text("kept")
+    (tmp_path / "model").symlink_to("other")
+    with files.atomic(tmp_path / "model", folder=True) as temporary:
+        (temporary / "a").write_text("new")
+    assert (tmp_path / "other" / "a").read_text() == "kept"
+    assert (tmp_path / "model" / "a").read_text() == "new"

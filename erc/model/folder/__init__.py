@@ -9,6 +9,7 @@ from typing import Any
 from erc.base import hub
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
+from erc.base.files import recover
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
@@ -24,6 +25,7 @@ def find_folder(name: str | Path, **options: Any) -> Path:
         CheckpointError: there is none.
     """
     folder = Path(name).expanduser()
+    recover(folder)
     if folder.is_dir():
         return folder
     if not hub.is_id(str(name)):
@@ -33,6 +35,7 @@ def find_folder(name: str | Path, **options: Any) -> Path:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of a model folder, checked; raises CheckpointError."""
+    recover(folder)
     if not folder.is_dir():
         raise CheckpointError(f"there is no model folder '{folder}'")
     config = read_json(folder / CONFIG)

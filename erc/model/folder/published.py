@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 from huggingface_hub import ModelHubMixin
 
+from erc.base.files import replace
 from erc.model.folder import CARD, TOKENIZER, WEIGHTS, find_folder
 
 
@@ -73,10 +73,7 @@ class HubModel(ModelHubMixin):
             if self.origin and (self.origin / TOKENIZER).is_dir():
                 shutil.copytree(self.origin / TOKENIZER, made / TOKENIZER)
             for file in made.iterdir():
-                target = save_directory / file.name
-                if target.is_dir():
-                    shutil.rmtree(target)
-                os.replace(file, target)
+                replace(file, save_directory / file.name)
 
     def _story(self) -> tuple[dict[str, Any], str | None]:
         """`meta` and card to write: of the origin, if these are its weights."""
