@@ -41,6 +41,7 @@ def epoch(utterances: int) -> dict[str, Any]:
                     "dataloader.batch_size=16",
                     "trainer.accelerator=cpu",
                     "trainer.max_epochs=1",
+                    "trainer.precision=32-true",
                     "trainer.enable_progress_bar=false",
                 ]
             )

@@ -1,11 +1,11 @@
-"""What this machine computes best: allocator, number format, device. Decided by looking, not by name."""
+"""What this machine computes with: allocator, number format, device."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
-import time
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from erc.base.errors import ConfigError
@@ -19,8 +19,8 @@ MALLOC = {
     -1: -1,  # M_TRIM_THRESHOLD: what is freed at the top is kept for the next batch
     -2: 1 << 28,  # M_TOP_PAD: grow by 256 MB at a time
 }
-GAIN = 1.3  # bf16 must be so much faster than fp32, casts included, to be worth its rounding
-NARROW = 256  # below, a layer is too small for the gain to be told from noise
+BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # instructions of x86 and ARM
+NARROW = 256  # below, a layer loses as much by casting as it wins
 
 
 def tune_memory() -> bool:
@@ -69,13 +69,13 @@ def name_of(device: torch.device) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    from erc.recognizer.runtimes import machine
-
     return machine() if device.type == "cpu" else device.type
 
 
 def precision(wanted: str, width: int, on_gpu: bool) -> str:
-    """Lightning's `precision` for "auto": bf16 autocast where it pays, else 32-true. Never fp16.
+    """Lightning's `precision` for "auto": bf16 autocast where the hardware has it, else 32-true.
+
+    The same machine and model always get the same. Never fp16.
 
     Args:
         wanted: what the configuration says; only "auto" is decided here.
@@ -84,32 +84,13 @@ def precision(wanted: str, width: int, on_gpu: bool) -> str:
     """
     if wanted != "auto":
         return wanted
-    if on_gpu:
-        import torch
-
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if width >= NARROW and bf16_gain(width) >= GAIN else "32-true"
-
-
-@functools.cache
-def bf16_gain(width: int) -> float:
-    """How much faster a linear layer of this width is under bf16 autocast on this CPU; takes ≈ 0.1 s.
-
-    512 rows through `width → 4 · width`, best of five interleaved runs each, casts included: small
-    layers lose more by casting than they win, and a CPU without the instructions is far below 1.
-    """
     import torch
 
-    x, layer = torch.randn(512, width), torch.nn.Linear(width, 4 * width)
-    best = {False: float("inf"), True: float("inf")}
-    with torch.inference_mode():
-        for _ in range(6):
-            for half in best:
-                start = time.perf_counter()
-                with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                    layer(x)
-                best[half] = min(best[half], time.perf_counter() - start)
-    return best[False] / best[True]
+    if on_gpu:
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = width >= NARROW and any(map(torch.cpu.get_capabilities().get, BF16))
+    return "bf16-mixed" if native else "32-true"
 
 
 def tune_gpu() -> None:
@@ -118,3 +99,15 @@ def tune_gpu() -> None:
 
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
+
+
+def machine() -> str:
+    """What a speed measurement holds for: processor and number of cores."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration, IndexError):
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores"

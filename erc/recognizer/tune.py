@@ -17,11 +17,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from erc.base.devices import machine
 from erc.base.errors import CheckpointError, ErcError
 from erc.base.files import write_json
 from erc.model.folder import find_folder, read_config
 from erc.recognizer import Recognizer, load, parity
-from erc.recognizer.runtimes import EXPORTS, MODULES, RECORD, machine
+from erc.recognizer.runtimes import EXPORTS, MODULES, RECORD
 from erc.scores.tables import grid
 
 EXACT = 0.01  # largest difference of a probability from float32 that counts as exact enough

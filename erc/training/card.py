@@ -55,7 +55,7 @@ def card(
         results: what `results.json` holds.
         config: the resolved configuration of the run.
         run: its folder, for `data.json` and `predictions.csv`; None: no sizes, no groups.
-        spent: from `effort.Effort.stop`.
+        spent: seconds, device, precision of the training, see `erc.base.effort`.
     """
     model = config["model"]
     names = _inputs(model)

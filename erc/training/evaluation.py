@@ -203,6 +203,7 @@ def describe(
         "speakers": len(set(test.store.column("speaker")[test.rows])),
         "sessions": sorted(set(test.store.column("session")[test.rows])),
         "seed": cfg.seed,
+        "precision": cfg.trainer.precision,
         "temperature": temperature,
         "command": shlex.join(argv),
         "versions": {"python": platform.python_version(), **versions},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from erc.base import devices as compute
-from erc.base.effort import Effort
 from erc.base.emotions import SCALE
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets import HF_KEMD
@@ -179,7 +179,7 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
         What `results.json` holds; see `erc.training.evaluation.evaluate`.
     """
     quiet()
-    effort = Effort()
+    start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
@@ -190,11 +190,13 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     if cfg.model.objective not in objectives:
         raise ConfigError(f"model.objective={cfg.model.objective} is not emotion or contrastive")
     parts = Assembly(cfg)
+    cfg.trainer.precision = number_format(cfg, parts.model)  # "auto" no more, in all that is kept
+    OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
     print(parts.sides["train"])
     print(audit(parts.sides["train"]))
     validate = bool(len(parts.sides["valid"]))
     task = make_task(cfg, parts, objectives[cfg.model.objective])
-    trainer = make_trainer(cfg, run, validate, number_format(cfg, parts.model))
+    trainer = make_trainer(cfg, run, validate)
     valid = parts.loader("valid") if validate else None
     trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
@@ -204,7 +206,11 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
     task.model.cpu()
     if cfg.model.objective == "contrastive":
         return contrastive.finish(task, parts, run, cfg, argv)
-    spent = effort.stop(compute.name_of(trainer.strategy.root_device))
+    spent = {
+        "seconds": round(time.monotonic() - start, 1),
+        "device": compute.name_of(trainer.strategy.root_device),
+        "precision": trainer.precision,
+    }
     spent |= {"resumed": True} if cfg.ckpt_path else {}
     results = finish(parts, run, argv, spent)
     loggers.record(trainer.loggers, run, trainer.global_step)
@@ -245,20 +251,14 @@ def number_format(cfg: DictConfig, model: EmotionModel) -> str:
         cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
     )
     compute.tune_gpu()
-    chosen = compute.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
-    if chosen != cfg.trainer.precision and chosen != "32-true":
-        print(f"precision: {chosen} (chosen by a measurement; trainer.precision=32-true for fp32)")
-    return chosen
+    return compute.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
 
 
-def make_trainer(
-    cfg: DictConfig, run: Path, validate: bool = True, precision: str = "32-true"
-) -> L.Trainer:
+def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer:
     """Lightning's trainer; checkpoints in `run`: the last and, with a valid side, the best.
 
     Args:
         validate: stop early; False trains the full number of epochs.
-        precision: what `trainer.precision=auto` means, see `number_format`.
     """
     stop, folder = cfg.early_stopping, run / "checkpoints"
     callbacks: list[L.Callback] = [ModelCheckpoint(folder, "last")]
@@ -268,8 +268,6 @@ def make_trainer(
             EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience),
         ]
     options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore
-    if options["precision"] == "auto":
-        options["precision"] = precision
     allowed = inspect.signature(L.Trainer).parameters
     for key in options:
         if key not in allowed:

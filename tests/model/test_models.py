@@ -22,7 +22,8 @@ from erc.training.run import make_task, make_trainer, parameter_groups, part, tr
 
 MODELS = sorted(f.stem for f in (erc.training.config.FOLDER / "model").glob("*.yaml"))
 SMALL = (
-    "trainer.accelerator=cpu", "trainer.fast_dev_run=true", "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.fast_dev_run=true",
+    "trainer.enable_progress_bar=false",
     "dataset=hf", "dataset.protocol=strict", "dataset.num_data=6", "dataset.wav_max_length=8000",
     "dataloader.batch_size=4",
 )  # fmt: skip

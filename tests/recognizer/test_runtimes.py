@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import erc
-from erc.base import devices as compute
 from erc.base.buckets import by_budget
+from erc.base.devices import machine
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
 from erc.recognizer import prediction, runtimes
@@ -74,7 +74,7 @@ def test_what_was_recorded_for_this_machine_is_used(run, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(run / "model", folder)
     assert erc.load(folder).runtime.name == "torch-fp32"
-    record = {"machines": {runtimes.machine(): {"chosen": "torch-bf16"}}}
+    record = {"machines": {machine(): {"chosen": "torch-bf16"}}}
     (folder / runtimes.RECORD).write_text(json.dumps(record))
     assert erc.load(folder).runtime.name == "torch-bf16"
     (folder / runtimes.RECORD).write_text(json.dumps({"machines": {"another": {"chosen": "x"}}}))
@@ -144,17 +144,3 @@ def test_table_of_predictions_and_failures(run, kemdy19):
     assert list(frame.columns[:3]) == ["file", "label", "valence"]
     assert frame.filter(like="p_").iloc[0].sum() == pytest.approx(1)
     assert "no such file" in frame.error[1]
-
-
-def test_precision_is_chosen_by_width_and_measurement(monkeypatch):
-    monkeypatch.setattr(compute, "bf16_gain", lambda width: 2.0)
-    assert compute.precision("auto", 768, on_gpu=False) == "bf16-mixed"
-    assert compute.precision("auto", 64, on_gpu=False) == "32-true"
-    monkeypatch.setattr(compute, "bf16_gain", lambda width: 1.0)
-    assert compute.precision("auto", 768, on_gpu=False) == "32-true"
-    assert compute.precision("16-mixed", 768, on_gpu=True) == "16-mixed"
-
-
-def test_malloc_is_left_alone_when_asked(monkeypatch):
-    monkeypatch.setenv("ERC_MALLOC", "system")
-    assert not compute.tune_memory()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from huggingface_hub import ModelCard
 from omegaconf import OmegaConf
 
 from erc.base import effort
-from erc.base.effort import Effort
 from erc.scores.metrics import accuracy
 from erc.training.card import card, licences, unmeasured
 from erc.training.evaluation import arrays_of_frame
@@ -39,6 +37,9 @@ def test_training_writes_the_card_and_what_it_cost(run, text):
     meta = json.loads((run / "model" / "config.json").read_text("utf-8"))["meta"]
     assert 0 < meta["effort"]["seconds"] < 3600
     assert "cores" in meta["effort"]["device"]
+    assert meta["effort"]["precision"] == meta["results"]["precision"] == "32-true"
+    assert OmegaConf.load(run / "config.yaml").trainer.precision == "32-true"  # was: auto
+    assert " in 32-true" in text
     assert effort.words(meta["effort"]) in text
     for heading in ("Made of", "Data", "Scores", "For whom", "Use"):
         assert f"\n## {heading}\n" in text
@@ -135,35 +136,9 @@ def test_a_model_without_scores_says_so():
     assert ModelCard(text).data.license == "other"
 
 
-def counters(root: Path, **values: int) -> Path:
-    for name, value in values.items():
-        zone = root / name.replace("_", ":")
-        zone.mkdir(parents=True, exist_ok=True)
-        (zone / "energy_uj").write_text(str(value))
-        (zone / "max_energy_range_uj").write_text("1000000")
-    return root
-
-
-def rapl(root: Path, first: int, second: int) -> Path:
-    return counters(root, **{"intel-rapl_0": first, "intel-rapl_1": second, "intel-rapl_0_0": 7})
-
-
-def test_energy_is_counted_over_packages_and_around_the_end(tmp_path):
-    clock = Effort(rapl(tmp_path, 900_000, 0))
-    rapl(tmp_path, 400_000, 250_000)  # the first one has turned over
-    clock.look()
-    rapl(tmp_path, 500_000, 250_000)
-    spent = clock.stop("cpu")
-    assert spent["joules"] == pytest.approx(0.5 + 0.25 + 0.1, abs=0.06)
-    assert "kWh by the processor's own counter" in effort.words(spent)
-
-
-def test_energy_is_never_invented(tmp_path):
-    assert Effort(tmp_path / "nothing").stop("cpu")["joules"] is None
-    clock = Effort(rapl(tmp_path, 5, 5))
-    (tmp_path / "intel-rapl:1" / "energy_uj").unlink()
-    spent = clock.stop("cpu")
-    assert spent["joules"] is None
-    assert "energy not measured" in effort.words(spent)
+def test_what_the_training_cost_in_words():
+    spent = {"seconds": 3723.0, "device": "a CPU, 2 cores", "precision": "bf16-mixed"}
+    assert effort.words(spent) == "1 h 2 min 3 s on a CPU, 2 cores in bf16-mixed"
+    old = {"seconds": 0.2, "device": "cpu", "joules": 7.0, "resumed": True}  # as once written
+    assert effort.words(old) == "under 1 s on cpu, counted since it was resumed"
     assert effort.words(None) == "not measured"
-    assert effort.words(spent | {"seconds": 3723.0}).startswith("1 h 2 min 3 s on cpu")

@@ -150,7 +150,8 @@ def test_training_goes_on_where_it_stopped(kemdy19, tmp_path):
 
 
 def test_the_trainer_takes_lightnings_options_and_no_others(tmp_path):
-    cfg = compose(["trainer.limit_val_batches=2", f"run_dir={tmp_path}", "trainer.accelerator=cpu"])
+    options = ["trainer.accelerator=cpu", "trainer.precision=32-true"]
+    cfg = compose(["trainer.limit_val_batches=2", f"run_dir={tmp_path}", *options])
     assert make_trainer(cfg, tmp_path).limit_val_batches == 2
     cfg = compose(["trainer.max_epoch=2", f"run_dir={tmp_path}"])
     with pytest.raises(ConfigError, match="did you mean 'max_epochs'"):

@@ -8,7 +8,6 @@ modality missing, Shapley shares from features that were computed once.
 from __future__ import annotations
 
 import json
-import platform
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.devices import machine
 from erc.base.errors import CheckpointError, ConfigError, did_you_mean
 
 EXPORTS, RECORD = "exports", "runtime.json"
@@ -152,17 +152,3 @@ def recorded(folder: Path) -> str | None:
         return json.loads(path.read_text("utf-8"))["machines"][machine()]["chosen"]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def machine() -> str:
-    """What a speed measurement holds for: processor and number of cores."""
-    import os
-
-    model = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration, IndexError):
-        pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model}, {cores} cores"
