@@ -82,7 +82,9 @@ def score(corpus: str, common: list[str], head: str) -> dict[str, Any]:
 
     A large head is trained on the first fold alone: it costs more than all others together.
     """
-    from erc.studies.cross_validation import cross_validate, pool
+    from erc.scores.results import System
+    from erc.scores.scored import read
+    from erc.studies.cross_validation import cross_validate
     from erc.studies.experiment import run as train
 
     folder = PLACE / corpus / re.sub(r"\W+", "-", head)
@@ -98,16 +100,16 @@ def score(corpus: str, common: list[str], head: str) -> dict[str, Any]:
     for fold in folder.glob("fold*"):
         for leftover in ("checkpoints", "model"):
             shutil.rmtree(fold / leftover, ignore_errors=True)
-    first = pool([folder / "fold0"])["pooled"]["speech + text"]
+    first = System.of(read(folder / "fold0" / "predictions.csv")["speech + text"])
     record = {"head": head, "GFLOP": round(cost, 5), "parameters, millions": round(size, 3)}
-    record["macro F1, first fold"] = round(first["f1_macro"], 3)
+    record["macro F1, first fold"] = round(first["f1_macro"].value, 3)
     if cost < LARGE:
-        pooled, spread = found["pooled"]["speech + text"], found["intervals"]["speech + text"]
-        record["macro F1"] = round(pooled["f1_macro"], 3)
-        record["95 %"] = "{:.3f} … {:.3f}".format(*spread["f1_macro"])
+        pooled = found.pooled["speech + text"]
+        record["macro F1"] = round(pooled["f1_macro"].value, 3)
+        record["95 %"] = "{:.3f} … {:.3f}".format(*pooled["f1_macro"][1:3])
     ccc = [first, *([pooled] if cost < LARGE else [])]
     for name, scores in zip(("mean CCC, first fold", "mean CCC"), ccc):
-        mean = (scores["ccc_valence"] + scores["ccc_arousal"]) / 2
+        mean = (scores["ccc_valence"].value + scores["ccc_arousal"].value) / 2
         if mean == mean:  # nan where nobody rated them
             record[name] = round(mean, 3)
     print(f"{corpus}: {record}  {time.perf_counter() - start:.0f} s", flush=True)

@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 
-from erc.scores.metrics import evaluate
-from erc.scores.statistics import interval, paired_bootstrap
+from erc.scores.scored import Scored, pool, read
 from erc.studies.experiment import run
-from erc.training.evaluation import arrays_of_frame
 
 COMMON = [
     "experiment=demo", "model.dim=48", "model.freeze_speech=true", "model.freeze_text=true",
@@ -40,11 +38,11 @@ KEYS = ("ccc_arousal", "ccc_valence", "f1_macro")
 ALL, BOTH = "speech + text + physiology", "speech + text"
 
 
-def predictions(folder: Path, overrides: list[str]) -> pd.DataFrame:
+def predictions(folder: Path, overrides: list[str]) -> dict[str, Scored]:
     """`predictions.csv` of a run, which is made if it is not there."""
     if not (folder / "results.json").exists():
         run(overrides, folder)
-    return pd.read_csv(folder / "predictions.csv", dtype={"id": str})
+    return read(folder / "predictions.csv")
 
 
 def undressed(out: Path) -> Path:
@@ -63,7 +61,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     given = parser.parse_args()
-    found: dict[str, list[pd.DataFrame]] = {name: [] for name in given.systems}
+    found: dict[str, list[dict[str, Scored]]] = {name: [] for name in given.systems}
     for fold in given.folds:
         data = [f"dataset.validation_fold={fold}", f"cache={given.out / 'cache'}"]
         data.append(f"dataset.paths={given.out / 'corpus'}")
@@ -75,31 +73,28 @@ def main() -> None:
                 options.append(f"dataset.paths={undressed(given.out)}")
             folder = given.out / name.replace(", ", "-").replace(" ", "-") / f"fold{fold}"
             found[name].append(predictions(folder, options))
-    table({name: pd.concat(frames) for name, frames in found.items()})
+    table(found)
 
 
-def table(frames: dict[str, pd.DataFrame]) -> None:
+def table(found: dict[str, list[dict[str, Scored]]]) -> None:
     """Pooled scores with intervals, and differences to the models without physiology."""
     parts = {
-        (name, use): frame[frame.system == use].set_index("id")
-        for name, frame in frames.items()
+        (name, use): pool([fold[use] for fold in folds])
+        for name, folds in found.items()
         for use in (BOTH, ALL)
+        if use in folds[0]
     }
-    parts = {key: part for key, part in parts.items() if len(part)}
-    order = next(iter(parts.values())).index
-    people = next(iter(parts.values())).speaker.to_numpy()
-    arrays = {key: arrays_of_frame(part.loc[order]) for key, part in parts.items()}
-    print(f"SIMULATED, {len(order)} utterances, {len(set(people))} speakers")
-    for (name, use), own in arrays.items():
+    parts = {key: part.take(np.argsort(part.id)) for key, part in parts.items()}
+    first = next(iter(parts.values()))
+    print(f"SIMULATED, {len(first)} utterances, {len(set(first.speaker))} speakers")
+    for (name, use), own in parts.items():
         print(f"\n{name}: {use}")
-        scores = interval(evaluate, own, people)
-        for key in KEYS:
-            print(f"  {key:12s} {scores[key]}")
-        for other in {("unmeasured", BOTH), ("two", BOTH), (name, BOTH)} & set(arrays):
+        for key, score in own.intervals(KEYS).items():
+            print(f"  {key:12s} {score}")
+        for other in {("unmeasured", BOTH), ("two", BOTH), (name, BOTH)} & set(parts):
             if (name, use) != other and name not in ("two", "unmeasured"):
-                gaps = paired_bootstrap(evaluate, own, arrays[other], people)
-                for key in KEYS:
-                    print(f"  {key:12s} − {other[0]}, {other[1]}: {gaps[key]}")
+                for key, gap in own.minus(parts[other], KEYS).items():
+                    print(f"  {key:12s} − {other[0]}, {other[1]}: {gap}")
 
 
 if __name__ == "__main__":

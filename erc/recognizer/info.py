@@ -13,9 +13,9 @@ from erc.base.effort import words
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
 from erc.cli.predict import model_folder
-from erc.model.folder import CARD, CONFIG, WEIGHTS, find_folder, read_config
-from erc.scores.tables import COLUMNS
-from erc.training.card import USE
+from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, find_folder, read_config
+from erc.scores.results import HUMAN, Human, Results, System
+from erc.scores.tables import COLUMNS, number
 
 SHOWN = ("uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal", "js_distance", "ece")
 ON_PAGE = ("uar", "f1_weighted", "ccc_valence", "ccc_arousal", "ece")
@@ -45,7 +45,10 @@ def info(folder: Path) -> dict[str, Any]:
     """
     config = read_config(folder)
     built, meta = config["model"], config["meta"]
-    results, settings = meta.get("results", {}), meta.get("prediction", {})
+    settings = meta.get("prediction", {})
+    results = (
+        Results.from_json(meta["results"], str(folder / CONFIG)) if "results" in meta else None
+    )
     parts = {m: built[m] for m in MODALITIES if built.get(m)}
     longest = settings.get("wav_max_length")
     return {
@@ -59,17 +62,10 @@ def info(folder: Path) -> dict[str, Any]:
         "megabytes": round(sum(f.stat().st_size for f in _files(folder)) / 1e6, 1),
         "exports": sorted(p.name for p in folder.glob("exports/*/") if p.is_dir()),
         "runtime": (config.get("runtime") or {}).get("name"),
-        "data": results.get("corpus"),
-        "simulated": results.get("simulated"),
-        "protocol": _protocol(results),
-        "scores": {
-            system: {m: values.get(m) for m in SHOWN}
-            for system, values in results.get("scores", {}).items()
-        },
-        "intervals": {
-            system: {m: values[m] for m in SHOWN if m in values}
-            for system, values in results.get("intervals", {}).items()
-        },
+        "data": results and results.corpus,
+        "simulated": results and results.simulated,
+        "protocol": results and _protocol(results),
+        **_scores(results),
         "temperature": settings.get("temperature"),
         "licences": _licences(folder / CARD),
         "effort": meta.get("effort"),
@@ -114,13 +110,34 @@ def _files(folder: Path) -> list[Path]:
     return [p for p in folder.rglob("*") if p.is_file()]
 
 
-def _protocol(results: dict[str, Any]) -> str | None:
-    if "protocol" not in results:
-        return None
+def _protocol(results: Results) -> str:
     return (
-        f"{results['protocol']}: fold {results['fold']} of {results['folds']} held out, "
-        f"{results['n']} utterances of {results['speakers']} speakers"
+        f"{results.protocol}: fold {results.fold} of {results.folds} held out, "
+        f"{results.n} utterances of {results.speakers} speakers"
     )
+
+
+def _scores(results: Results | None) -> dict[str, Any]:
+    """`scores` and `intervals` by system, the human reference last; null where undefined."""
+    if results is None:
+        return {"scores": {}, "intervals": {}}
+    rows: dict[str, System | Human] = {**results.systems, HUMAN: results.human}
+    return {
+        "scores": {
+            name: {m: _known(row.scores.get(m)) for m in SHOWN} for name, row in rows.items()
+        },
+        "intervals": {
+            name: {
+                m: list(map(_known, system.intervals[m])) for m in SHOWN if m in system.intervals
+            }
+            for name, system in results.systems.items()
+        },
+    }
+
+
+def _known(value: float | None) -> float | None:
+    """None for nan, which JSON has not."""
+    return None if value is None or value != value else value
 
 
 def _licences(card: Path) -> list[str]:
@@ -164,14 +181,14 @@ def _print(facts: dict[str, Any]) -> None:
     console.print(page)
     if facts["scores"]:
         console.print(
-            _scores(facts),
+            _table(facts),
             Text("below each score its 95 % interval, resampling speakers\n", "dim"),
             sep="\n",
         )
     console.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))
 
 
-def _scores(facts: dict[str, Any]) -> Any:
+def _table(facts: dict[str, Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -181,7 +198,7 @@ def _scores(facts: dict[str, Any]) -> Any:
     for system, scores in facts["scores"].items():
         between = facts["intervals"].get(system, {})
         lows = [Text(_range(between.get(m)), "dim") for m in ON_PAGE]
-        table.add_row(system, *("–" if scores[m] is None else f"{scores[m]:.3f}" for m in ON_PAGE))
+        table.add_row(system, *(number(scores[m]) for m in ON_PAGE))
         if any(lows):
             table.add_row("", *lows)
     return table

@@ -1,26 +1,122 @@
-"""`erc agreement`: what the raters of a corpus agree on, as text, JSON and heat maps."""
+"""What the raters of a corpus agree on, by rater group: text, JSON, heat maps (`erc agreement`)."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from erc.base.files import write_json
-from erc.corpora import Corpus, find
+from erc.corpora import Corpus, Utterance, find
 from erc.labels import soft, tied
 from erc.labels.agreement import (
     DIMENSIONS,
-    Agreement,
-    agreement,
+    LEVELS,
+    alpha_from_counts,
+    fleiss_kappa,
+    krippendorff_alpha,
+    outlier_raters,
     pairwise_correlation,
     pairwise_kappa,
 )
 from erc.labels.raters import learn
-from erc.labels.ratings import RatingTable, rating_matrix
+from erc.labels.ratings import RatingTable, rating_matrix, value_counts, vote_matrix
+from erc.scores.ceiling import human_ceiling, rater_ceiling, vote_ceiling
 from erc.scores.ceiling_intervals import ceiling_intervals
+
+
+@dataclass(frozen=True)
+class GroupAgreement:
+    """Agreement of one rater group; nan: undefined, or only votes are known."""
+
+    group: str
+    raters: int  # 0: anonymous votes
+    utterances: int
+    complete: int  # utterances that every rater labelled: those of `kappa` (emotion)
+    kappa: dict[str, float]  # dimension → Fleiss' kappa, values taken as classes
+    alpha: dict[str, float]  # "emotion nominal", "valence ordinal", "valence interval", …
+    outliers: dict[str, Any]
+    ceiling: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Summary over the rater groups of a corpus; print it."""
+
+    groups: tuple[GroupAgreement, ...]
+    ceiling: dict[str, float]  # over all raters of all groups
+
+    def __str__(self) -> str:
+        if not self.groups:
+            return "no utterance has two ratings: agreement is undefined"
+        columns = [_column(g) for g in self.groups]
+        width = max(len(name) for name in columns[0])
+        names = [n for n in columns[0] if {c[n] for c in columns} != {"–"}]
+        rows = [[name.ljust(width), *(c[name] for c in columns)] for name in names]
+        sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(x.rjust(w) for x, w in zip(r, sizes, strict=True)) for r in rows]
+        for g in self.groups:
+            for dimension, names in g.outliers.items():
+                if names:
+                    lines.append(f"unlike the others in {dimension}, {g.group}: {', '.join(names)}")
+        return "\n".join(lines)
+
+
+def agreement(utterances: Iterable[Utterance]) -> Agreement:
+    """Kappa, alpha, outliers and ceiling of every rater group.
+
+    Utterances that carry counts of votes but no single ratings form a group "<corpus> votes", with
+    nominal alpha and the anonymous ceiling.
+    """
+    utterances = list(utterances)
+    groups = [_of_table(table) for table in rating_matrix(utterances).values()]
+    groups += [_of_votes(f"{name} votes", x) for name, x in vote_matrix(utterances).items()]
+    return Agreement(tuple(groups), human_ceiling(utterances))
+
+
+def _of_table(table: RatingTable) -> GroupAgreement:
+    kappa, alpha = {}, {}
+    for dimension in DIMENSIONS:
+        ratings = getattr(table, dimension)
+        complete = ratings[:, ~np.isnan(ratings).any(0)]
+        kappa[dimension] = fleiss_kappa(value_counts(complete)[0])
+        for level in ("nominal",) if dimension == "emotion" else LEVELS:
+            alpha[f"{dimension} {level}"] = krippendorff_alpha(ratings, level)
+    everyone = int((~np.isnan(table.emotion)).all(0).sum())
+    sizes = len(table.raters), len(table.ids), everyone
+    return GroupAgreement(
+        table.group, *sizes, kappa, alpha, outlier_raters(table), rater_ceiling([table])
+    )
+
+
+def _of_votes(name: str, votes: np.ndarray) -> GroupAgreement:
+    even = np.ptp(votes.sum(1)) == 0
+    kappa = {"emotion": fleiss_kappa(votes) if even else np.nan}
+    alpha = {"emotion nominal": alpha_from_counts(votes)}
+    complete = len(votes) if even else 0
+    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, vote_ceiling(votes))
+
+
+def _column(g: GroupAgreement) -> dict[str, str]:
+    """One printed column: row name → text."""
+    column = {"": g.group, "raters": str(g.raters or "?"), "utterances": str(g.utterances)}
+    for dimension in DIMENSIONS:
+        column[f"Fleiss kappa, {dimension}"] = _number(g.kappa.get(dimension))
+    for name in ("emotion nominal", *(f"{d} {x}" for d in DIMENSIONS[1:] for x in LEVELS)):
+        column[f"Krippendorff alpha, {name}"] = _number(g.alpha.get(name))
+    for name in ("accuracy", "uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal"):
+        column[f"one rater, {name}"] = _number(g.ceiling[name], g.ceiling[f"{name}_std"])
+    return column | {"one rater, ties left out": f"{g.ceiling['ties']:.0f}"}
+
+
+def _number(x: float | None, std: float = np.nan) -> str:
+    if x is None or np.isnan(x):
+        return "–"
+    return f"{x:.3f}" if np.isnan(std) else f"{x:.3f} ± {std:.3f}"
 
 
 def report(root: str, name: str | None = None, output: str | None = None) -> dict[str, Any]:

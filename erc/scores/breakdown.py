@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
-from erc.scores.metrics import accuracy, ccc, confusion, f1
+from erc.scores.metrics import confusion
+from erc.scores.scored import Scored
 from erc.scores.statistics import Interval, interval
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 METRICS = ("accuracy", "f1_macro", "ccc_valence", "ccc_arousal")
 AGREEMENT = (
@@ -37,48 +35,39 @@ class Group:
     scores: dict[str, Interval]
 
 
-def breakdown(
-    frame: pd.DataFrame, arrays: tuple[np.ndarray, ...], kinds: tuple[str, ...] | None = None
-) -> list[Group]:
-    """Scores of every group that a table of predictions tells apart.
+def breakdown(scored: Scored, kinds: tuple[str, ...] | None = None) -> list[Group]:
+    """Scores of every group of utterances that can be told apart.
 
     Args:
-        frame: rows of one system, from `erc.training.evaluation.predictions_frame`.
-        arrays: `erc.training.evaluation.arrays_of_frame(frame)`.
         kinds: only these, e.g. ("gender",); None: all.
     """
-    speakers = frame.speaker.astype(str).to_numpy()
     groups = []
-    for kind, names, order in _kinds(frame):
+    for kind, names, order in _kinds(scored):
         if kinds is not None and kind not in kinds:
             continue
         for name in order:
             rows = names == name
             if rows.any():
-                units = len(set(speakers[rows]))
-                found = interval(
-                    _scores,
-                    [a[rows] for a in arrays],
-                    speakers[rows] if units >= FEW else None,
-                    SAMPLES,
-                )
-                groups.append(Group(kind, str(name), int(rows.sum()), units, found))
+                part = scored.take(rows)
+                people = len(set(part.speaker))
+                clusters = "speaker" if people >= FEW else None
+                found = part.intervals(METRICS, SAMPLES, clusters)
+                groups.append(Group(kind, str(name), len(part), people, found))
     return groups
 
 
-def _kinds(frame: pd.DataFrame) -> list[tuple[str, np.ndarray, list[str]]]:
+def _kinds(scored: Scored) -> list[tuple[str, np.ndarray, list[str]]]:
     """(kind, name of each utterance's group [N], names in order); only kinds that are known."""
     kinds = []
     for column in ("gender", "session", "speaker"):
-        names = frame[column].fillna("").astype(str).to_numpy()
+        names = getattr(scored, column)
         order = sorted(set(names) - {""})
         if order:
             kinds.append((column, names, order))
-    top = frame[[f"votes_{e}" for e in EMOTIONS]].to_numpy(float).max(1)
+    top = scored.votes.max(1)
     kinds.append(("raters' agreement", _bins(top + 1e-9, AGREEMENT), [n for _, n in AGREEMENT]))
-    if "seconds" in frame:
-        seconds = frame.seconds.to_numpy(float)
-        kinds.append(("length", _bins(seconds, SECONDS), [n for _, n in SECONDS]))
+    if not np.isnan(scored.seconds).all():
+        kinds.append(("length", _bins(scored.seconds, SECONDS), [n for _, n in SECONDS]))
     return kinds
 
 
@@ -89,24 +78,10 @@ def _bins(values: np.ndarray, edges: Any) -> np.ndarray:
     return np.where(np.isnan(values), "", np.array(names)[index])
 
 
-def _scores(q: Any, va: Any, _: Any, hard: Any, rated: Any, weights: Any) -> dict[str, Any]:
-    h, v, a = hard >= 0, ~np.isnan(rated[:, 0]), ~np.isnan(rated[:, 1])
-    label, guess, w = hard[h], q[h].argmax(-1), weights[..., h]
-    return {
-        "accuracy": accuracy(label, guess, weights=w),
-        "f1_macro": f1(label, guess, "macro", weights=w),
-        "ccc_valence": ccc(rated[v, 0], va[v, 0], weights[..., v]),
-        "ccc_arousal": ccc(rated[a, 1], va[a, 1], weights[..., a]),
-    }
-
-
-def per_class(label: Any, guess: Any, speakers: Any) -> list[dict[str, Any]]:
-    """Precision, recall, F1 with its interval over speakers, and number of utterances, by emotion.
-
-    Args:
-        label: [N] class numbers, no −1; guess: [N]; speakers: [N].
-    """
-    matrix = confusion(label, guess)
+def per_class(scored: Scored) -> list[dict[str, Any]]:
+    """Precision, recall, F1 with its interval over speakers, and number of utterances, by emotion."""
+    known = scored.take(scored.labelled)
+    matrix = confusion(known.label, known.predicted)
 
     def f1_of(label: Any, guess: Any, weights: Any) -> dict[str, Any]:
         m = np.asarray(confusion(label, guess, weights=weights), float)
@@ -114,7 +89,7 @@ def per_class(label: Any, guess: Any, speakers: Any) -> list[dict[str, Any]]:
             each = 2 * np.diagonal(m, axis1=-2, axis2=-1) / (m.sum(-1) + m.sum(-2))
         return {e: each[..., k] for k, e in enumerate(EMOTIONS)}
 
-    spread = interval(f1_of, (label, guess), speakers, SAMPLES)
+    spread = interval(f1_of, (known.label, known.predicted), known.speaker, SAMPLES)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall, precision = np.diag(matrix) / matrix.sum(1), np.diag(matrix) / matrix.sum(0)
     return [

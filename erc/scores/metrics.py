@@ -9,6 +9,7 @@ scores at once, which is how `erc.scores.statistics` bootstraps without a loop o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from erc.base.errors import LabelError
 from erc.labels import entropy
 
 LOWER_IS_BETTER = frozenset({"js_distance", "kl", "brier", "ece"})
+COUNTS = ("n", "n_hard", "n_soft", "n_valence", "n_arousal")  # in what `evaluate` returns
 
 
 def confusion(truth: Any, predicted: Any, num_classes: int = 7, weights: Any = None) -> np.ndarray:
@@ -193,20 +195,22 @@ def ece(probabilities: Any, truth: Any, bins: int = 15, weights: Any = None) -> 
 
 def evaluate(
     probabilities: Any,
-    valence_arousal: Any,
-    soft: Any,
-    hard: Any,
-    va_truth: Any,
+    dimensions: Any,
+    votes: Any,
+    label: Any,
+    ratings: Any,
     weights: Any = None,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
-    """All scores of one system on one split.
+    """All scores of one system on one split; `Scored.evaluate` calls it with its own arrays.
 
     Args:
         probabilities: [N, 7] predicted distributions; rows sum to 1.
-        valence_arousal: [N, 2] predicted, 1–5, valence first.
-        soft: [N, 7] distribution of the votes; rows of nan: not labelled.
-        hard: [N] index of the label in `EMOTIONS`; −1: none (not labelled, or a tie left out).
-        va_truth: [N, 2] mean ratings; nan: not rated.
+        dimensions: [N, 2] predicted, 1–5, valence first.
+        votes: [N, 7] distribution of the votes; rows of nan: not labelled.
+        label: [N] index of the label in `EMOTIONS`; −1: none (not labelled, or a tie left out).
+        ratings: [N, 2] mean ratings; nan: not rated.
+        only: names of the scores that are wanted, lest a bootstrap compute all; None: all of them.
 
     Returns:
         name → score; each over the utterances that carry its label, counted in `n_hard` (accuracy …
@@ -216,40 +220,36 @@ def evaluate(
         LabelError: a prediction that is no distribution (nan, negative, sum ≠ 1), a label out of
             range, or arrays of unequal length.
     """
-    soft, hard = np.asarray(soft, float), np.asarray(hard)
-    q, va, va_truth = (np.asarray(x, float) for x in (probabilities, valence_arousal, va_truth))
+    votes, label = np.asarray(votes, float), np.asarray(label)
+    q, va, rated = (np.asarray(x, float) for x in (probabilities, dimensions, ratings))
     n = len(q)
-    shapes = [x.shape for x in (q, va, soft, hard, va_truth)]
+    shapes = [x.shape for x in (q, va, votes, label, rated)]
     if shapes != [(n, len(EMOTIONS)), (n, 2), (n, len(EMOTIONS)), (n,), (n, 2)]:
         raise LabelError(f"evaluate needs [N, 7], [N, 2], [N, 7], [N], [N, 2]; got {shapes}")
     _distributions(q, q)  # also the rows that no metric looks at
     w = np.ones(n) if weights is None else np.asarray(weights, float)
-    masks = {
-        "hard": hard != -1,
-        "soft": ~np.isnan(soft).any(-1),
-        "valence": ~np.isnan(va_truth[:, 0]),
-        "arousal": ~np.isnan(va_truth[:, 1]),
+    h, s = label != -1, ~np.isnan(votes).any(-1)
+    v, a = ~np.isnan(rated).T
+    truth, guess, wh = label[h], q[h].argmax(-1), w[..., h]
+    soft, predicted, ws = votes[s], q[s], w[..., s]
+    scores: dict[str, Callable[[], Any]] = {
+        "accuracy": lambda: accuracy(truth, guess, weights=wh),
+        "uar": lambda: uar(truth, guess, weights=wh),
+        "f1_weighted": lambda: f1(truth, guess, "weighted", weights=wh),
+        "f1_macro": lambda: f1(truth, guess, "macro", weights=wh),
+        "f1_micro": lambda: f1(truth, guess, "micro", weights=wh),
+        "auroc": lambda: auroc(truth, q[h], weights=wh),
+        "ccc_valence": lambda: ccc(rated[v, 0], va[v, 0], weights=w[..., v]),
+        "ccc_arousal": lambda: ccc(rated[a, 1], va[a, 1], weights=w[..., a]),
+        "js_distance": lambda: jensen_shannon(soft, predicted, ws),
+        "kl": lambda: kl(soft, predicted, ws),
+        "entropy_correlation": lambda: entropy_correlation(soft, predicted, ws),
+        "brier": lambda: brier(soft, predicted, ws),
+        "ece": lambda: ece(q[h], truth, weights=wh),
     }
-    h, s, v, a = masks.values()
-    label, guess, wh = hard[h], q[h].argmax(-1), w[..., h]
-    votes, predicted, ws = soft[s], q[s], w[..., s]
-    return {
-        "accuracy": accuracy(label, guess, weights=wh),
-        "uar": uar(label, guess, weights=wh),
-        "f1_weighted": f1(label, guess, "weighted", weights=wh),
-        "f1_macro": f1(label, guess, "macro", weights=wh),
-        "f1_micro": f1(label, guess, "micro", weights=wh),
-        "auroc": auroc(label, q[h], weights=wh),
-        "ccc_valence": ccc(va_truth[v, 0], va[v, 0], weights=w[..., v]),
-        "ccc_arousal": ccc(va_truth[a, 1], va[a, 1], weights=w[..., a]),
-        "js_distance": jensen_shannon(votes, predicted, ws),
-        "kl": kl(votes, predicted, ws),
-        "entropy_correlation": entropy_correlation(votes, predicted, ws),
-        "brier": brier(votes, predicted, ws),
-        "ece": ece(q[h], label, weights=wh),
-        "n": _scalar(w.sum(-1)),
-        **{f"n_{name}": _scalar(w[..., mask].sum(-1)) for name, mask in masks.items()},
-    }
+    counted = (np.ones(n, bool), h, s, v, a)
+    counts = {k: (lambda m=m: _scalar(w[..., m].sum(-1))) for k, m in zip(COUNTS, counted)}
+    return {k: score() for k, score in (scores | counts).items() if only is None or k in only}
 
 
 def _classes(x: Any, num_classes: int, what: str) -> np.ndarray:

@@ -23,8 +23,8 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
-    clusters: int  # units drawn; under about 10 the interval is itself rough, and too narrow
-    undefined: int  # samples in which the metric was nan; they are left out
+    clusters: int = 0  # units drawn; under about 10 the interval is itself rough, and too narrow
+    undefined: int = 0  # samples in which the metric was nan; they are left out
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"

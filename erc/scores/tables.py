@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-ADAPTED = "speaker-adapted"  # in the name of a system; see erc.training.adaptation
+from erc.scores.results import ADAPTED, HUMAN, Human, Results, System
+from erc.scores.statistics import Interval
+from erc.scores.summary import Spread, Summary
+
 NOTE = f"{ADAPTED}: sees the test speakers' unlabelled audio, as their baseline"
 
 COLUMNS = {
@@ -38,42 +40,37 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def results_table(results: dict[str, Any]) -> str:
+def results_table(results: Results) -> str:
     """Scores of every system on one held-out fold, and the interval of macro F1."""
-    shown = _defined(results["scores"])
-    rows = [
-        [system, *(number(scores.get(key)) for key in shown)]
-        for system, scores in results["scores"].items()
-    ]
+    rows: dict[str, System | Human] = {**results.systems, HUMAN: results.human}
     title = (
-        f"{_corpus(results)}, fold {results['fold']} of {results['folds']} held out "
-        f"({results['protocol']} protocol): {results['n']} utterances, "
-        f"{results['speakers']} speakers"
+        f"{results.where}, fold {results.fold} of {results.folds} held out "
+        f"({results.protocol} protocol): {results.n} utterances, {results.speakers} speakers"
     )
+    shown = _defined(row.scores for row in rows.values())
+    cells = [[name, *(number(row.scores.get(k)) for k in shown)] for name, row in rows.items()]
     head = ["", *(COLUMNS[key] for key in shown)]
-    return "\n".join([title, "", grid(head, rows), *_spread(results)])
+    return "\n".join([title, "", grid(head, cells), *_intervals(results.systems)])
 
 
-def crossval_table(summary: dict[str, Any]) -> str:
+def summary_table(summary: Summary) -> str:
     """Mean ± standard deviation over folds, and all held-out utterances together."""
-    shown = _defined(summary["pooled"])
+    shown = _defined(system.scores for system in summary.pooled.values())
+    folds: dict[str, Spread] = {**summary.systems, HUMAN: summary.human}
     rows = [
-        [
-            system,
-            *(_mean_std(scores.get(k), summary["std"][system].get(k)) for k in shown),
-        ]
-        for system, scores in summary["mean"].items()
+        [name, *(_mean_std(spread.mean.get(k), spread.std.get(k)) for k in shown)]
+        for name, spread in folds.items()
     ]
     rows += [
-        [f"{system}, pooled", *(number(scores.get(k)) for k in shown)]
-        for system, scores in summary["pooled"].items()
+        [f"{name}, pooled", *(number(system.scores.get(k)) for k in shown)]
+        for name, system in summary.pooled.items()
     ]
     title = (
-        f"{_corpus(summary)}, {summary['folds']} folds ({summary['protocol']} protocol), "
-        f"{summary['n']} utterances; mean ± standard deviation over folds"
+        f"{summary.where}, {summary.folds} folds ({summary.protocol} protocol), "
+        f"{summary.n} utterances; mean ± standard deviation over folds"
     )
     head = ["", *(COLUMNS[key] for key in shown)]
-    return "\n".join([title, "", grid(head, rows), *_spread(summary)])
+    return "\n".join([title, "", grid(head, rows), *_intervals(summary.pooled)])
 
 
 def number(value: float | None) -> str:
@@ -81,29 +78,29 @@ def number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.3f}"
 
 
+def spread(score: Interval) -> str:
+    """`[low, high]`, empty where there is none."""
+    return "" if number(score.low) == "–" else f"[{number(score.low)}, {number(score.high)}]"
+
+
 def _mean_std(mean: float | None, std: float | None) -> str:
     return "–" if number(mean) == "–" else f"{number(mean)} ±{number(std)}"
 
 
-def _corpus(results: dict[str, Any]) -> str:
-    return f"{'SIMULATED corpus' if results['simulated'] else 'corpus'} {results['corpus']}"
+def _defined(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """Columns that some row has a value in: a corpus without emotions shows none of theirs."""
+    found = list(rows)
+    return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in found)]
 
 
-def _defined(systems: dict[str, dict[str, Any]]) -> list[str]:
-    """Columns that some system has a value in: a corpus without emotions shows none of theirs."""
-    return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in systems.values())]
-
-
-def _spread(results: dict[str, Any]) -> list[str]:
+def _intervals(systems: Mapping[str, System]) -> list[str]:
     lines = [""]
     for key in ("f1_macro", "ccc_valence", "ccc_arousal"):
-        spread = [
-            f"{system} {number(low)}–{number(high)}"
-            for system, found in results["intervals"].items()
-            for low, high in [found.get(key, (None, None))]
-            if number(low) != "–"
+        found = {name: system[key] for name, system in systems.items()}
+        known = [
+            f"{n} {number(x.low)}–{number(x.high)}" for n, x in found.items() if x.low == x.low
         ]
-        if spread:
+        if known:
             name = COLUMNS[key]
-            lines.append(f"95 % interval of {name}, resampling speakers: {'; '.join(spread)}")
-    return lines + [NOTE] * any(ADAPTED in name for name in results["intervals"])
+            lines.append(f"95 % interval of {name}, resampling speakers: {'; '.join(known)}")
+    return lines + [NOTE] * any(system.adapted for system in systems.values())

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from erc.base.files import write_json
-from erc.scores.tables import crossval_table
+from erc.scores.results import Results
+from erc.scores.scored import read
+from erc.scores.summary import Summary
+from erc.scores.tables import summary_table
 from erc.studies.experiment import configure, new_folder
 from erc.training.config import check
 
 
-def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> Summary:
     """Train and test once per fold; a fold that has its `results.json` is not run again.
 
     Args:
@@ -23,8 +21,7 @@ def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> dict
         folder: of all folds.
 
     Returns:
-        `mean` and `std` (ddof 1) over folds, and `pooled`: the scores of all held-out utterances
-        together, with `intervals` over speakers. Each system → metric → value.
+        mean ± standard deviation over folds, and the scores of all held-out utterances together.
     """
     folder = folder or new_folder("cross-validation")
     fold, count = 0, 1
@@ -37,10 +34,13 @@ def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> dict
             from erc.training.run import train
 
             train(cfg, ["python", "train.py", *words])
-        count, fold = json.loads((place / "results.json").read_text())["folds"], fold + 1
-    summary = pool([folder / f"fold{k}" for k in range(count)])
-    write_json(folder / "results.json", summary)
-    print(crossval_table(summary))
+        count, fold = Results.read(place).folds, fold + 1
+    places = [folder / f"fold{k}" for k in range(count)]
+    summary = Summary.of(
+        [*map(Results.read, places)], [read(p / "predictions.csv") for p in places]
+    )
+    summary.write(folder / "results.json")
+    print(summary_table(summary))
     return summary
 
 
@@ -56,39 +56,3 @@ def audit_folds(overrides: Sequence[str]) -> None:
         data = make(cfg.dataset, mode="train", cache=cfg.cache)
         print(f"fold {fold}: {audit(data)}")
         count, fold = data.folds, fold + 1
-
-
-def pool(folders: Sequence[Path]) -> dict[str, Any]:
-    """Join the `results.json` and `predictions.csv` of folds."""
-    import pandas as pd
-
-    from erc.scores import metrics
-    from erc.scores.statistics import interval
-    from erc.training.evaluation import arrays_of_frame
-
-    found = [json.loads((f / "results.json").read_text("utf-8")) for f in folders]
-    frame = pd.concat([pd.read_csv(f / "predictions.csv", dtype={"id": str}) for f in folders])
-    keep = ("simulated", "corpus", "protocol", "folds", "seed", "command", "versions")
-    summary: dict[str, Any] = {k: found[-1][k] for k in keep}
-    summary |= {
-        "n": sum(r["n"] for r in found),
-        "mean": {},
-        "std": {},
-        "pooled": {},
-        "intervals": {},
-    }
-    for system in found[0]["scores"]:
-        rows = [r["scores"][system] for r in found]
-        values = {
-            k: np.array([np.nan if r[k] is None else r[k] for r in rows], float) for k in rows[0]
-        }
-        summary["mean"][system] = {k: float(v.mean()) for k, v in values.items()}
-        summary["std"][system] = {
-            k: float(v.std(ddof=1)) if len(v) > 1 else float("nan") for k, v in values.items()
-        }
-        part = frame[frame.system == system]
-        if len(part):
-            spread = interval(metrics.evaluate, arrays_of_frame(part), part.speaker.to_numpy())
-            summary["pooled"][system] = {k: v.value for k, v in spread.items()}
-            summary["intervals"][system] = {k: [v.low, v.high] for k, v in spread.items()}
-    return summary

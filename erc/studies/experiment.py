@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from erc.base.errors import ConfigError
 from erc.base.text import clean
+from erc.scores.results import Results
 from erc.scores.tables import results_table
 from erc.training.config import check, compose
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from erc.training.assembly import Assembly
 
 
-def run(overrides: Sequence[str], folder: Path | None = None) -> dict[str, Any]:
+def run(overrides: Sequence[str], folder: Path | None = None) -> Any:
     """One training, as `python train.py OVERRIDES`, into `folder` or a new one under runs/."""
     cfg = configure(overrides, folder or new_folder("train"))
     check(cfg)
@@ -37,7 +38,7 @@ def configure(overrides: Sequence[str], folder: Path) -> DictConfig:
     return compose([f"run_dir='{quoted}'", *overrides])
 
 
-def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None) -> dict[str, Any]:
+def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None) -> Results:
     """Score the model of a finished run on its held-out fold, or on what `overrides` name.
 
     Args:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +19,22 @@ from erc.base.errors import ConfigError, ErcError
 from erc.base.files import atomic, fingerprint
 from erc.labels import peakl
 from erc.scores.breakdown import FEW, METRICS, breakdown, per_class
-from erc.scores.tables import ADAPTED, COLUMNS, NOTE, number
-from erc.training.loggers import fullest
-
-if TYPE_CHECKING:
-    import pandas as pd
+from erc.scores.metrics import confusion
+from erc.scores.plots import (
+    calibration,
+    confusion_matrix,
+    embedding_map,
+    label_bars,
+    learning_curves,
+    rated_predicted,
+    svg,
+)
+from erc.scores.results import Results, System
+from erc.scores.scored import DIMENSIONS, Scored, read
+from erc.scores.statistics import Interval
+from erc.scores.tables import COLUMNS, NOTE, number, spread
+from erc.studies.feature_map import NAMES, embed
+from erc.training.data_record import shares
 
 SHOWN = ("f1_macro", "uar", "ccc_valence", "ccc_arousal", "ece")  # on top of the page
 GROUPS_SHOWN = 40  # of one kind
@@ -57,38 +68,31 @@ def render(page: Page) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "spread": _spread}
+    environment.filters |= {"number": number, "spread": spread, "percent": _percent}
     return environment.from_string(text).render(page)
 
 
 def gather(folder: Path) -> Page:
     """Everything that the template shows; a part that cannot be made is `{"missing": reason}`."""
-    results = _json(folder / "results.json")
-    if "missing" in results:
-        raise ConfigError(f"{folder} is not a finished run: it has no results.json")
-    if "scores" not in results:
-        raise ConfigError(
-            f"{folder} is a cross-validation: give one of its folds, {folder / 'fold0'}"
-        )
-    frame, arrays = _predictions(folder, fullest(results))
+    results = Results.read(folder)
+    best = results.fullest
+    rows = read(folder / "predictions.csv")[best.name]
     data = _json(folder / "data.json")
     return {
         "results": results,
-        "system": fullest(results),
-        "human": results["scores"].get("human ceiling", {}),
+        "best": best,
         "columns": COLUMNS,
         "shown": SHOWN,
-        "adapted": ADAPTED,
         "note": NOTE,
         "metrics": {m: COLUMNS[m] for m in METRICS},
         "data": data,
-        "labels": part(lambda: _labels(data, arrays)),
+        "labels": part(lambda: _labels(data, rows)),
         "curves": part(lambda: _curves(folder)),
-        "classes": part(lambda: _classes(frame, arrays)),
-        "map": part(lambda: _map(results, frame, arrays)),
-        "calibration": part(lambda: _calibration(arrays)),
-        "embedding": part(lambda: _embedding(folder, results)),
-        "groups": part(lambda: _groups(frame, arrays)),
+        "classes": part(lambda: _classes(rows)),
+        "map": part(lambda: _map(best, rows)),
+        "calibration": part(lambda: _calibration(rows)),
+        "embedding": part(lambda: _embedding(folder, results.simulated)),
+        "groups": part(lambda: _groups(rows)),
         "few": FEW,
         "configuration": part(lambda: {"text": _text(folder / "config.yaml")}),
         "fingerprints": _fingerprints(folder, data),
@@ -103,31 +107,14 @@ def part(make: Callable[[], Page]) -> Page:
         return {"missing": str(error)}
 
 
-def _predictions(folder: Path, system: str) -> tuple[pd.DataFrame, tuple[np.ndarray, ...]]:
-    """Rows of one system in predictions.csv, and their arrays."""
-    import pandas as pd
-
-    from erc.training.evaluation import arrays_of_frame
-
-    if not (folder / "predictions.csv").is_file():
-        raise ConfigError(f"{folder} has no predictions.csv; make it: erc evaluate RUN -o DIR")
-    words = dict.fromkeys(("id", "speaker", "session", "gender"), str)
-    frame = pd.read_csv(folder / "predictions.csv", dtype=words)
-    frame = frame[frame.system == system].reset_index(drop=True)
-    return frame, arrays_of_frame(frame)
-
-
-def _labels(data: Page, arrays: tuple[np.ndarray, ...]) -> Page:
+def _labels(data: Page, rows: Scored) -> Page:
     """Label distributions before and after PeakL: of training, or else of the held-out side."""
-    from erc.scores.plots import label_bars
-    from erc.training.data_record import shares
 
     if "missing" not in data:
         side, found = "training", data["sides"]["train"]["labels"]
     else:
-        votes, label = arrays[2], arrays[3]
-        majority = np.eye(len(EMOTIONS))[label[label >= 0]]
-        kinds = {"votes": votes, "PeakL": peakl(votes), "majority": majority}
+        majority = np.eye(len(EMOTIONS))[rows.label[rows.labelled]]
+        kinds = {"votes": rows.votes, "PeakL": peakl(rows.votes), "majority": majority}
         side, found = "held-out", {name: shares(x) for name, x in kinds.items()}
     bars = {name: [x[e] or 0.0 for e in EMOTIONS] for name, x in found.items()}
     return {"side": side, "shares": found, "figure": _svg(label_bars(bars), "Label distribution")}
@@ -136,8 +123,6 @@ def _labels(data: Page, arrays: tuple[np.ndarray, ...]) -> Page:
 def _curves(folder: Path) -> Page:
     """Losses and scores by epoch from metrics.csv."""
     import pandas as pd
-
-    from erc.scores.plots import learning_curves
 
     if not (folder / "metrics.csv").is_file():
         raise ConfigError("this folder has no metrics.csv: nothing was trained here")
@@ -153,52 +138,41 @@ def _curves(folder: Path) -> Page:
     return {"note": note, "figure": _svg(learning_curves(losses, scores), "Learning curves")}
 
 
-def _classes(frame: pd.DataFrame, arrays: tuple[np.ndarray, ...]) -> Page:
-    """Confusion matrix and per-class scores of the labelled utterances."""
-    from erc.scores.metrics import confusion
-    from erc.scores.plots import confusion_matrix
-
-    known = arrays[3] >= 0
-    if not known.any():
+def _labelled(rows: Scored) -> Scored:
+    if not rows.labelled.any():
         raise ConfigError("no held-out utterance has an emotion label")
-    label, guess = arrays[3][known], arrays[0][known].argmax(-1)
-    figure = confusion_matrix(confusion(label, guess))
-    rows = per_class(label, guess, frame.speaker.to_numpy()[known])
-    return {"rows": rows, "figure": _svg(figure, "Confusion matrix")}
+    return rows.take(rows.labelled)
 
 
-def _map(results: Page, frame: pd.DataFrame, arrays: tuple[np.ndarray, ...]) -> Page:
+def _classes(rows: Scored) -> Page:
+    """Confusion matrix and per-class scores of the labelled utterances."""
+
+    known = _labelled(rows)
+    figure = confusion_matrix(confusion(known.label, known.predicted))
+    return {"rows": per_class(known), "figure": _svg(figure, "Confusion matrix")}
+
+
+def _map(best: System, rows: Scored) -> Page:
     """Predicted against rated valence and arousal."""
-    from erc.scores.plots import rated_predicted
 
-    if np.isnan(arrays[4]).all():
+    if np.isnan(rows.ratings).all():
         raise ConfigError("no held-out utterance was rated in valence or arousal")
-    system, titles = fullest(results), []
-    for name in ("valence", "arousal"):
-        value = results["scores"][system][f"ccc_{name}"]
-        spread = _spread(results["intervals"][system][f"ccc_{name}"])
-        titles.append(f"{name}: CCC {number(value)} {spread}")
-    names = frame.emotion.fillna("").to_list()
-    figure = rated_predicted(arrays[4], arrays[1], titles, names)
+    scores = {name: best[f"ccc_{name}"] for name in DIMENSIONS}
+    titles = [f"{name}: CCC {number(x.value)} {spread(x)}" for name, x in scores.items()]
+    figure = rated_predicted(rows.ratings, rows.dimensions, titles, rows.emotion.tolist())
     return {"figure": _svg(figure, "Rated and predicted valence and arousal")}
 
 
-def _calibration(arrays: tuple[np.ndarray, ...]) -> Page:
+def _calibration(rows: Scored) -> Page:
     """Reliability diagram of the labelled utterances."""
-    from erc.scores.plots import calibration
 
-    known = arrays[3] >= 0
-    if not known.any():
-        raise ConfigError("no held-out utterance has an emotion label")
-    return {"figure": _svg(calibration(arrays[0][known], arrays[3][known]), "Calibration")}
+    known = _labelled(rows)
+    return {"figure": _svg(calibration(known.probabilities, known.label), "Calibration")}
 
 
-def _embedding(folder: Path, results: Page) -> Page:
+def _embedding(folder: Path, simulated: bool) -> Page:
     """What `erc embed` found; it is run here if it was not since the run was finished."""
     import pandas as pd
-
-    from erc.scores.plots import embedding_map
-    from erc.studies.feature_map import NAMES, embed
 
     files = [folder / f"embedding.{kind}" for kind in ("json", "csv")]
     scored = (folder / "results.json").stat().st_mtime
@@ -207,14 +181,17 @@ def _embedding(folder: Path, results: Page) -> Page:
     frame = pd.read_csv(files[1], dtype={"id": str})
     names = frame.emotion.fillna("").to_list()
     rated, placed = (frame[c].to_numpy() for c in (["valence", "arousal"], ["x", "y"]))
-    figure = embedding_map(rated, placed, names, results["simulated"])
-    return _json(files[0]) | {"names": NAMES, "figure": _svg(figure, "Features and ratings")}
+    figure = embedding_map(rated, placed, names, simulated)
+    found = _json(files[0])
+    scores = {k: Interval(found[k]["value"], found[k]["low"], found[k]["high"]) for k in NAMES}
+    figure = _svg(figure, "Features and ratings")
+    return found | {"names": NAMES, "scores": scores, "figure": figure}
 
 
-def _groups(frame: pd.DataFrame, arrays: tuple[np.ndarray, ...]) -> Page:
+def _groups(rows: Scored) -> Page:
     """Scores by kind of group; of many speakers or sessions the worst are kept."""
     kinds: dict[str, Any] = {}
-    for group in breakdown(frame, arrays):
+    for group in breakdown(rows):
         kinds.setdefault(group.kind, []).append(group)
     hidden = {kind: max(0, len(rows) - GROUPS_SHOWN) for kind, rows in kinds.items()}
     for kind in [kind for kind, n in hidden.items() if n]:
@@ -234,15 +211,11 @@ def _fingerprints(folder: Path, data: Page) -> dict[str, str]:
 def _svg(figure: Any, title: str) -> Any:
     from markupsafe import Markup
 
-    from erc.scores.plots import svg
-
     return Markup(svg(figure, title))
 
 
-def _spread(pair: Any) -> str:
-    """`[low, high]` or an `Interval` as text; empty if there is none."""
-    low, high = (pair.low, pair.high) if hasattr(pair, "low") else pair or (None, None)
-    return "" if number(low) == "–" else f"[{number(low)}, {number(high)}]"
+def _percent(share: float) -> str:
+    return "–" if share != share else f"{share:.0%}".replace("%", " %")
 
 
 def _json(path: Path) -> Page:

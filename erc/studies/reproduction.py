@@ -7,7 +7,6 @@ on small encoders that were trained on other simulated speakers. Finished folds 
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 from erc import corpora
 from erc.base.errors import ConfigError, CorpusError
 from erc.base.files import write_json
+from erc.scores.results import Results
 from erc.studies.experiment import configure, run
 
 FUSIONS = {
@@ -185,8 +185,8 @@ def train_fold(words: Sequence[str], folder: Path, fold: int, threads: int) -> t
         run([*words, f"dataset.validation_fold={fold}", *resume], place)
     for leftover in ("checkpoints", "model"):
         shutil.rmtree(place / leftover, ignore_errors=True)
-    scores = json.loads((place / "results.json").read_text("utf-8"))["scores"]
-    return scores["speech + text"]["f1_weighted"], time.monotonic() - start
+    score = Results.read(place).systems["speech + text"]["f1_weighted"].value
+    return score, time.monotonic() - start
 
 
 @contextlib.contextmanager

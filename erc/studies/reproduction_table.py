@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Sequence
@@ -10,12 +9,11 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from erc.scores.metrics import ccc, f1
-from erc.scores.statistics import paired_bootstrap, paired_t
+from erc.scores.results import Human, Results, System
+from erc.scores.scored import Scored, pool, read
+from erc.scores.statistics import paired_t
 from erc.scores.tables import number
-from erc.training.evaluation import HUMAN, arrays_of_frame
 
 if TYPE_CHECKING:
     from erc.studies.reproduction import Row
@@ -55,7 +53,7 @@ def compare(rows: Sequence[Row]) -> dict[str, Any]:
     """
     found = {row: folds(row) for row in rows}
     first = found[rows[0]]
-    results: dict[str, Any] = {"simulated": first[0]["simulated"], "n": sum(f["n"] for f in first)}
+    results: dict[str, Any] = {"simulated": first[0].simulated, "n": sum(f.n for f in first)}
     results |= {"published": PUBLISHED, "protocols": {}}
     for protocol in dict.fromkeys(row.protocol for row in rows):
         mine = [row for row in rows if row.protocol == protocol]
@@ -66,20 +64,19 @@ def compare(rows: Sequence[Row]) -> dict[str, Any]:
             for a, b in combinations(entries, 2)
             if (a["fusion"] == b["fusion"]) != (a["target"] == b["target"])
         ]
-        human = summary(found[mine[0]], HUMAN)["mean"]
+        human = over_folds([f.human for f in found[mine[0]]])["mean"]
         results["protocols"][protocol] = {"rows": entries, "pairs": pairs, "human": human}
     return results
 
 
-def folds(row: Row) -> list[dict[str, Any]]:
-    """`results.json` of each fold, in their order."""
-    files = sorted(row.folder.glob("fold*/results.json"))
-    return [json.loads(file.read_text("utf-8")) for file in files]
+def folds(row: Row) -> list[Results]:
+    """Results of each fold, in their order."""
+    return [Results.read(file) for file in sorted(row.folder.glob("fold*/results.json"))]
 
 
-def summary(found: list[dict[str, Any]], system: str) -> dict[str, Any]:
+def over_folds(found: Sequence[System] | Sequence[Human]) -> dict[str, Any]:
     """Each metric: mean, standard deviation (ddof 1) and the single values over folds."""
-    values = {m: [undefined(f["scores"][system][m]) for f in found] for m in METRICS}
+    values = {m: [one.scores[m] for one in found] for m in METRICS}
     return {
         "mean": {m: float(np.mean(v)) for m, v in values.items()},
         "std": {m: float(np.std(v, ddof=1)) for m, v in values.items()},
@@ -87,36 +84,27 @@ def summary(found: list[dict[str, Any]], system: str) -> dict[str, Any]:
     }
 
 
-def undefined(value: float | None) -> float:
-    """JSON knows no nan: null stands for it."""
-    return math.nan if value is None else value
-
-
-def entry(row: Row, found: list[dict[str, Any]]) -> dict[str, Any]:
+def entry(row: Row, found: list[Results]) -> dict[str, Any]:
     """One line of the table."""
     return {
         "name": row.name,
         "fusion": row.fusion,
         "target": row.target,
         "command": shlex.join(["erc", "cross-validate", *row.words]),
-        **summary(found, SYSTEM),
+        **over_folds([f.systems[SYSTEM] for f in found]),
     }
 
 
-def predictions(row: Row) -> pd.DataFrame:
+def predictions(row: Row) -> Scored:
     """Held-out predictions of all folds, by id."""
     files = sorted(row.folder.glob("fold*/predictions.csv"))
-    frame = pd.concat([pd.read_csv(file, dtype={"id": str}) for file in files])
-    return frame[frame.system == SYSTEM].sort_values("id", kind="stable")
+    found = pool([read(file)[SYSTEM] for file in files])
+    return found.take(np.argsort(found.id, kind="stable"))
 
 
-def pair(a: dict, b: dict, said_a: pd.DataFrame, said_b: pd.DataFrame) -> dict[str, Any]:
+def pair(a: dict, b: dict, said_a: Scored, said_b: Scored) -> dict[str, Any]:
     """Row a − row b on every metric."""
-    if list(said_a.id) != list(said_b.id):
-        raise ValueError(f"{a['name']} and {b['name']} were not tested on the same utterances")
-    boot = paired_bootstrap(
-        scores, arrays_of_frame(said_a), arrays_of_frame(said_b), said_a.speaker.to_numpy()
-    )
+    boot = said_a.minus(said_b, METRICS)
     ratio = 1 / (len(a["folds"]["f1_macro"]) - 1)  # test to training size
     tested = {}
     for m in METRICS:
@@ -127,19 +115,6 @@ def pair(a: dict, b: dict, said_a: pd.DataFrame, said_b: pd.DataFrame) -> dict[s
             "within_noise": boot[m].within_noise,
         }  # fmt: skip
     return {"a": a["name"], "b": b["name"], "metrics": tested}
-
-
-def scores(p, va, soft, label, rated, weights=None) -> dict[str, Any]:
-    """The metrics of the table; arguments as `erc.scores.metrics.evaluate` takes them."""
-    hard, w = label != -1, np.ones(len(label)) if weights is None else np.asarray(weights)
-    found = {
-        f"f1_{kind}": f1(label[hard], p[hard].argmax(-1), kind, weights=w[..., hard])
-        for kind in ("weighted", "micro", "macro")
-    }
-    for k, name in enumerate(("valence", "arousal")):
-        known = ~np.isnan(rated[:, k])
-        found[f"ccc_{name}"] = ccc(rated[known, k], va[known, k], weights=w[..., known])
-    return found
 
 
 def markdown(results: dict[str, Any]) -> str:

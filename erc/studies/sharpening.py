@@ -54,26 +54,28 @@ def curve(
             raise ConfigError(f"erc sharpen sets {word.split('=')[0]} itself; use --temperatures")
     folder = Path(output) if output else new_folder("sharpen")
     words = [*(["experiment=sharpen"] if fast else []), *overrides]
-    points, summary = [], {}
+    points = []
     for name, choice in choices(TEMPERATURES if temperatures is None else temperatures).items():
         options = [f"model.target={choice[0]}", f"model.sharpen_temperature={choice[1]}"]
         place = folder / name.replace(" = ", "").lower()  # Hydra cannot read a "=" in a path
         options = options if choice[1] is not None else options[:1]
         summary = cross_validate([*words, *options], place)
-        system = max(summary["pooled"], key=lambda s: s.count(" + "))  # all modalities together
+        system = summary.fullest
         points.append(
             {
                 "label": name,
                 "target": choice[0],
                 "temperature": choice[1],
                 "entropy": label_entropy([*words, *options], place),
-                "system": system,
-                **{k: summary["pooled"][system][k] for k in METRICS},
-                "intervals": {k: summary["intervals"][system][k] for k in METRICS},
+                "system": system.name,
+                **{k: system[k].value for k in METRICS},
+                "intervals": {k: [system[k].low, system[k].high] for k in METRICS},
             }
         )
     keep = ("simulated", "corpus", "protocol", "folds", "n", "seed")
-    found = {k: summary[k] for k in keep} | {"points": sorted(points, key=lambda p: p["entropy"])}
+    found = {k: getattr(summary, k) for k in keep} | {
+        "points": sorted(points, key=lambda p: p["entropy"])
+    }
     write_json(folder / "sharpen.json", found)
     print(table(found))
     print(f"wrote {draw(found, folder / 'sharpen.png')}")

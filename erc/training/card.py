@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from erc.base import effort
 from erc.base.hub import declared_licence
+from erc.model.folder import USE
+from erc.scores.breakdown import FEW, Group, breakdown
+from erc.scores.results import Results, anywhere
+from erc.scores.scored import read
 from erc.scores.tables import COLUMNS, grid, number, results_table
-
-if TYPE_CHECKING:
-    from erc.model.emotion import EmotionModel
-    from erc.scores.breakdown import Group
 
 LICENCES = {  # of data and weights that a model is made from; they travel with it
     "kemdy": "KEMDy19/KEMDy20: ETRI licence agreement, research only, nothing may be redistributed",
@@ -30,34 +30,23 @@ LICENCES = {  # of data and weights that a model is made from; they travel with 
 KOREAN = ("kemdy", "aihub")
 GAPS = ("accuracy", "f1_macro", "ccc_valence", "ccc_arousal")
 
-USE = """\
-## Use
-
-For research on speech emotion and for tools whose users know and agree. The labels are what raters
-*perceived* in acted or elicited speech, not what a person feels; scores on other languages, microphones
-and kinds of speech are unknown until measured there.
-
-Not for: judging people at work or in education (prohibited in the EU except for medical or safety
-reasons, AI Act Art. 5(1)(f)), hiring, policing, lie detection, or any decision about a person. People
-exposed to emotion recognition must be told (Art. 50(3)).
-"""
-
 
 def card(
-    results: dict[str, Any],
+    results: Results,
     config: dict[str, Any],
     run: str | Path | None = None,
     spent: dict[str, Any] | None = None,
 ) -> str:
     """The text of a model folder's README.md, with the metadata that the hub reads.
 
+    It travels with the model, so it names corpora and encoders without the folders they lie in.
+
     Args:
-        results: what `results.json` holds.
         config: the resolved configuration of the run.
         run: its folder, for `data.json` and `predictions.csv`; None: no sizes, no groups.
         spent: seconds, device, precision of the training, see `erc.base.effort`.
     """
-    model = config["model"]
+    model, results = config["model"], results.public()
     names = _inputs(model)
     encoders = [e for e in (model["speech_encoder"], model["text_encoder"]) if e]
     sections = [
@@ -74,41 +63,30 @@ def card(
     return f"---\n{head.strip()}\n---\n\n" + "\n\n".join(filter(None, sections))
 
 
-def unmeasured(model: EmotionModel, meta: dict[str, Any]) -> str:
-    """The card of a model whose scores nobody knows: of a run it is no longer, or never was."""
-    began = f" It began as `{meta['began_as']}` and was changed." if "began_as" in meta else ""
-    return (
-        "---\nlibrary_name: erc\nlicense: other\ntags: [emotion-recognition]\n---\n\n"
-        f"# Emotion, valence and arousal from {' and '.join(model.modalities)}\n\n"
-        f"No scores are known of these weights.{began} Check the licences of data and encoders.\n\n"
-        f"{USE}"
-    )
-
-
 def metadata(
-    results: dict[str, Any], config: dict[str, Any], names: list[str], encoders: list[str]
+    results: Results, config: dict[str, Any], names: list[str], encoders: list[str]
 ) -> str:
     """The YAML at the head of the card."""
     from huggingface_hub import EvalResult, ModelCardData
 
     speech = bool(config["model"]["speech_encoder"])
     task = "audio-classification" if speech else "text-classification"
-    system, scores = _fullest(results)
-    where = "simulated speech" if results["simulated"] else Path(results["corpus"]).name
+    system = results.fullest
+    where = "simulated speech" if results.simulated else Path(results.corpus).name
     kinds = {"f1_macro": "f1", "uar": "recall", "ccc_valence": "ccc", "ccc_arousal": "ccc"}
     found = [
         EvalResult(
             task_type=task,
-            dataset_type="simulated" if results["simulated"] else "corpus",
-            dataset_name=f"{where}, fold {results['fold']} of {results['folds']}",
+            dataset_type="simulated" if results.simulated else "corpus",
+            dataset_name=f"{where}, fold {results.fold} of {results.folds}",
             metric_type=kind,
-            metric_name=f"{COLUMNS[key]} ({system})",
-            metric_value=round(float(scores[key]), 4),
+            metric_name=f"{COLUMNS[key]} ({system.name})",
+            metric_value=round(system[key].value, 4),
         )
         for key, kind in kinds.items()
-        if number(scores.get(key)) != "–"
+        if number(system[key].value) != "–"
     ]
-    tags = ["emotion-recognition", "valence-arousal", *(["simulated-data"] * results["simulated"])]
+    tags = ["emotion-recognition", "valence-arousal", *(["simulated-data"] * results.simulated)]
     options: dict[str, Any] = {
         "license": "other",
         "license_name": "see-licences-below",
@@ -117,7 +95,7 @@ def metadata(
         "tags": [*(["speech-emotion-recognition"] * speech), *tags],
         "metrics": ["f1", "recall", "accuracy"],
     }
-    known = f"{results['corpus']} {results.get('store', '')}".lower()
+    known = f"{results.corpus} {results.store}".lower()
     if any(word in known for word in KOREAN):
         options["language"] = ["ko"]
     if bases := [e for e in encoders if re.fullmatch(r"[\w-]+/[\w.-]+", e)]:
@@ -127,11 +105,11 @@ def metadata(
     return ModelCardData(**options).to_yaml()
 
 
-def licences(results: dict[str, Any], encoders: list[str]) -> list[str]:
+def licences(results: Results, encoders: list[str]) -> list[str]:
     """One line for the data and for each pretrained encoder: what is known of its licence."""
-    data = f"{results['corpus']} {results.get('store', '')}".lower()
+    data = f"{results.corpus} {results.store}".lower()
     lines = []
-    if results["simulated"]:
+    if results.simulated:
         lines.append("data: simulated by erc, none needed")
     elif "kemdy" in data:
         lines.append(f"data: {LICENCES['kemdy']}")
@@ -142,7 +120,7 @@ def licences(results: dict[str, Any], encoders: list[str]) -> list[str]:
             continue  # random weights
         known = [text for key, text in LICENCES.items() if key in encoder.lower()]
         licence = declared_licence(encoder) or next(iter(known), "not known: see where it is from")
-        lines.append(f"{encoder}: {licence}")
+        lines.append(f"{anywhere(encoder)}: {licence}")
     return lines
 
 
@@ -154,7 +132,7 @@ def _inputs(model: dict[str, Any]) -> list[str]:
 
 
 def _made_of(
-    results: dict[str, Any],
+    results: Results,
     config: dict[str, Any],
     encoders: list[str],
     spent: dict[str, Any] | None,
@@ -164,12 +142,12 @@ def _made_of(
     origin = "simulated speech (no person was recorded)"
     target = model.get("target") or ("PeakL" if model["use_peakl"] else "votes")
     carried = "\n".join(f"  - {line}" for line in licences(results, encoders))
-    versions = ", ".join(f"{k} {v}" for k, v in results.get("versions", {}).items())
+    versions = ", ".join(f"{k} {v}" for k, v in results.versions.items())
     return f"""\
 ## Made of
 
-- encoders: {", ".join([*encoders, *body])}; fusion: {model["fusion"]}
-- data: {origin if results["simulated"] else config["dataset"]["paths"]}
+- encoders: {", ".join([*map(anywhere, encoders), *body])}; fusion: {model["fusion"]}
+- data: {origin if results.simulated else results.corpus}
 - target: {target}; loss {model["cls_loss"]} + {model["reg_loss"]}
 - licences carried along:
 {carried}
@@ -189,10 +167,10 @@ def _sizes(run: Path) -> str:
     return "## Data\n\n```\n" + grid(["", "utterances", "minutes", "speakers"], rows) + "\n```"
 
 
-def _scores(results: dict[str, Any]) -> str:
+def _scores(results: Results) -> str:
     optimistic = (
         " (the held-out fold also stopped the training: slightly optimistic)"
-        if results["protocol"] == "paper"
+        if results.protocol == "paper"
         else ""
     )
     return f"""\
@@ -202,25 +180,18 @@ def _scores(results: dict[str, Any]) -> str:
 {results_table(results)}
 ```
 
-Fold {results["fold"]} of {results["folds"]}, protocol `{results["protocol"]}`{optimistic}.
+Fold {results.fold} of {results.folds}, protocol `{results.protocol}`{optimistic}.
 Intervals resample speakers. The human ceiling is one rater against the others on the same utterances.
-Probabilities are calibrated with temperature {results["temperature"]:.3f}."""
+Probabilities are calibrated with temperature {results.temperature:.3f}."""
 
 
-def _groups(results: dict[str, Any], run: Path) -> str:
+def _groups(results: Results, run: Path) -> str:
     """Scores by gender, and how far the speakers of the test side lie apart."""
-    import pandas as pd
-
-    from erc.scores.breakdown import FEW, breakdown
-    from erc.training.evaluation import arrays_of_frame
-
     file = run / "predictions.csv"
     if not file.is_file():
         return ""
-    frame = pd.read_csv(file)
-    system, _ = _fullest(results)
-    rows = frame[frame.system == system].reset_index(drop=True)
-    groups = breakdown(rows, arrays_of_frame(rows), ("gender", "speaker"))
+    system = results.fullest.name
+    groups = breakdown(read(file)[system], ("gender", "speaker"))
     people = [g for g in groups if g.kind == "speaker"]
     shown = [_group_row(g) for g in groups if g.kind == "gender"]
     lines = [
@@ -267,11 +238,3 @@ def _range(people: list[Group], metric: str) -> str:
     values = np.array([g.scores[metric].value for g in people], float)
     values = values[~np.isnan(values)]
     return f"{values.min():.3f}–{values.max():.3f}" if len(values) else "–"
-
-
-def _fullest(results: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The system that sees all modalities, without adaptation, and its scores."""
-    from erc.training.loggers import fullest
-
-    name = fullest(results)
-    return name, results["scores"][name]

@@ -11,7 +11,7 @@ import numpy as np
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.files import fingerprint
-from erc.labels.agreement import agreement
+from erc.scores.agreement import agreement
 from erc.training.config import resolve
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LABELS = {"votes": "soft", "PeakL": "peakl", "majority": "hard"}  # name → array of a dataset
 
 
-def inventory(parts: Assembly) -> dict[str, Any]:
+def data_record(parts: Assembly) -> dict[str, Any]:
     """What `data.json` holds.
 
     Returns:

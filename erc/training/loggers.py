@@ -8,7 +8,6 @@ and the figures of the held-out fold.
 from __future__ import annotations
 
 import importlib.util
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic
+from erc.scores.metrics import confusion
 from erc.scores.plots import available, calibration, confusion_matrix, png
-from erc.scores.tables import ADAPTED
+from erc.scores.results import Results
+from erc.scores.scored import read
 from erc.training.config import make, resolve
 
 if TYPE_CHECKING:
@@ -78,34 +79,17 @@ def record(loggers: Sequence[Logger], run: Path, step: int = 0) -> None:
     """
     if not loggers:
         return
-    import pandas as pd
-
-    from erc.scores.metrics import confusion
-    from erc.training.evaluation import arrays_of_frame
-
-    results = json.loads((run / "results.json").read_text("utf-8"))
-    frame = pd.read_csv(run / "predictions.csv", dtype={"id": str})
-    system = fullest(results)
-    probabilities, _, _, label, _ = arrays_of_frame(frame[frame.system == system])
-    probabilities, label = probabilities[label >= 0], label[label >= 0]
-    scores = {f"test/{k}": float(v) for k, v in results["scores"][system].items() if v is not None}
-    matrix = confusion(label, probabilities.argmax(-1)).tolist()
+    system = Results.read(run).fullest
+    rows = read(run / "predictions.csv")[system.name]
+    rows = rows.take(rows.labelled)
+    scores = {f"test/{k}": v for k, v in system.scores.items() if v == v}
+    matrix = confusion(rows.label, rows.predicted).tolist()
     figures = {}
-    if available() and len(label):
+    if available() and len(rows):
         figures["confusion"] = confusion_matrix(matrix)
-        figures["calibration"] = calibration(probabilities, label)
+        figures["calibration"] = calibration(rows.probabilities, rows.label)
     for logger in loggers:
         feed(logger, scores, matrix, figures, step)
-
-
-def fullest(results: Mapping[str, Any]) -> str:
-    """The system that sees most modalities, without adaptation to the speaker.
-
-    >>> fullest({"intervals": {"speech": {}, "text": {}, "speech + text": {}}})
-    'speech + text'
-    """
-    other = (ADAPTED, "human ceiling")
-    return [name for name in results["intervals"] if not any(o in name for o in other)][-1]
 
 
 def feed(

@@ -26,8 +26,9 @@ from erc.model.emotion import EmotionModel, Output
 from erc.model.folder import checkpoint
 from erc.model.losses import MultiTaskLoss
 from erc.recognizer.prediction import regions_of
-from erc.scores import metrics
 from erc.scores.calibration import fit_temperature
+from erc.scores.metrics import COUNTS
+from erc.scores.results import Results
 from erc.scores.tables import results_table
 from erc.training import evaluation, features, loggers
 from erc.training.assembly import Assembly
@@ -107,9 +108,9 @@ class EmotionTask(L.LightningModule):
         self._epoch.clear()
         total, cls, reg = self.loss(Output(logits, va, logits), target, rated)
         probabilities = logits.double().softmax(-1).numpy()
-        votes = evaluation.truth(self.valid, rows.numpy())
-        scores = metrics.evaluate(probabilities, va.clamp(*SCALE).numpy(), *votes)
-        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k[:2] != "n_"})
+        said = (probabilities, va.clamp(*SCALE).numpy())
+        scores = evaluation.scored("valid", self.valid, *said, rows.numpy()).evaluate()
+        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k not in COUNTS})
         self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
 
     def groups(self) -> list[dict[str, Any]]:
@@ -168,7 +169,7 @@ def parameter_groups(
     return [{"params": ps, "lr": r, "weight_decay": d} for (r, d), ps in groups.items()]
 
 
-def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
+def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     """One run: data, model, training, evaluation of the held-out fold, model folder.
 
     Args:
@@ -176,7 +177,7 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> dict[str, Any]:
         argv: the command that was given, for the record.
 
     Returns:
-        What `results.json` holds; see `erc.training.evaluation.evaluate`.
+        `Results` of the held-out fold; of a pretraining, what `pretraining.json` holds.
     """
     quiet()
     start = time.monotonic()
@@ -282,13 +283,13 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
 
 def finish(
     parts: Assembly, run: Path, argv: Sequence[str], spent: dict[str, Any] | None = None
-) -> dict[str, Any]:
+) -> Results:
     """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
     model, cfg = parts.model, parts.cfg
     temperature, valid = 1.0, parts.sides["valid"]
     if len(valid):
         said = evaluation.predict_split(model, valid, parts.collate, parts.tables)
-        temperature = fit_temperature(said.logits, evaluation.truth(valid)[0])
+        temperature = fit_temperature(said.logits, valid.soft[valid.rows])
     results = evaluation.evaluate(parts, "test", temperature, argv, run)
     settings = {
         "temperature": temperature,
@@ -304,7 +305,7 @@ def finish(
         run / "model",
         model,
         tokenizer=parts.collate.tokenizer,
-        meta={"prediction": settings, "results": results, "effort": spent},
+        meta={"prediction": settings, "results": results.public().to_json(), "effort": spent},
         card=card(results, resolve(cfg), run, spent),
     )
     print(results_table(results))

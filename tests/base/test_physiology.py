@@ -29,6 +29,7 @@ from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.trilinear import Trilinear
+from erc.scores.results import Results
 from erc.training.evaluation import predict_split
 
 F1 = "Sess01_script01_F001"
@@ -560,11 +561,10 @@ def third(bodies, tmp_path_factory):
 
 
 def test_every_subset_is_scored(third):
-    import json
-
-    scores = json.loads((third / "results.json").read_text())["scores"]
-    assert len(scores) == 8  # seven subsets and the human ceiling
-    assert np.isfinite(scores["speech + text + physiology"]["ccc_arousal"])
+    found = Results.read(third)
+    assert len(found.systems) == 7
+    assert found.fullest.name == "speech + text + physiology"
+    assert np.isfinite(found.fullest["ccc_arousal"].value)
 
 
 def test_prediction_from_signals(third):

@@ -109,7 +109,7 @@ def test_training_without_valence_and_arousal(tmp_path: Path) -> None:
         "trainer.enable_progress_bar=false",
     ]
     results = run(words, tmp_path / "run")
-    both = results["scores"]["speech + text"]
+    both = results.systems["speech + text"].scores
     assert both["n_valence"] == both["n_arousal"] == 0
     assert math.isnan(both["ccc_valence"])
     assert 0 <= both["accuracy"] <= 1

@@ -13,7 +13,6 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_kappa
 from erc.base.errors import LabelError
 from erc.corpora import Rating, Utterance
 from erc.labels.agreement import (
-    agreement,
     alpha_from_counts,
     fleiss_kappa,
     krippendorff_alpha,
@@ -22,6 +21,7 @@ from erc.labels.agreement import (
     pairwise_kappa,
 )
 from erc.labels.ratings import RatingTable
+from erc.scores.agreement import agreement
 
 LEVELS = ("nominal", "ordinal", "interval")
 

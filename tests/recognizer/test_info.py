@@ -9,16 +9,17 @@ from safetensors.numpy import load_file
 
 from erc.__main__ import main
 from erc.recognizer.info import info
+from erc.scores.results import Results
 
 
 def test_the_facts_of_a_trained_model(run):
     facts = info(run / "model")
-    results = json.loads((run / "results.json").read_text("utf-8"))
+    results = Results.read(run)
     assert facts["takes"] == ["speech", "text"]
     assert facts["simulated"] is True
     assert facts["protocol"].startswith("strict: fold 4 of 5 held out, 8 utterances of 2 speakers")
-    assert facts["scores"]["speech + text"]["uar"] == results["scores"]["speech + text"]["uar"]
-    assert set(facts["scores"]) == set(results["scores"])
+    assert facts["scores"]["speech + text"]["uar"] == results.fullest["uar"].value
+    assert set(facts["scores"]) == {*results.systems, "human ceiling"}
     weights = load_file(run / "model" / "model.safetensors")
     assert facts["parameters"] == sum(w.size for w in weights.values())
     assert "work or in education" in facts["not_for"]

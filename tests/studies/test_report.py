@@ -1,22 +1,22 @@
 """The HTML page: complete, self-contained, escaped, and equal to the files it is made from."""
 
-import json
+import math
 import re
 from html.parser import HTMLParser
 
+import audmetric
 import numpy as np
 import pandas as pd
 import pytest
+from planted_scores import answers, results
+from sklearn import metrics as sk
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
-from erc.labels import peakl
 from erc.scores import breakdown
-from erc.scores.metrics import ccc, evaluate, f1
-from erc.scores.statistics import interval
+from erc.scores.scored import Scored, write
 from erc.studies import report
-from erc.training.data_record import shares
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -27,45 +27,25 @@ NASTY = "<script>alert('&')</script>"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A finished run of 120 utterances, without a model or corpus."""
+def rows() -> Scored:
+    """120 utterances, 78 of them right."""
+    speakers = [f"{NASTY}{i % 6}" for i in range(120)]
+    return answers(120, right=78, speaker=speakers)
+
+
+@pytest.fixture(scope="module")
+def run(rows, tmp_path_factory):
+    """A finished run, without a model or corpus."""
     folder = tmp_path_factory.mktemp("run")
-    rng = np.random.default_rng(0)
-    n = 120
-    votes = rng.multinomial(10, rng.dirichlet(np.ones(7) * 0.4), n) / 10
-    label, va = votes.argmax(1), rng.uniform(1, 5, (n, 2))
-    q = 0.5 * np.eye(7)[np.where(rng.random(n) < 0.6, label, 0)] + 0.5 * rng.dirichlet(
-        np.ones(7), n
-    )
-    guess = (va + rng.normal(0, 0.7, (n, 2))).clip(1, 5)
-    frame = pd.DataFrame({"system": "speech + text", "id": [f"{i:03d}" for i in range(n)]})
-    frame["speaker"] = [f"{NASTY}{i % 6}" for i in range(n)]
-    frame["session"] = [f"S{i % 3}" for i in range(n)]
-    frame["gender"] = ["F" if i % 2 else "M" for i in range(n)]
-    frame["seconds"] = rng.uniform(0.5, 9, n)
-    frame["emotion"] = [EMOTIONS[k] for k in label]
-    for k, e in enumerate(EMOTIONS):
-        frame[f"p_{e}"], frame[f"votes_{e}"] = q[:, k], votes[:, k]
-    for k, name in enumerate(("valence", "arousal")):
-        frame[name], frame[f"predicted_{name}"] = va[:, k], guess[:, k]
-    frame.to_csv(folder / "predictions.csv", index=False)
-    spread = interval(evaluate, (q, guess, votes, label, va), frame.speaker.to_numpy(), 50)
-    results = {
-        "simulated": True, "corpus": NASTY, "store": "x-1", "protocol": "strict", "fold": 4,
-        "folds": 5, "n": n, "speakers": 6, "sessions": ["S0"], "seed": 0, "temperature": 1.25,
-        "command": "python train.py a='<b>'", "versions": {"python": "3.11"},
-        "scores": {"speech + text": {k: v.value for k, v in spread.items()},
-                   "human ceiling": {"accuracy": 0.71, "accuracy_std": 0.02, "ece": None}},
-        "intervals": {"speech + text": {k: [v.low, v.high] for k, v in spread.items()}},
-        "audit": {"n": n, "speakers": 0, "sentences": 4, "dialogues": 0, "recordings": 0,
-                  "lookup": 0.25, "majority": 0.24, "warnings": ["a warning"]},
-    }  # fmt: skip
-    write_json(folder / "results.json", results)
-    labels = {
-        "votes": shares(votes),
-        "PeakL": shares(peakl(votes)),
-        "majority": shares(np.eye(7)[label]),
-    }
+    n = len(rows)
+    write(folder / "predictions.csv", [rows])
+    audit = {"n": n, "speakers": 0, "sentences": 4, "dialogues": 0, "recordings": 0,
+             "lookup": 0.25, "majority": math.nan, "warnings": ["a warning"]}  # fmt: skip
+    human = {"accuracy": 0.71, "accuracy_std": 0.02, "ece": math.nan}
+    command = "python train.py a='<b>'"
+    found = results(rows, human=human, corpus=NASTY, command=command, audit=audit)
+    found.write(folder / "results.json")
+    labels = {kind: dict.fromkeys(EMOTIONS, 1 / 7) for kind in ("votes", "PeakL", "majority")}
     side = {"n": n, "minutes": 1.5, "speakers": 6, "sessions": 3, "ties": 2, "labels": labels}
     group = {"group": "19-A", "raters": 10, "utterances": n, "kappa": {"emotion": 0.512},
              "alpha": {"emotion nominal": 0.513}, "outliers": {"arousal": ["Eval06M"]}}  # fmt: skip
@@ -73,13 +53,14 @@ def run(tmp_path_factory):
             "examples": {"listener row": [NASTY]}, "agreement": [group],
             "fingerprints": {"data": "x-1", "configuration": "abc"}, "erc": "0.1.0"}  # fmt: skip
     write_json(folder / "data.json", data)
-    rows = [{"epoch": e, "step": e, "train/loss": 2 - e, "val/loss": 1.5, "val/f1_macro": 0.3 + e / 9}
-            for e in range(2)]  # fmt: skip
-    pd.DataFrame(rows).to_csv(folder / "metrics.csv", index=False)
-    found = {"value": 0.888, "low": 0.8, "high": 0.9, "p": 0.001, "chance": 0.2}
-    write_json(folder / "embedding.json", {"procrustes_r2": found, "rsa": found, "n": n, "speakers": 6,
+    epochs = [{"epoch": e, "step": e, "train/loss": 2 - e, "val/loss": 1.5, "val/f1_macro": 0.3 + e / 9}
+              for e in range(2)]  # fmt: skip
+    pd.DataFrame(epochs).to_csv(folder / "metrics.csv", index=False)
+    score = {"value": 0.888, "low": 0.8, "high": 0.9, "p": 0.001, "chance": 0.2}
+    write_json(folder / "embedding.json", {"procrustes_r2": score, "rsa": score, "n": n, "speakers": 6,
                                            "emotions": 7, "permutations": 999, "seed": 0})  # fmt: skip
-    points = frame[["id", "emotion", "valence", "arousal"]].assign(x=va[:, 0], y=va[:, 1])
+    points = pd.DataFrame({"id": rows.id, "emotion": rows.emotion, "x": 0.0, "y": 1.0})
+    points[["valence", "arousal"]] = rows.ratings
     points.to_csv(folder / "embedding.csv", index=False)
     (folder / "config.yaml").write_text("seed: 0 # <i>\n")
     return folder
@@ -151,24 +132,32 @@ def test_simulated_is_said_first(html):
     assert "<title>SIMULATED" in html
 
 
-def test_numbers_are_those_of_the_files(html, run):
-    results = json.loads((run / "results.json").read_text())
+def test_numbers_are_those_of_the_files(html, rows):
+    """Each score beside what scikit-learn and audmetric make of the same answers."""
     text = " ".join("".join(Page(html).words).split())
-    for key in ("accuracy", "uar", "f1_macro", "auroc", "ccc_valence", "ccc_arousal", "ece"):
-        low, high = results["intervals"]["speech + text"][key]
-        assert f"{results['scores']['speech + text'][key]:.3f}" in text
-        assert f"[{low:.3f}, {high:.3f}]" in text
+    label, guess = rows.label, rows.probabilities.argmax(1)
+    expected = {
+        "accuracy": 78 / 120,
+        "UAR": sk.balanced_accuracy_score(label, guess),
+        "F1 weighted": sk.f1_score(label, guess, average="weighted"),
+        "F1 macro": sk.f1_score(label, guess, average="macro"),
+        "AUROC": sk.roc_auc_score(label, rows.probabilities, multi_class="ovr"),
+        "CCC valence": audmetric.concordance_cc(rows.ratings[:, 0], rows.dimensions[:, 0]),
+        "CCC arousal": audmetric.concordance_cc(rows.ratings[:, 1], rows.dimensions[:, 1]),
+    }
+    for name, value in expected.items():
+        assert re.search(rf"{name} ?{value:.3f} ?\[0\.\d{{3}}, 0\.\d{{3}}\]", text), name
+    for k, emotion in enumerate(EMOTIONS):
+        precision, recall, f1, n = (
+            x[0] for x in sk.precision_recall_fscore_support(label, guess, labels=[k])
+        )
+        row = f"{emotion} ?{n} ?{(guess == k).sum()} ?{precision:.3f} ?{recall:.3f} ?{f1:.3f}"
+        assert re.search(row, text), emotion
     for number in (
-        "0.710",
-        "± 0.020",
-        "0.512",
-        "0.513",
-        "Eval06M",
-        "0.888",
-        "listener row",
-        "T = 1.250",
-    ):
-        assert number in text
+        "0.710", "± 0.020", "0.512", "0.513", "Eval06M", "0.888", "listener row", "T = 1.250",
+        "right in 25 %", "most frequent emotion in –",
+    ):  # fmt: skip
+        assert number in text, number
 
 
 def test_missing_pieces_say_why(run, tmp_path):
@@ -192,51 +181,43 @@ def test_no_run_and_cross_validation_are_refused(tmp_path):
 
 
 def test_unlabelled_and_unrated_splits(run, tmp_path):
-    frame = pd.read_csv(run / "predictions.csv", dtype={"id": str})
-    frame["emotion"] = ""
-    frame[["valence", "arousal"] + [f"votes_{e}" for e in EMOTIONS]] = np.nan
-    frame.to_csv(tmp_path / "predictions.csv", index=False)
-    (tmp_path / "results.json").write_bytes((run / "results.json").read_bytes())
+    nan = np.full((20, 7), np.nan)
+    none = answers(20, votes=nan, label=[-1] * 20, ratings=nan[:, :2])
+    write(tmp_path / "predictions.csv", [none])
+    results(none).write(tmp_path / "results.json")
     text = report.write(tmp_path).read_text("utf-8")
     assert "no held-out utterance has an emotion label" in text
     assert "no held-out utterance was rated" in text
 
 
-def test_breakdown_equals_the_metrics_of_each_group(run):
-    from erc.training.evaluation import arrays_of_frame
-
-    frame = pd.read_csv(run / "predictions.csv", dtype={"id": str})
-    groups = breakdown.breakdown(frame, arrays_of_frame(frame))
-    assert {g.kind for g in groups} == {
-        "gender",
-        "session",
-        "speaker",
-        "raters' agreement",
-        "length",
-    }
-    for kind in ("gender", "session", "speaker", "length", "raters' agreement"):
-        assert sum(g.n for g in groups if g.kind == kind) == len(frame)
-    women = frame[frame.gender == "F"]
-    q = women[[f"p_{e}" for e in EMOTIONS]].to_numpy()
-    label = [EMOTIONS.index(e) for e in women.emotion]
-    found = next(g for g in groups if g.name == "F")
-    assert found.n == len(women)
-    assert found.scores["f1_macro"].value == pytest.approx(f1(label, q.argmax(1)))
-    expected = ccc(women.valence, women.predicted_valence)
-    assert found.scores["ccc_valence"].value == pytest.approx(expected)
-    assert found.scores["accuracy"].low < found.scores["accuracy"].high
+def test_breakdown_equals_scikit_learn_on_each_group(rows):
+    groups = breakdown.breakdown(rows)
+    kinds = {"gender", "session", "speaker", "raters' agreement", "length"}
+    assert {g.kind for g in groups} == kinds
+    for kind in kinds:
+        assert sum(g.n for g in groups if g.kind == kind) == len(rows)
+    women = rows.gender == "F"
+    label, guess = rows.label[women], rows.probabilities[women].argmax(1)
+    found = next(g for g in groups if g.name == "F").scores
+    assert found["f1_macro"].value == pytest.approx(sk.f1_score(label, guess, average="macro"))
+    expected = audmetric.concordance_cc(rows.ratings[women, 0], rows.dimensions[women, 0])
+    assert found["ccc_valence"].value == pytest.approx(expected)
+    assert found["accuracy"].value == pytest.approx((label == guess).mean())
+    assert found["accuracy"].low < found["accuracy"].high
+    short = next(g for g in groups if g.name == "under 2 s")
+    assert short.n == (rows.seconds < 2).sum()
 
 
-def test_per_class_equals_scikit_learn():
-    sklearn = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    label, guess = rng.integers(0, 6, 80), rng.integers(0, 6, 80)  # disgust does not occur
-    rows = breakdown.per_class(label, guess, rng.integers(0, 5, 80))
-    p, r, f, n = sklearn.precision_recall_fscore_support(label, guess, labels=range(6))
-    for k in range(6):
-        row = rows[k]
+def test_per_class_of_an_emotion_that_does_not_occur():
+    label = np.random.default_rng(0).integers(0, 6, 80)  # no disgust
+    guess = np.random.default_rng(1).integers(0, 6, 80)
+    rows = answers(80, label=label, probabilities=np.eye(7)[guess])
+    found = breakdown.per_class(rows)
+    expected = sk.precision_recall_fscore_support(label, guess, labels=range(6))
+    for k, (precision, recall, f1, n) in enumerate(zip(*expected)):
+        row = found[k]
         assert (row["precision"], row["recall"], row["f1"].value, row["n"]) == pytest.approx(
-            (p[k], r[k], f[k], n[k])
+            (precision, recall, f1, n)
         )
-    assert rows[6]["n"] == 0
-    assert np.isnan(rows[6]["f1"].value)
+    assert found[6]["n"] == 0
+    assert np.isnan(found[6]["f1"].value)

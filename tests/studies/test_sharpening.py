@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from planted_scores import answers, results
 
 from erc.__main__ import main
 from erc.base.errors import ConfigError
 from erc.corpora import simulated as synthetic
+from erc.scores.summary import Summary
 from erc.studies import sharpening
 
 
@@ -20,13 +22,9 @@ def runs(monkeypatch):
 
     def fake(words, folder):
         asked.append((words, folder))
-        score = {k: 0.3 + 0.01 * len(asked) for k in sharpening.METRICS}
-        spread = {k: [v - 0.05, v + 0.05] for k, v in score.items()}
-        systems = ("speech", "text", "speech + text", "speech + text, speaker-adapted")
-        return {
-            "simulated": True, "corpus": "c", "protocol": "fixed", "folds": 2, "n": 10, "seed": 0,
-            "pooled": dict.fromkeys(systems, score), "intervals": dict.fromkeys(systems, spread),
-        }  # fmt: skip
+        names = ("speech", "text", "speech + text", "speech + text, speaker-adapted")
+        rows = {s: answers(60, right=20 + 2 * len(asked), system=s) for s in names}
+        return Summary.of([results(*rows.values(), corpus="c", human={"n": 1})], [rows])
 
     monkeypatch.setattr(sharpening, "cross_validate", fake)
     return asked

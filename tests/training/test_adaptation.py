@@ -130,9 +130,9 @@ def test_a_run_reports_both(tmp_path: Path) -> None:
         "trainer.enable_progress_bar=false",
     ]
     results = run([*corpus, *words], tmp_path / "run")
-    assert [name for name in results["scores"] if "adapted" in name] == [
+    assert [name for name in results.systems if "adapted" in name] == [
         "speech, speaker-adapted", "speech + text, speaker-adapted",
     ]  # fmt: skip
-    assert {"speech", "text", "speech + text"} <= set(results["scores"])
+    assert {"speech", "text", "speech + text"} <= set(results.systems)
     assert "unlabelled audio" in results_table(results)
-    assert results["audit"]["speakers"] == 0
+    assert results.audit["speakers"] == 0

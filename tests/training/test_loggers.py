@@ -7,10 +7,14 @@ import struct
 import numpy as np
 import pandas as pd
 import pytest
+from lightning.pytorch.loggers import CSVLogger
+from planted_scores import answers, results
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.scores.plots import calibration, confusion_matrix
+from erc.scores.results import ADAPTED
+from erc.scores.scored import write
 from erc.training import loggers
 from erc.training.config import compose
 
@@ -147,6 +151,22 @@ def test_fast_dev_run_logs_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_fullest_is_neither_adapted_nor_human():
-    names = ("speech", "speech + text", "speech + text, speaker-adapted", "human ceiling")
-    assert loggers.fullest({"intervals": dict.fromkeys(names)}) == "speech + text"
+def test_the_last_word_is_that_of_the_fullest_system(tmp_path):
+    """27 of 40 right: what a logger gets of a run, counted by hand from its rows."""
+    pytest.importorskip("matplotlib")
+    both = answers(40, right=27)
+    systems = [
+        answers(40, 3, system="speech"),
+        both,
+        answers(40, 40, system=f"{both.system}, {ADAPTED}"),
+    ]
+    write(tmp_path / "predictions.csv", systems)
+    results(*systems).write(tmp_path / "results.json")
+    logger = CSVLogger(tmp_path, name="", version="")
+    loggers.record([logger], tmp_path)
+    table = pd.read_csv(tmp_path / "confusion.csv", index_col=0).to_numpy()
+    assert np.trace(table) == 27
+    assert table.sum() == 40
+    for rated, said in zip(both.label, both.predicted):
+        table[rated, said] -= 1
+    assert not table.any()

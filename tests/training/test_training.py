@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from erc.base.errors import ConfigError
+from erc.scores.results import Results
 from erc.studies.experiment import evaluate, new_folder
 from erc.studies.experiment import run as train
 from erc.training import schedules
@@ -46,28 +46,28 @@ def test_a_run_leaves_everything_behind(run):
 
 
 def test_results_are_those_of_the_predictions_file(run):
-    results = json.loads((run / "results.json").read_text())
+    results = Results.read(run)
     frame = pd.read_csv(run / "predictions.csv")
-    assert results["protocol"] == "strict"
-    assert results["simulated"]
-    assert set(results["scores"]) >= {"speech", "text", "speech + text", "human ceiling"}
+    assert results.protocol == "strict"
+    assert results.simulated
+    assert set(results.systems) == {"speech", "text", "speech + text"}
+    assert 0 < results.human["accuracy"] <= 1
     for system, part in frame.groupby("system"):
-        assert len(part) == results["n"]
+        assert len(part) == results.n
         theirs = f1_score(part.emotion, part.predicted, average="macro", zero_division=0)
-        assert results["scores"][system]["f1_macro"] == pytest.approx(theirs)
-        low, high = results["intervals"][system]["f1_macro"]
-        assert low <= high
+        score = results.systems[system]["f1_macro"]
+        assert score.value == pytest.approx(theirs)
+        assert score.low <= score.high
     p = frame[[c for c in frame if c.startswith("p_")]].to_numpy()
     assert p.sum(1) == pytest.approx(np.ones(len(p)), abs=1e-4)
 
 
 def test_evaluating_again_gives_the_same(run, tmp_path):
-    first = json.loads((run / "results.json").read_text())
+    first = Results.read(run)
     again = evaluate(str(run), output=str(tmp_path))
     for system in ("speech", "text", "speech + text"):
-        for key, value in first["scores"][system].items():
-            if value is not None:
-                assert again["scores"][system][key] == pytest.approx(value, abs=1e-5)
+        expected = first.systems[system].scores
+        assert again.systems[system].scores == pytest.approx(expected, abs=1e-5, nan_ok=True)
     assert (tmp_path / "predictions.csv").is_file()
 
 
@@ -146,7 +146,7 @@ def test_training_goes_on_where_it_stopped(kemdy19, tmp_path):
     assert end["global_step"] == 2 * len(
         Assembly(compose([*overrides, "run_dir=x"])).loader("train")
     )
-    assert resumed["n"] == whole["n"]
+    assert resumed.n == whole.n
 
 
 def test_the_trainer_takes_lightnings_options_and_no_others(tmp_path):
@@ -209,4 +209,4 @@ def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path):
         sizes.add(size)
     assert len(sizes) > 1
     overrides = [f"dataset.paths={kemdy19}", *QUICK, "dataloader.batch_seconds=12"]
-    assert train([*overrides, "trainer.precision=bf16-mixed"], tmp_path / "run")["n"] > 0
+    assert train([*overrides, "trainer.precision=bf16-mixed"], tmp_path / "run").n > 0

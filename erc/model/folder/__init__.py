@@ -13,6 +13,17 @@ from erc.base.files import recover
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
+USE = """\
+## Use
+
+For research on speech emotion and for tools whose users know and agree. The labels are what raters
+*perceived* in acted or elicited speech, not what a person feels; scores on other languages, microphones
+and kinds of speech are unknown until measured there.
+
+Not for: judging people at work or in education (prohibited in the EU except for medical or safety
+reasons, AI Act Art. 5(1)(f)), hiring, policing, lie detection, or any decision about a person. People
+exposed to emotion recognition must be told (Art. 50(3)).
+"""
 
 
 def find_folder(name: str | Path, **options: Any) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from huggingface_hub import ModelHubMixin
 
 from erc.base.files import replace
-from erc.model.folder import CARD, TOKENIZER, WEIGHTS, find_folder
+from erc.model.folder import CARD, TOKENIZER, USE, WEIGHTS, find_folder
 
 
 class HubModel(ModelHubMixin):
@@ -64,7 +64,6 @@ class HubModel(ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the files of a model folder; others in `save_directory` stay."""
         from erc.model.folder import checkpoint
-        from erc.training.card import unmeasured
 
         meta, card = self._story()
         with tempfile.TemporaryDirectory(dir=save_directory) as temporary:
@@ -94,3 +93,14 @@ class HubModel(ModelHubMixin):
 
         ours, theirs = merged_state(self), read_tensors(weights)  # type: ignore[arg-type]
         return ours.keys() == theirs.keys() and all(ours[k].cpu().equal(theirs[k]) for k in theirs)
+
+
+def unmeasured(model: Any, meta: dict[str, Any]) -> str:
+    """The card of a model whose scores nobody knows: of a run it is no longer, or never was."""
+    began = f" It began as `{meta['began_as']}` and was changed." if "began_as" in meta else ""
+    return (
+        "---\nlibrary_name: erc\nlicense: other\ntags: [emotion-recognition]\n---\n\n"
+        f"# Emotion, valence and arousal from {' and '.join(model.modalities)}\n\n"
+        f"No scores are known of these weights.{began} Check the licences of data and encoders.\n\n"
+        f"{USE}"
+    )

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from erc.base.figures import COLOURS
+from erc.model.folder import USE
 from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, Regions, table
+from erc.scores.results import Human, Results, System
 from erc.scores.tables import COLUMNS
 from erc.server.web.figures import bars, moments, percent, plane, safe, seconds, shares, words
 from erc.server.web.timeline import downloads, exports, strips, turns_table
 from erc.timeline import Timeline
-from erc.training.card import USE
 
 INTRO = """\
 <header class="top"><h1>Emotion in speech</h1>
@@ -185,39 +186,31 @@ each add are Shapley shares: together they make the answer.</dd></dl></div>
 
 
 def _model(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
-    results = config["meta"].get("results", {})
+    found = config["meta"].get("results")
+    results = Results.from_json(found, "config.json of the model") if found else None
     rows = {"takes": " and ".join({"text": "transcript"}.get(m, m) for m in takes)}
     if results:
         made = "simulated speech; no person was recorded, so it knows nothing of real voices"
-        rows["trained on"] = made if results.get("simulated") else str(results.get("corpus"))
-        rows["tested on"] = (
-            f"{results.get('n')} utterances of {results.get('speakers')} speakers it never heard"
-            if results.get("protocol") == "strict"
-            else f"{results.get('n')} utterances of {results.get('speakers')} speakers"
-        )
+        strict = " it never heard" * (results.protocol == "strict")
+        rows["trained on"] = made if results.simulated else results.corpus
+        rows["tested on"] = f"{results.n} utterances of {results.speakers} speakers{strict}"
     else:
         rows["trained on"] = "not known; this model folder does not say"
-    scores = results.get("scores", {})
     lines = "".join(f"<dt>{k}</dt><dd>{safe(v)}</dd>" for k, v in rows.items())
-    return f"<dl>{lines}</dl>{_scores(scores)}"
+    return f"<dl>{lines}</dl>{_scores(results) if results else ''}"
 
 
-def _scores(scores: Mapping[str, Mapping[str, float | None]]) -> str:
-    """Best system and human ceiling; 1 is perfect."""
-    systems = [s for s in scores if s != "human ceiling"]
-    if not systems:
-        return ""
-    shown = [
-        max(systems, key=lambda s: s.count("+")),
-        *(["human ceiling"] * ("human ceiling" in scores)),
-    ]
-    names = {"human ceiling": "one rater"}  # simulated ones, where the speech is
+def _scores(results: Results) -> str:
+    """The system that sees most, and one rater; 1 is perfect."""
+    shown: dict[str, System | Human] = {results.fullest.name: results.fullest}
+    if results.human.scores:
+        shown["one rater"] = results.human  # simulated ones, where the speech is
     head = "".join(f'<th scope="col">{COLUMNS[m]}</th>' for m in SCORES)
     rows = "".join(
-        f'<tr><th scope="row">{names.get(s, s)}</th>'
-        + "".join(f"<td>{_number(scores[s].get(m))}</td>" for m in SCORES)
+        f'<tr><th scope="row">{name}</th>'
+        + "".join(f"<td>{_number(row.scores.get(m))}</td>" for m in SCORES)
         + "</tr>"
-        for s in shown
+        for name, row in shown.items()
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Scores"><table class="turns"><thead>'

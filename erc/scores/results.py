@@ -1,0 +1,203 @@
+"""`Results`: the scores of a run, how sure they are, and everything they were made with = results.json.
+
+The only writer and reader of that file. JSON has no nan: it is null there and nan here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from erc.base.errors import ConfigError
+from erc.base.files import write_json
+from erc.scores.metrics import COUNTS
+from erc.scores.scored import Scored
+from erc.scores.statistics import Interval
+
+FILE = "results.json"
+HUMAN = "human ceiling"  # what one rater reaches; among the systems in files of earlier versions
+ADAPTED = "speaker-adapted"  # ends the name of a system that knows the test speakers' baseline
+
+
+@dataclass(frozen=True)
+class System:
+    """Scores of one system: a set of modalities, perhaps adapted to the speakers.
+
+    >>> both = System("speech + text", {"uar": 0.5, "n": 8}, {"uar": (0.4, 0.6)})
+    >>> both.modalities, str(both["uar"])
+    (('speech', 'text'), '0.500 [0.400, 0.600]')
+    """
+
+    name: str
+    scores: Mapping[str, float]  # as `metrics.evaluate`: by metric, and how many utterances counted
+    intervals: Mapping[str, tuple[float, float]]  # 95 %, low and high; no counts
+
+    @classmethod
+    def of(cls, scored: Scored) -> System:
+        """Measure the rows of a system; intervals resample speakers."""
+        found = scored.intervals()
+        sure = {k: (v.low, v.high) for k, v in found.items() if k not in COUNTS}
+        return cls(scored.system, {k: v.value for k, v in found.items()}, sure)
+
+    def __getitem__(self, metric: str) -> Interval:
+        """A score with its interval; nan where it is undefined or was not measured."""
+        low, high = self.intervals.get(metric, (math.nan, math.nan))
+        return Interval(self.scores.get(metric, math.nan), low, high)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What it hears or reads."""
+        return tuple(self.name.partition(", ")[0].split(" + "))
+
+    @property
+    def adapted(self) -> bool:
+        """Whether it knows the speakers' own baseline."""
+        return self.name.endswith(ADAPTED)
+
+
+@dataclass(frozen=True)
+class Human:
+    """One rater against the others on the same utterances; see `erc.scores.ceiling`."""
+
+    scores: Mapping[str, float] = field(default_factory=dict)  # by metric, and `<metric>_std`
+
+    def __getitem__(self, metric: str) -> float:
+        """Mean over raters; nan where a rater has no such score."""
+        return self.scores.get(metric, math.nan)
+
+    def std(self, metric: str) -> float:
+        """Standard deviation between raters."""
+        return self[f"{metric}_std"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """One model on one held-out fold."""
+
+    systems: Mapping[str, System]  # by name, from one modality to all of them
+    human: Human
+    protocol: str  # paper | strict | fixed
+    fold: int  # the one held out, of …
+    folds: int
+    n: int  # utterances held out
+    speakers: int
+    sessions: tuple[str, ...]
+    simulated: bool  # no person was recorded
+    corpus: str  # where it lies
+    store: str  # name of the built corpus, by content
+    seed: int
+    temperature: float  # of the calibration
+    command: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    precision: str = ""  # number format of the training, e.g. 32-true; "": not recorded
+    audit: Mapping[str, Any] | None = None  # what crosses from training, `erc.datasets.audit`
+
+    @property
+    def fullest(self) -> System:
+        """The system that sees most modalities, without adaptation to the speaker."""
+        return [s for s in self.systems.values() if not s.adapted][-1]
+
+    @property
+    def adapted(self) -> bool:
+        """Whether some system knows the test speakers."""
+        return any(s.adapted for s in self.systems.values())
+
+    @property
+    def where(self) -> str:
+        """The corpus in a title; says first that it is simulated."""
+        return where(self.simulated, self.corpus)
+
+    def public(self) -> Results:
+        """The same without the folders of this machine, for what leaves it with the model."""
+        return replace(self, corpus=anywhere(self.corpus), command=anywhere(self.command))
+
+    def to_json(self) -> dict[str, Any]:
+        """What results.json holds: the fields under their names, only `systems` in two parts:
+        `scores[system][metric]` and `intervals[system][metric] = [low, high]`.
+        """
+        plain = {k: v for k, v in vars(self).items() if k not in ("systems", "human")}
+        return plain | {
+            "sessions": list(self.sessions),
+            "scores": {name: dict(s.scores) for name, s in self.systems.items()},
+            "intervals": {
+                name: {k: list(v) for k, v in s.intervals.items()}
+                for name, s in self.systems.items()
+            },
+            "human": dict(self.human.scores),
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], origin: str = "results") -> Results:
+        """What `to_json` gave, also from a file of an earlier version.
+
+        Raises:
+            ConfigError: it is something else, e.g. of a cross-validation; names `origin`.
+        """
+        if "pooled" in found:
+            raise ConfigError(
+                f"{origin} is of a cross-validation: give one of its folds, e.g. fold0"
+            )
+        values = dict(found)
+        try:
+            scores, intervals = _nan(values.pop("scores")), _nan(values.pop("intervals"))
+            human = _nan(values.pop("human", None)) or scores.get(HUMAN, {})
+            values |= {"sessions": tuple(values["sessions"]), "audit": _nan(values.get("audit"))}
+            systems = {
+                name: System(name, scores[name], {k: tuple(v) for k, v in sure.items()})
+                for name, sure in intervals.items()
+            }
+            return cls(systems, Human(human), **values)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{origin} is not what a run of erc writes: {error}") from error
+
+    def write(self, path: str | Path) -> None:
+        """Write results.json."""
+        write_json(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Results:
+        """Read the results.json of a run.
+
+        Args:
+            path: the file, or the folder of the run.
+
+        Raises:
+            ConfigError: no finished run, or not the results of a run.
+        """
+        file = Path(path) / FILE if Path(path).is_dir() else Path(path)
+        if not file.is_file():
+            raise ConfigError(f"{file.parent} is not a finished run: it has no {FILE}")
+        try:
+            found = json.loads(file.read_text("utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{file} is not JSON: {error}") from error
+        return cls.from_json(found, str(file))
+
+
+def where(simulated: bool, corpus: str) -> str:
+    """A corpus in a title; says first that it is simulated."""
+    return f"{'SIMULATED corpus' if simulated else 'corpus'} {corpus}"
+
+
+def anywhere(text: str) -> str:
+    """Text with every absolute path cut to its last name.
+
+    >>> anywhere("train.py dataset.paths=/home/me/KEMDy19 cache='C:\\\\data\\\\x'")
+    "train.py dataset.paths=KEMDy19 cache='x'"
+    """
+    name = r"[^\s/\\'\",=\]]"
+    return re.sub(rf"(?<![\w.~:/])(?:~|[A-Za-z]:)?[/\\](?:{name}+[/\\])*(?={name})", "", text)
+
+
+def _nan(value: Any) -> Any:
+    """null → nan in an object of numbers, at any depth."""
+    if isinstance(value, Mapping):
+        return {k: math.nan if v is None else _nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [math.nan if v is None else _nan(v) for v in value]
+    return value

@@ -1,0 +1,259 @@
+"""`Scored`: what one system answered on a split, beside what the raters said = rows of predictions.csv.
+
+The only writer and reader of that file. Names are text: a speaker may be called `NA` or `01`, and a
+name that a spreadsheet would run as a formula is written with an apostrophe before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erc.base.emotions import EMOTIONS, SCALE, emotion_index
+from erc.base.errors import ConfigError, LabelError
+from erc.base.files import atomic
+from erc.scores import metrics
+from erc.scores.statistics import Difference, Interval, interval, paired_bootstrap
+
+NAMES = ("id", "corpus", "speaker", "session", "gender")  # columns of text
+DIMENSIONS = ("valence", "arousal")
+FORMULA = tuple("=+-@\t\r")  # a cell that starts so is executed by spreadsheets
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Answers of one system for the N utterances of a split. Arrays cannot be written to.
+
+    To add a column to predictions.csv: name it here and, if it is text, in `NAMES` (it is filled from
+    the store's column of that name); a column of another kind also needs a line in `_columns`,
+    `_of_columns` and `erc.training.evaluation.scored`.
+
+    Raises:
+        LabelError: a shape, distribution or range that is not as said here.
+
+    >>> one = {name: ["a"] for name in NAMES}
+    >>> sure, votes = np.eye(7)[[3]], np.eye(7)[[3]]
+    >>> scored = Scored("speech", **one, seconds=[2.5], probabilities=sure, dimensions=[[3, 3]],
+    ...                 votes=votes, label=[3], ratings=[[2, 4]], tie=[False])
+    >>> scored.evaluate(only=["accuracy"])
+    {'accuracy': 1.0}
+    """
+
+    system: str  # e.g. "speech + text"
+    id: np.ndarray  # [N] text
+    corpus: np.ndarray  # [N] text, "": not known; so are session and gender
+    speaker: np.ndarray  # [N] text
+    session: np.ndarray  # [N] text
+    gender: np.ndarray  # [N] text, F or M
+    seconds: np.ndarray  # [N] length of the recording; nan: not known
+    probabilities: np.ndarray  # [N, 7] in the order of `EMOTIONS`, rows sum to 1
+    dimensions: np.ndarray  # [N, 2] predicted valence and arousal, 1–5
+    votes: np.ndarray  # [N, 7] of the raters, rows sum to 1; rows of nan: not labelled
+    label: np.ndarray  # [N] index in `EMOTIONS`, −1: none (not labelled, or a tie left out)
+    ratings: np.ndarray  # [N, 2] mean rated valence and arousal, 1–5; nan: not rated
+    tie: np.ndarray  # [N] bool, several emotions have most votes
+
+    def __post_init__(self) -> None:
+        n, k = len(self.id), len(EMOTIONS)
+        kinds: dict[str, tuple[Any, tuple[int, ...]]] = dict.fromkeys(NAMES, (str, (n,)))
+        kinds |= {"seconds": (float, (n,)), "label": (int, (n,)), "tie": (bool, (n,))}
+        kinds |= dict.fromkeys(("probabilities", "votes"), (float, (n, k)))
+        kinds |= dict.fromkeys(("dimensions", "ratings"), (float, (n, 2)))
+        for name, (kind, shape) in kinds.items():
+            array = np.array(getattr(self, name), kind)  # a copy: nobody else can change it
+            if array.shape != shape:
+                raise LabelError(f"{self.system}: {name} must be {shape}; got {array.shape}")
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+        low, high = SCALE
+        p, votes, va, rated = self.probabilities, self.votes, self.dimensions, self.ratings
+        self._check("probabilities", _distribution(p), "is no distribution (≥ 0, sums to 1)")
+        unknown = np.isnan(votes).all(-1)
+        self._check("votes", unknown | _distribution(votes), "is neither a distribution nor nan")
+        self._check("dimensions", ((va >= low) & (va <= high)).all(-1), f"is not in {SCALE}")
+        known = np.isnan(rated) | ((rated >= low) & (rated <= high))
+        self._check("ratings", known.all(-1), f"is not in {SCALE}")
+        self._check("label", (self.label >= -1) & (self.label < k), f"is not −1 … {k - 1}")
+        self._check("label", ~unknown | (self.label < 0), "is a label without votes")
+
+    def _check(self, name: str, good: np.ndarray, what: str) -> None:
+        if not good.all():
+            row = int(good.argmin())
+            value = getattr(self, name)[row].tolist()
+            raise LabelError(
+                f"{self.system}: {name} of utterance {self.id[row]} (row {row}) {what}: {value}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """[N] bool: has an emotion label."""
+        return self.label >= 0
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """[N] index in `EMOTIONS` of the highest probability."""
+        return self.probabilities.argmax(-1)
+
+    @property
+    def emotion(self) -> np.ndarray:
+        """[N] the label as a word, "" for none."""
+        return _words(self.label)
+
+    def take(self, rows: Any) -> Scored:
+        """Some of the utterances, by index or bool [N]."""
+        arrays = [f.name for f in fields(self) if f.name != "system"]
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+
+    def evaluate(self, weights: Any = None, only: Collection[str] | None = None) -> dict[str, Any]:
+        """Every score, see `erc.scores.metrics.evaluate`."""
+        said = (self.probabilities, self.dimensions, self.votes, self.label, self.ratings)
+        return metrics.evaluate(*said, weights=weights, only=only)
+
+    def intervals(
+        self, only: Collection[str] | None = None, samples: int = 1000, clusters: Any = "speaker"
+    ) -> dict[str, Interval]:
+        """Every score with its 95 % interval.
+
+        Args:
+            clusters: the column whose groups are drawn; None: utterances one by one.
+        """
+        groups = getattr(self, clusters) if clusters else None
+        return interval(partial(Scored.evaluate, only=only), [self], groups, samples)
+
+    def minus(self, other: Scored, only: Collection[str] | None = None) -> dict[str, Difference]:
+        """Scores of this system − those of another on the same utterances; speakers are drawn.
+
+        Raises:
+            LabelError: not the same utterances in the same order.
+        """
+        if self.id.tolist() != other.id.tolist():
+            raise LabelError(
+                f"{self.system} and {other.system} were not tested on the same utterances"
+            )
+        metric = partial(Scored.evaluate, only=only)
+        return paired_bootstrap(metric, [self], [other], self.speaker)
+
+    def _columns(self) -> dict[str, Iterable[str]]:
+        """Columns of predictions.csv, as text."""
+        columns: dict[str, Iterable[str]] = {"system": [guard(self.system)] * len(self)}
+        columns |= {name: map(guard, getattr(self, name).tolist()) for name in NAMES}
+        columns |= {"seconds": _decimals(self.seconds), "emotion": self.emotion.tolist()}
+        columns |= {"predicted": _words(self.predicted).tolist()}
+        columns |= {"tie": map(str, self.tie.tolist())}
+        for name, matrix in (("p", self.probabilities), ("votes", self.votes)):
+            columns |= {f"{name}_{e}": _decimals(matrix[:, k]) for k, e in enumerate(EMOTIONS)}
+        for k, name in enumerate(DIMENSIONS):
+            columns |= {name: _decimals(self.ratings[:, k])}
+            columns |= {f"predicted_{name}": _decimals(self.dimensions[:, k])}
+        return columns
+
+    @classmethod
+    def _of_columns(cls, system: str, columns: dict[str, Sequence[str]]) -> Scored:
+        """`_columns` read back; what an earlier version did not write is not known."""
+        blank = [""] * len(columns["id"])
+        columns = dict.fromkeys(("corpus", "session", "gender", "seconds", "tie"), blank) | columns
+
+        def numbers(*names: str) -> np.ndarray:
+            return np.array([[float(x or "nan") for x in columns[name]] for name in names]).T
+
+        names = {name: [unguard(x) for x in columns[name]] for name in NAMES}
+        return cls(
+            system,
+            **names,  # type: ignore[arg-type]
+            seconds=numbers("seconds")[:, 0],
+            probabilities=numbers(*(f"p_{e}" for e in EMOTIONS)),
+            dimensions=numbers(*(f"predicted_{name}" for name in DIMENSIONS)),
+            votes=numbers(*(f"votes_{e}" for e in EMOTIONS)),
+            label=np.array([emotion_index(x) if x else -1 for x in columns["emotion"]], int),
+            ratings=numbers(*DIMENSIONS),
+            tie=np.array([x == "True" for x in columns["tie"]], bool),
+        )
+
+
+def pool(parts: Sequence[Scored]) -> Scored:
+    """The utterances of several folds together, in their order; the system is that of the first."""
+    arrays = [f.name for f in fields(Scored) if f.name != "system"]
+    return replace(parts[0], **{n: np.concatenate([getattr(p, n) for p in parts]) for n in arrays})
+
+
+def write(path: str | Path, systems: Iterable[Scored]) -> None:
+    """Write predictions.csv: the rows of each system one after the other, six decimals."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for number, scored in enumerate(systems):
+            columns = scored._columns()
+            if not number:
+                file.write(",".join(columns) + "\n")
+            for row in zip(*columns.values(), strict=True):
+                file.write(",".join(map(_quoted, row)) + "\n")
+
+
+def read(path: str | Path) -> dict[str, Scored]:
+    """Read predictions.csv: system → its rows, in the order of the file.
+
+    Raises:
+        ConfigError: there is no such file, or it is not one of these.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(
+            f"{path.parent} has no {path.name}; make it: erc evaluate RUN -o {path.parent}"
+        )
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        head, *rows = list(csv.reader(file)) or [[]]
+    try:
+        place, systems = head.index("system"), {}
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(head):
+                raise ValueError(f"row {number} has {len(row)} cells, the head {len(head)}")
+            systems.setdefault(unguard(row[place]), []).append(row)
+        return {
+            name: Scored._of_columns(name, dict(zip(head, zip(*found, strict=True), strict=True)))
+            for name, found in systems.items()
+        }
+    except (ValueError, LabelError) as error:
+        raise ConfigError(f"{path} is not a predictions.csv of erc: {error}") from error
+    except KeyError as error:
+        raise ConfigError(
+            f"{path} has no column {error}; make it again: erc evaluate RUN -o {path.parent}"
+        ) from error
+
+
+def guard(text: str) -> str:
+    """A text cell that no spreadsheet takes for a formula; `unguard` gives the text back.
+
+    >>> guard("=1+1"), guard("'=1+1"), guard("plain"), guard("'tis")
+    ("'=1+1", "''=1+1", 'plain', "'tis")
+    """
+    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
+
+
+def unguard(cell: str) -> str:
+    """The text that `guard` was given."""
+    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
+
+
+def _quoted(cell: str) -> str:
+    """As RFC 4180; `csv.writer` leaves a lone carriage return bare, where every reader ends the row."""
+    return '"' + cell.replace('"', '""') + '"' if re.search(r'[",\r\n]', cell) else cell
+
+
+def _words(index: np.ndarray) -> np.ndarray:
+    return np.array([*EMOTIONS, ""])[index]
+
+
+def _decimals(values: np.ndarray) -> Iterable[str]:
+    return ("" if x != x else f"{x:.6f}" for x in values.tolist())
+
+
+def _distribution(rows: np.ndarray) -> np.ndarray:
+    return (rows >= 0).all(-1) & (abs(rows.sum(-1) - 1) <= 1e-3)  # False for nan
