@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from erc.base.errors import CheckpointError, ConfigError, ErcError, did_you_mean
 
-FOLDER = Path(__file__).resolve().parents[2] / "config"
+FOLDER = Path(__file__).with_name("config")  # config/ of the checkout, or the copy in a wheel
 OPTIONS = ("fusion_options", "speech_options", "text_options", "lora")
 OPEN = ("trainer.", *(f"model.{group}" for group in OPTIONS))  # groups checked by their reader
 

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -97,8 +102,29 @@ def test_every_group_mirrors_its_constructor():
             assert set(node) - {"_target_", "_partial_"} <= allowed, (group, name)
 
 
-def test_config_folder_is_where_train_py_is():
-    assert (Path(FOLDER).parent / "train.py").is_file()
+def test_an_installed_erc_composes_what_the_checkout_does(tmp_path):
+    root, source, installed = Path(__file__).parents[2], tmp_path / "source", tmp_path / "installed"
+    assert (root / "config").samefile(FOLDER)  # what `python train.py` reads
+    for folder in ("erc", "config"):
+        shutil.copytree(root / folder, source / folder, symlinks=True)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / file, source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "wheel", "--no-deps"]
+    subprocess.run([*pip, "--no-build-isolation", "-w", tmp_path, "."], cwd=source, check=True)
+    zipfile.ZipFile(next(tmp_path.glob("erc-*.whl"))).extractall(installed)
+    code = (
+        "import erc, sys; from erc.training.config import compose, resolve\n"
+        "print(erc.__file__, resolve(compose(sys.argv[1:])), sep='\\n')"
+    )
+    overrides = ["experiment=demo", "model.dim=32", "run_dir=x"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *overrides],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+    )  # fmt: skip
+    file, composed = done.stdout.strip().splitlines()
+    assert Path(file).is_relative_to(installed)
+    assert composed == str(resolve(compose(overrides)))
 
 
 @pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "x=y {z}"])
