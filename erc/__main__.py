@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 
 from erc.base.devices import tune_memory
 from erc.base.errors import ConfigError, did_you_mean, one_line_errors
 from erc.cli import commands
 from erc.cli.commandline import Parser, TopParser
+from erc.server.settings import PAGE_PORT, Settings, flag
 
 
 def parser() -> argparse.ArgumentParser:
@@ -86,8 +88,8 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("-o", "--output", metavar="FILE", help="default: the screen")
     c.add_argument("--plot", metavar="FILE", help="draw it: .png, .svg or .pdf")
     c.add_argument(
-        "--vad", default="silero", choices=["silero", "none", "text"],
-        help="silero: turns of speech; none: windows of --max-turn; text: segments of --text",
+        "--vad", choices=["silero", "none", "text"],
+        help="turns are: segments of --text (its default), speech that silero finds, or windows",
     )  # fmt: skip
     c.add_argument("--max-turn", type=float, default=15.0, metavar="S", help="heard at once (15)")
     c.add_argument("--overlap", type=float, default=2.0, metavar="S", help="of windows (2)")
@@ -139,23 +141,28 @@ def parser() -> argparse.ArgumentParser:
 
     c = add("serve")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
-    c.add_argument("--host", default="127.0.0.1", help="a public one needs a key")
-    c.add_argument("--port", type=int, default=8000, help="0 takes a free one (default 8000)")
-    c.add_argument("--api-key", metavar="KEY", help="what clients must show (better: $ERC_API_KEY)")
-    c.add_argument("--max-seconds", type=float, default=60, metavar="S", help="of a recording")
-    c.add_argument("--max-timeline", type=float, default=3600, metavar="S", help="of a long one")
-    c.add_argument("--max-mb", type=float, default=20, metavar="MB", help="of a request")
-    c.add_argument("--timeout", type=float, default=30, metavar="S", help="for one answer")
-    c.add_argument("--queue", type=int, default=256, metavar="N", help="utterances waiting at most")
-    c.add_argument("--batch-wait", type=float, default=5, metavar="MS", help="of a batch's first")
-    c.add_argument("--batch-size", type=int, default=32, metavar="N", help="utterances at most")
+    for option in fields(Settings):
+        default = option.default
+        said = (
+            ""
+            if default in (None, "")
+            else f" (default {default:g})"
+            if isinstance(default, float | int)
+            else f" (default {default})"
+        )
+        c.add_argument(
+            flag(option.name), type=str if default is None else type(default), default=default,
+            metavar=option.metadata["unit"], help=option.metadata["help"] + said,
+        )  # fmt: skip
     c.add_argument("--runtime", default="auto", help="see `erc export` (default auto)")
     c.add_argument("--web", action="store_true", help="with the page for people, at /web")
 
     c = add("web")
     c.add_argument("--model", help="model folder (default: $ERC_MODEL, else the newest in runs/)")
-    c.add_argument("--host", default="127.0.0.1", help="of this machine; others: erc serve --web")
-    c.add_argument("--port", type=int, default=7860, help="0 takes a free one (default 7860)")
+    c.add_argument("--host", default=Settings.host, help="of this machine; others: erc serve --web")
+    c.add_argument(
+        "--port", type=int, default=PAGE_PORT, help="0 takes a free one (default %(default)s)"
+    )
     c.add_argument("--open", action="store_true", help="open it in the browser")
     c.add_argument("--runtime", default="auto", help="see erc predict")
 

@@ -76,36 +76,28 @@ class Client:
             AudioError, ConfigError: what the server says of the input.
             ServerError: anything else.
         """
-        fields = {"text": text, "top_k": top_k}
-        parts = [_field(k, v) for k, v in fields.items() if v is not None]
-        if audio is not None:
-            parts.append(_file("file", audio, sampling_rate))
-        return _prediction(json.loads(self._post("/v1/predict", parts)))
+        parts = [_file("file", audio, sampling_rate)] if audio is not None else []
+        return _prediction(json.loads(self._post("predict", parts, text=text, top_k=top_k)))
 
     def explain(self, audio: Any = None, text: str | None = None) -> dict[str, Any]:
         """The answer with its `explanation`: shares of the modalities, moments, words."""
-        parts = [_field("explain", "true"), *([_field("text", text)] if text else [])]
-        if audio is not None:
-            parts.append(_file("file", audio, None))
-        return json.loads(self._post("/v1/predict", parts))
+        parts = [_file("file", audio)] if audio is not None else []
+        return json.loads(self._post("predict", parts, text=text or None, explain=True))
 
     def predict_many(self, inputs: Iterable[Any]) -> Iterator[Prediction | Failure]:
         """Recordings, or (recording, text), in order; a bad one gives a `Failure` in its place."""
         source = iter(inputs)
         while window := [_pair(one) for one in islice(source, BATCH)]:
             parts: list[Part] = []
-            places: list[int] = []
-            found: dict[int, Prediction | Failure] = {}
+            failed: dict[int, Failure] = {}
             for i, (audio, text) in enumerate(window):
                 try:
-                    parts += [_file("file", audio, None), _field("text", text or "")]
-                    places.append(i)
+                    parts += [_file("file", audio), _field("text", text or "")]
                 except AudioError as error:
-                    found[i] = Failure(name_of(audio), str(error))
-            if parts:
-                results = json.loads(self._post("/v1/predict/batch", parts))["results"]
-                found |= {i: _result(result) for i, result in zip(places, results, strict=True)}
-            yield from (found[i] for i in range(len(window)))
+                    failed[i] = Failure(name_of(audio), str(error))
+            results = json.loads(self._post("predict/batch", parts))["results"] if parts else []
+            answers = iter(results)
+            yield from (failed.get(i) or _result(next(answers)) for i in range(len(window)))
 
     def timeline(
         self, audio: Any, transcript: str | Path | None = None, format: str = "json", **options: Any
@@ -117,25 +109,30 @@ class Client:
             format: "json" gives the dict; "csv", "vtt", "eaf" give text.
             options: vad, max_turn, overlap, smooth.
         """
-        parts = [_file("file", audio, None), _field("format", format)]
-        parts += [_field(k, v) for k, v in options.items()]
+        parts = [_file("file", audio)]
         if transcript is not None:
-            parts.append(_file("transcript", transcript, None))
-        body = self._post("/v1/timeline", parts)
+            parts.append(_file("transcript", transcript))
+        body = self._post("timeline", parts, format=format, **options)
         return json.loads(body) if format == "json" else body.decode("utf-8")
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model and limits."""
         return json.loads(self._ask("GET", "/info"))
 
-    def _post(self, path: str, parts: list[Part]) -> bytes:
+    def _post(self, route: str, parts: list[Part], **fields: Any) -> bytes:
+        parts = parts + [_field(k, v) for k, v in fields.items() if v is not None]
         boundary = uuid.uuid4().hex
-        return self._ask(
-            "POST", path, _form(parts, boundary), f"multipart/form-data; boundary={boundary}"
-        )
+        kind = f"multipart/form-data; boundary={boundary}"
+        return self._ask("POST", f"/v1/{route}", _form(parts, boundary), {"Content-Type": kind})
 
-    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> bytes:
-        headers = {"Accept": "application/json"} | ({"Content-Type": kind} if kind else {})
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
+        headers = (headers or {}) | {"Accept": "application/json"}
         if self.api_key:
             headers["Authorization"] = f"Bearer {self.api_key}"
         for left in range(RETRIES, -1, -1):
@@ -151,39 +148,31 @@ class Client:
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[int, float, bytes]:
         """Status, Retry-After in s, body. An idle connection that the server closed is opened again."""
-        for fresh in (False, True):
-            connection = self._connection(fresh)
+        for last in (False, True):
             try:
+                connection = self._connection()
                 # a server that stopped listening may have said why
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, path, body, headers)
                 response = connection.getresponse()
                 waiting = response.headers.get("Retry-After", "1")
-                return (
-                    response.status,
-                    float(waiting) if waiting.isdecimal() else 1.0,
-                    response.read(),
-                )
+                seconds = float(waiting) if waiting.isdecimal() else 1.0
+                return response.status, seconds, response.read()
             except (OSError, http.client.HTTPException) as error:
-                self._drop()
-                if fresh or isinstance(error, TimeoutError):
+                self._local.__dict__.pop("connection").close()
+                if last or isinstance(error, TimeoutError):
                     said = str(error) or type(error).__name__
                     raise ServerError(f"{self.url} cannot be reached: {said}") from None
         raise AssertionError("unreachable")
 
-    def _connection(self, fresh: bool) -> http.client.HTTPConnection:
-        connection = None if fresh else getattr(self._local, "connection", None)
-        if connection is None:
+    def _connection(self) -> http.client.HTTPConnection:
+        """That of this thread."""
+        if not hasattr(self._local, "connection"):
             secure = self._parts.scheme == "https"
             kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-            connection = kind(self._parts.hostname or "", self._parts.port, timeout=self.timeout)
-            self._local.connection = connection
-        return connection
-
-    def _drop(self) -> None:
-        if connection := getattr(self._local, "connection", None):
-            connection.close()
-        self._local.connection = None
+            host, port = self._parts.hostname or "", self._parts.port
+            self._local.connection = kind(host, port, timeout=self.timeout)
+        return self._local.connection
 
 
 def _pair(one: Any) -> tuple[Any, str | None]:
@@ -195,7 +184,7 @@ def _field(name: str, value: Any) -> Part:
     return name, None, text.encode("utf-8")
 
 
-def _file(name: str, source: Any, sampling_rate: int | None) -> Part:
+def _file(name: str, source: Any, sampling_rate: int | None = None) -> Part:
     """A recording as it travels: encoded files as they are, samples as a wav of floats."""
     if isinstance(source, str | Path):
         try:

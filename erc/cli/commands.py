@@ -120,21 +120,26 @@ def tune(args: argparse.Namespace) -> int:
 def serve(args: argparse.Namespace) -> int:
     """Answer over HTTP until told to stop."""
     import os
+    from dataclasses import fields
 
+    from erc.cli.predict import model_folder
     from erc.server.run import serve
     from erc.server.settings import Settings
 
-    names = ("host", "port", "max_seconds", "max_timeline", "max_mb", "queue")
-    chosen = {name: getattr(args, name) for name in (*names, "batch_wait", "batch_size", "timeout")}
+    chosen = {field.name: getattr(args, field.name) for field in fields(Settings)}
     chosen["api_key"] = args.api_key or os.environ.get("ERC_API_KEY") or None
-    return serve(args.model, Settings(**chosen), args.runtime, args.web)
+    settings = Settings(**chosen)
+    return serve(model_folder(args.model), settings, args.runtime, args.web)
 
 
 def web(args: argparse.Namespace) -> int:
     """Show the page for people on this machine: record or upload, and see emotion and why."""
+    from erc.cli.predict import model_folder
+    from erc.server.settings import Settings
     from erc.server.web import serve
 
-    return serve(args.model, args.host, args.port, browser=args.open, runtime=args.runtime)
+    settings = Settings(host=args.host, port=args.port)
+    return serve(model_folder(args.model), settings, browser=args.open, runtime=args.runtime)
 
 
 def embed(args: argparse.Namespace) -> int:

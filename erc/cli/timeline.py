@@ -12,6 +12,7 @@ from erc.base.progress import clock, progress
 from erc.cli.predict import model_folder
 from erc.timeline import Progress, timeline
 from erc.timeline.files import SUFFIXES, save, write
+from erc.timeline.record import NOTHING
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
     output: str | None = None,
     plot: str | None = None,
     *,
-    vad: str = "silero",
+    vad: str | None = None,
     max_turn: float = 15.0,
     overlap: float = 2.0,
     smooth: float = 0.0,
@@ -53,11 +54,12 @@ def run(
         print(f"wrote {save(found, path, wanted)}", file=sys.stderr)
     if not output:
         write(found, format or "table", sys.stdout)
+    if not found.turns:
+        print(f"{recording}: {NOTHING} in {found.duration:.1f} s", file=sys.stderr)
     if found.unspoken:
-        first = found.unspoken[0]
         print(
             f"no speech was found in {len(found.unspoken)} segments of {text}, the first at "
-            f"{clock(first.start)}: {first.text[:40]!r}; they were left out (--vad text keeps them)",
+            f"{clock(found.unspoken[0].start)}; they were left out (--vad text keeps them)",
             file=sys.stderr,
         )
     failed = len(found.turns) - len(found.predictions)

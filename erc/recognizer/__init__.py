@@ -53,6 +53,9 @@ class Clip:
     text: str | None = None
 
 
+Answer = Callable[[Sequence[Clip]], list[Prediction]]
+
+
 class Recognizer:
     """A model folder, ready to answer; `erc.load(folder)` makes one.
 
@@ -82,6 +85,7 @@ class Recognizer:
         self.baseline: str = settings.get("physiology_baseline", "none")
         self.regions: Regions = settings.get("regions", {})
         self.abstain, self.workers = abstain, workers
+        self._answer: Answer | None = None
         self.budgets = {
             "speech": int(batch_seconds * audio.SAMPLE_RATE),
             "text": BATCH_TOKENS,
@@ -159,6 +163,12 @@ class Recognizer:
         from erc.recognizer.explain import explain
 
         return explain(self, self.read(audio, text, sampling_rate, physiology))
+
+    def through(self, answer: Answer) -> Recognizer:
+        """This recognizer, whose clips `answer` answers: say a queue that it shares with others."""
+        other = copy.copy(self)
+        other._answer = answer
+        return other
 
     def adapt(self, recordings: Iterable[audio.Source]) -> Recognizer:
         """A recognizer that hears one speaker against these recordings of that speaker.
@@ -248,6 +258,8 @@ class Recognizer:
         """Predictions of clips that `read` made, together."""
         if not clips:
             return []
+        if self._answer:
+            return self._answer(clips)
         probabilities, va = self.score(*self.encode_all(clips))
         return [
             self._prediction(clip, p, v)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REGION = 5.991  # χ²(2 degrees of freedom) at 0.95: a region holds 95 % of a normal distribution
+OF_TURNS = ("start", "end", "speaker", "text")
+COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
+           "conflict", *(f"p_{e}" for e in EMOTIONS), "error")  # fmt: skip
 Regions = Mapping[str, tuple[float, float, float, float]]  # emotion → mean v, a; deviation v, a
 
 
@@ -36,7 +39,7 @@ class Prediction:
         conflict: valence and arousal lie where raters rarely placed this emotion, see `conflicts`;
             None: the model folder does not know where they did.
         start, end: of a turn in a long recording, s.
-        text: the transcript of a turn.
+        text, speaker: what is said in a turn, and by whom.
 
     >>> p = Prediction("a.wav", "happy", {"happy": 0.7, "neutral": 0.3}, 4.1, 3.2, 0.7, ("speech",))
     >>> p
@@ -55,17 +58,16 @@ class Prediction:
     start: float | None = None
     end: float | None = None
     text: str | None = None
+    speaker: str | None = None
 
     def top(self, k: int = 7) -> list[tuple[str, float]]:
         """The k most probable emotions with their probabilities, most probable first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `start`, `end` and `text` only of a turn."""
+        """Plain values for JSON; `start`, `end`, `text` and `speaker` only of a turn."""
         values = asdict(self) | {"modalities": list(self.modalities)}
-        return {
-            k: v for k, v in values.items() if k not in ("start", "end", "text") or v is not None
-        }
+        return {k: v for k, v in values.items() if k not in OF_TURNS or v is not None}
 
     def __repr__(self) -> str:
         where = f" {self.start:.2f}–{self.end:.2f} s" if self.start is not None else ""
@@ -130,17 +132,18 @@ def table(results: Iterable[Prediction | Failure]) -> pd.DataFrame:
     """One row a result, in order: file, label, valence, …, p_surprise … p_disgust, error."""
     import pandas as pd
 
-    rows = []
-    for result in results:
-        row = result.to_dict()
-        row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
-        if "modalities" in row:
-            row["modalities"] = "+".join(row["modalities"])
-        rows.append(row)
-    columns = ["file", "label", "valence", "arousal", "confidence", "modalities", "abstain"]
-    columns += ["conflict", *(f"p_{e}" for e in EMOTIONS), "error"]
-    turns = [c for c in ("start", "end", "text") if any(c in row for row in rows)]
-    return pd.DataFrame(rows, columns=["file", *turns, *columns[1:]])
+    rows = [row(result) for result in results]
+    turns = [c for c in OF_TURNS if any(c in values for values in rows)]
+    return pd.DataFrame(rows, columns=["file", *turns, *COLUMNS[1:]])
+
+
+def row(result: Prediction | Failure) -> dict[str, Any]:
+    """A result as cells of a table, by the names in `COLUMNS` (and `OF_TURNS`)."""
+    values = result.to_dict()
+    values |= {f"p_{e}": p for e, p in values.pop("probabilities", {}).items()}
+    if "modalities" in values:
+        values["modalities"] = "+".join(values["modalities"])
+    return values
 
 
 def entropy(probabilities: Mapping[str, float]) -> float:

@@ -167,13 +167,7 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
     @app.get("/", include_in_schema=False)
     async def start() -> Response:
         there = {getattr(route, "path", "") for route in app.routes}
-        return RedirectResponse("/web" if "/web" in there else "/docs")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        from erc.server.page import page
-
-        return Response(page(app.openapi()), media_type="text/html")
+        return RedirectResponse("/web" if "/web" in there else "/openapi.json")
 
 
 async def _failed(_: Request, error: Exception) -> Response:

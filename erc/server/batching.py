@@ -1,4 +1,4 @@
-"""Many requests, one model: decoded by a few threads, answered together by one.
+"""Many requests, one model: items decoded by a few threads, clips answered together by one.
 
 A batch is what has been decoded when the model becomes free, and what follows within the waiting
 time of its first; `Recognizer.answer` then batches it by length. The busier the server, the larger
@@ -7,62 +7,50 @@ the batches.
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from erc.recognizer.explain import explain
+from erc.server.decoding import decode
+from erc.server.metrics import Metrics
 from erc.server.problems import busy, too_large
+from erc.server.settings import Settings
+from erc.server.uploads import Item
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
-    from erc.server.settings import Settings
 
 STUCK = 60.0  # s that decoding one recording may take before the server calls itself unhealthy
 
 
 @dataclass(eq=False)
 class Job:
-    """An utterance on its way; `alone` is called with its clip instead of answering it in a batch."""
+    """An item on its way to its answer; or a clip that needs no decoding."""
 
-    read: Callable[[], Clip]
-    alone: Callable[[Clip], Any] | None = None
+    item: Item | None = None
+    clip: Any = None  # a Clip once it is decoded
     future: Future = field(default_factory=Future)
-    clip: Clip | None = None
 
-    def settle(self, value: Any) -> None:
-        """Hand over the result, or what was raised; the client may have gone meanwhile."""
-        with contextlib.suppress(InvalidStateError):
-            if isinstance(value, BaseException):
-                self.future.set_exception(value)
-            else:
-                self.future.set_result(value)
+    @property
+    def explained(self) -> bool:
+        """Whether it also asks why, which is computed clip by clip."""
+        return self.item is not None and self.item.options.explain
 
 
-WAKE = Job(lambda: None)  # type: ignore[arg-type,return-value]  # ends the waiting, means nothing
+WAKE = Job()  # ends the waiting, means nothing
 
 
 class Batcher:
-    """The threads between requests and a recognizer.
+    """The threads between requests and a recognizer."""
 
-    Args:
-        recognizer: answers.
-        settings: queue, batch_size, batch_wait and decoders are used.
-        observe: called with the size of each batch.
-    """
-
-    def __init__(
-        self,
-        recognizer: Recognizer,
-        settings: Settings,
-        observe: Callable[[int], None] = lambda size: None,
-    ):
-        self.recognizer, self.settings, self.observe = recognizer, settings, observe
+    def __init__(self, recognizer: Recognizer, settings: Settings, metrics: Metrics):
+        self.recognizer, self.settings, self.metrics = recognizer, settings, metrics
         self.depth, self._lock = 0, threading.Lock()
         self._unread: SimpleQueue[Job | None] = SimpleQueue()
         self._ready: SimpleQueue[Job | None] = SimpleQueue()
@@ -76,14 +64,15 @@ class Batcher:
         self._model = threading.Thread(target=self._run, name="model", daemon=True)
         for thread in (*self._decoders, self._model):
             thread.start()
+        metrics.depth.set_function(lambda: self.depth)
 
-    def submit(self, jobs: Sequence[Job]) -> list[Future]:
-        """Accept all of them or none.
+    def submit(self, items: Sequence[Item]) -> list[Future]:
+        """Accept all of them or none; the futures hold a Prediction or an Explanation each.
 
         Raises:
             Problem: 503, the queue is full; 413, it could never hold so many.
         """
-        most = self.settings.queue
+        most, jobs = self.settings.queue, [Job(item) for item in items]
         if len(jobs) > most:
             raise too_large(f"{len(jobs)} items; at most {most} at once, send them in parts")
         with self._lock:
@@ -98,25 +87,13 @@ class Batcher:
             job.future.add_done_callback(self._leave)
         return [job.future for job in jobs]
 
-    def behind(self, gone: Callable[[], bool]) -> Recognizer:
-        """A recognizer for a long piece of work, whose batches queue up among all others.
-
-        Args:
-            gone: nobody waits for the work any more; its next batch raises.
-        """
-
-        def answer(clips: Sequence[Clip]) -> list[Any]:
-            if gone():
-                raise busy("nobody waits for this any more")
-            jobs = [Job(lambda: clip, clip=clip) for clip in clips]  # noqa: B023
-            for job in jobs:
-                self._ready.put(job)
-            wait([job.future for job in jobs])
-            return [job.future.result() for job in jobs]
-
-        other = copy.copy(self.recognizer)
-        other.answer = answer  # type: ignore[method-assign]
-        return other
+    def answer(self, clips: Sequence[Clip]) -> list[Any]:
+        """Predictions of the clips of a long piece of work, which queue up among all others."""
+        jobs = [Job(clip=clip) for clip in clips]
+        for job in jobs:
+            self._ready.put(job)
+        wait([job.future for job in jobs])
+        return [job.future.result() for job in jobs]
 
     @property
     def stuck(self) -> bool:
@@ -147,14 +124,14 @@ class Batcher:
 
     def _decode(self, number: int) -> None:
         while (job := self._unread.get()) is not None:
-            if job.future.cancelled():
+            if job.item is None or job.future.cancelled():
                 continue
             self._since[number] = time.monotonic()
             try:
-                job.clip = job.read()
+                job.clip = decode(job.item, self.recognizer, self.settings, self.metrics)
                 self._ready.put(job)
             except BaseException as error:
-                job.settle(error)
+                settle(job.future, error)
             self._since.pop(number, None)
 
     def _run(self) -> None:
@@ -162,13 +139,13 @@ class Batcher:
             if first is WAKE:
                 continue
             jobs = [job for job in self._collect(first) if not job.future.cancelled()]
-            together = [job for job in jobs if job.alone is None]
+            together = [job for job in jobs if not job.explained]
             if together:
-                self.observe(len(together))
-                self._answer(together)
+                self.metrics.batches.observe(len(together))
+                self._answer(together, self.recognizer.answer)
             for job in jobs:
-                if job.alone is not None:
-                    self._alone(job, job.alone)
+                if job.explained:
+                    self._answer([job], lambda clips: [explain(self.recognizer, clips[0])])
 
     def _collect(self, first: Job) -> list[Job]:
         """All that is there, and what comes while the first may wait."""
@@ -186,22 +163,24 @@ class Batcher:
                 jobs.append(job)
         return jobs
 
-    def _answer(self, jobs: list[Job]) -> None:
+    def _answer(self, jobs: list[Job], answer: Callable[[list[Clip]], Sequence[Any]]) -> None:
         """Together; if that fails, one by one, so that an input only ever spoils its own answer."""
         try:
-            answers = self.recognizer.answer([job.clip for job in jobs])  # type: ignore[misc]
+            answers: Sequence[Any] = answer([job.clip for job in jobs])
         except Exception as error:
-            if len(jobs) == 1:
-                jobs[0].settle(error)
-            else:
+            if len(jobs) > 1:
                 for job in jobs:
-                    self._answer([job])
-            return
-        for job, answer in zip(jobs, answers, strict=True):
-            job.settle(answer)
+                    self._answer([job], answer)
+                return
+            answers = [error]
+        for job, one in zip(jobs, answers, strict=True):
+            settle(job.future, one)
 
-    def _alone(self, job: Job, call: Callable[[Any], Any]) -> None:
-        try:
-            job.settle(call(job.clip))
-        except Exception as error:
-            job.settle(error)
+
+def settle(future: Future, value: Any) -> None:
+    """Hand over a result, or what was raised; the client may have gone meanwhile."""
+    with suppress(InvalidStateError):
+        if isinstance(value, BaseException):
+            future.set_exception(value)
+        else:
+            future.set_result(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -32,10 +30,6 @@ class Metrics:
         self.audio = Counter(
             "erc_audio_seconds", "Length of the recordings decoded.", registry=self.registry
         )
-
-    def watch(self, depth: Callable[[], float]) -> None:
-        """Where the queue depth is read when somebody asks."""
-        self.depth.set_function(depth)
 
     def text(self) -> bytes:
         """Prometheus text format 0.0.4."""

@@ -1,4 +1,4 @@
-"""What the routes do: items → jobs → results, and a timeline in a thread of its own."""
+"""What the routes do: items → answers as JSON values, and a timeline in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from erc.base.errors import ConfigError
-from erc.server.batching import Batcher, Job
+from erc.server.batching import Batcher, settle
+from erc.server.decoding import check_recording, named
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, busy
 from erc.server.settings import Settings
-from erc.server.uploads import Item, check_recording, named
+from erc.server.uploads import Item
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
@@ -34,8 +34,7 @@ class Service:
 
     def __init__(self, recognizer: Recognizer, settings: Settings, metrics: Metrics):
         self.recognizer, self.settings, self.metrics = recognizer, settings, metrics
-        self.batcher = Batcher(recognizer, settings, metrics.batches.observe)
-        metrics.watch(lambda: self.batcher.depth)
+        self.batcher = Batcher(recognizer, settings, metrics)
         self.stopping = False
         self._one, self._timelines = asyncio.Lock(), 0
 
@@ -48,39 +47,12 @@ class Service:
         self, request: Request, items: Sequence[Item | Problem]
     ) -> list[dict[str, Any] | BaseException]:
         """Results in the order of the items: JSON values, or what went wrong with this one."""
-        jobs = {i: self._job(item) for i, item in enumerate(items) if isinstance(item, Item)}
-        futures = self.batcher.submit(list(jobs.values()))
-        results = await unless_gone(request, futures)
-        found: list[Any] = list(items)
-        for i, result in zip(jobs, results, strict=True):
-            done = not isinstance(result, BaseException)
-            found[i] = _values(result, found[i].options.top_k) if done else result
-        return found
-
-    def _job(self, item: Item) -> Job:
-        alone = None
-        if item.options.explain:
-            from erc.recognizer.explain import explain
-
-            def alone(clip: Clip) -> Any:
-                return explain(self.recognizer, clip)
-
-        return Job(lambda: self._read(item), alone)
-
-    def _read(self, item: Item) -> Clip:
-        source = None
-        if item.audio is not None:
-            seconds = check_recording(item.audio, item.name, self.settings.max_seconds)
-            self.metrics.audio.inc(seconds)
-            source = named(item.audio, item.name)
-        try:
-            return self.recognizer.read(
-                source, item.options.text, None, item.physiology, name=item.name
-            )
-        except (TypeError, ValueError, OverflowError) as error:
-            if item.physiology is None:
-                raise
-            raise ConfigError(f"physiology: {error}") from None
+        good = [item for item in items if isinstance(item, Item)]
+        results = iter(await unless_gone(request, self.batcher.submit(good)))
+        return [
+            _values(next(results), item.options.top_k) if isinstance(item, Item) else item
+            for item in items
+        ]
 
     async def timeline(
         self, request: Request, name: str, data: bytes, segments: Any, options: dict[str, Any]
@@ -91,9 +63,14 @@ class Service:
         self._timelines += 1
         gone = threading.Event()
 
+        def answer(clips: Sequence[Clip]) -> list[Any]:
+            if gone.is_set():
+                raise busy("nobody waits for this any more")
+            return self.batcher.answer(clips)
+
         def make() -> Timeline:
             self.metrics.audio.inc(check_recording(data, name, self.settings.max_timeline))
-            recognizer = self.batcher.behind(gone.is_set)
+            recognizer = self.recognizer.through(answer)
             return recognizer.timeline(named(data, name), segments, **options)
 
         try:
@@ -142,20 +119,22 @@ async def _left(request: Request) -> None:
 
 def in_thread(call: Callable[[], Any]) -> Future:
     """Its result; the thread is a daemon, which keeps no process alive."""
-    job = Job(lambda: None)  # type: ignore[arg-type,return-value]
+    future: Future = Future()
 
     def run() -> None:
         try:
-            job.settle(call())
+            settle(future, call())
         except BaseException as error:
-            job.settle(error)
+            settle(future, error)
 
     threading.Thread(target=run, name="timeline", daemon=True).start()
-    return job.future
+    return future
 
 
-def _values(result: Any, top_k: int) -> dict[str, Any]:
-    """A Prediction or an Explanation as JSON."""
+def _values(result: Any, top_k: int) -> dict[str, Any] | BaseException:
+    """A Prediction or an Explanation as JSON; an exception as it is."""
+    if isinstance(result, BaseException):
+        return result
     values = result.to_dict()
     why = {k: values[k] for k in ("nothing", "shares", "time", "words") if k in values}
     values = values.get("prediction", values)

@@ -1,48 +1,44 @@
-"""What a server is told, and its limits."""
+"""What a server is told, and its limits. Every option, default and help text is written here only."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any
 
 from erc.base.errors import ConfigError
 
+PAGE_PORT = 7860  # of `erc web`
 HELD = 12  # bodies of the greatest size that may be in memory at once
+
+
+def _option(default: Any, unit: str, text: str, **more: Any) -> Any:
+    """A field with what `erc serve --help` says of it."""
+    return field(default=default, metadata={"unit": unit, "help": text}, **more)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of `erc serve`.
-
-    Attributes:
-        host: address to listen on; another than loopback needs a key.
-        port: 0 takes a free one.
-        api_key: what clients must show; None: nobody is asked.
-        max_seconds: of a recording to predict.
-        max_timeline: of a recording to make a timeline of, s.
-        max_mb: of a request's body.
-        queue: utterances that are accepted and not yet answered, at most.
-        batch_wait: ms that the first of a batch waits for others.
-        batch_size: utterances in a batch, at most.
-        decoders: threads that decode recordings.
-        timeout: s from the first byte of a request to its answer; a timeline has as much again as
-            its recording may last.
+    """Options of `erc serve`; the command line is made from these fields.
 
     Raises:
         ConfigError: an option out of range, or a public address without a key.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    api_key: str | None = field(default=None, repr=False)
-    max_seconds: float = 60.0
-    max_timeline: float = 3600.0
-    max_mb: float = 20.0
-    queue: int = 256
-    batch_wait: float = 5.0
-    batch_size: int = 32
-    decoders: int = 2
-    timeout: float = 30.0
+    host: str = _option("127.0.0.1", "ADDRESS", "to listen on; a public one needs a key")
+    port: int = _option(8000, "N", "0 takes a free one")
+    api_key: str | None = _option(
+        None, "KEY", "what clients must show (better: $ERC_API_KEY)", repr=False
+    )
+    max_seconds: float = _option(60.0, "S", "of a recording to predict")
+    max_timeline: float = _option(3600.0, "S", "of a recording to make a timeline of")
+    max_mb: float = _option(20.0, "MB", "of the body of a request")
+    timeout: float = _option(30.0, "S", "for an answer; a timeline gets --max-timeline on top")
+    queue: int = _option(256, "N", "utterances that are accepted and not yet answered, at most")
+    batch_wait: float = _option(5.0, "MS", "that the first utterance of a batch waits for others")
+    batch_size: int = _option(32, "N", "utterances in a batch, at most")
+    decoders: int = _option(2, "N", "threads that decode recordings")
 
     def __post_init__(self) -> None:
         if self.api_key is not None and not self.api_key.strip():
@@ -56,10 +52,10 @@ class Settings:
             )
         for name in ("max_seconds", "max_timeline", "max_mb", "timeout"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{_option(name)} {getattr(self, name):g}: give more than 0")
+                raise ConfigError(f"{flag(name)} {getattr(self, name):g}: give more than 0")
         for name in ("queue", "batch_size", "decoders"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{_option(name)} {getattr(self, name)}: give at least 1")
+                raise ConfigError(f"{flag(name)} {getattr(self, name)}: give at least 1")
         if not 0 <= self.batch_wait <= 1000 * self.timeout:
             raise ConfigError(f"--batch-wait {self.batch_wait:g}: ms between 0 and the time limit")
         if not 0 <= self.port < 65536:
@@ -88,5 +84,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _option(name: str) -> str:
+def flag(name: str) -> str:
+    """
+    >>> flag("max_mb")
+    '--max-mb'
+    """
     return "--" + name.replace("_", "-")
+
+
+def need(*packages: str) -> None:
+    """Raises ConfigError for the first that is not installed, before a model is loaded."""
+    for name in packages:
+        if find_spec(name) is None:
+            raise ConfigError(f"serving needs {name}: pip install 'erc[serve]'")

@@ -1,10 +1,9 @@
-"""Body of a request → `Item`s; recordings that nobody vouches for are looked at before decoding."""
+"""Body of a request → `Item`s, in memory and bounded; nothing is decoded here."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,19 +14,11 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from erc.base.errors import AudioError, ConfigError, did_you_mean
-from erc.server.problems import Problem, problem_of, too_large
+from erc.server.problems import Problem, problem_of
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
-from erc.timeline.recording import Recording
 
 M = TypeVar("M", bound=BaseModel)
 LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
-# RIFX, RF64, W64 and the rarer formats of libsndfile are not worth their parsers here
-KNOWN: dict[str, Callable[[bytes], bool]] = {
-    "wav": lambda head: head[:4] == b"RIFF" and head[8:] == b"WAVE",
-    "flac": lambda head: head[:4] == b"fLaC",
-    "ogg": lambda head: head[:4] == b"OggS",
-    "mp3": lambda head: head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"),
-}
 
 
 @dataclass(frozen=True)
@@ -118,31 +109,6 @@ async def read_form(request: Request) -> FormData:
 def validated(model: type[M], fields: Any) -> M:
     """The fields as a model; raises Problem 422."""
     return _validated(model.model_validate, fields, model)
-
-
-def check_recording(data: bytes, name: str, most: float) -> float:
-    """Seconds of an encoded recording, read from its header. To be called before anything decodes it.
-
-    Raises:
-        AudioError: a format that is not accepted, or a header that would hang the decoder.
-        Problem: 413, longer than `most` s.
-    """
-    if data and not any(looks_so(data[:12]) for looks_so in KNOWN.values()):
-        raise AudioError(
-            f"{name}: cannot be decoded (Format not recognised); send {', '.join(KNOWN)}, "
-            "e.g. `ffmpeg -i in.m4a -ar 16000 out.wav`"
-        )
-    seconds = Recording(named(data, name)).duration  # raises what loading would raise
-    if seconds > most:
-        raise too_large(f"{name}: {seconds:.1f} s long; at most {most:g} s are taken here")
-    return seconds
-
-
-def named(data: bytes, name: str) -> io.BytesIO:
-    """An open file that messages call by this name."""
-    file = io.BytesIO(data)
-    file.name = name  # type: ignore[attr-defined]
-    return file
 
 
 def name_of(file: UploadFile) -> str:

@@ -1,37 +1,36 @@
 """A timeline as a file: CSV, JSON, WebVTT, ELAN, a picture, or a table to read.
 
-.csv   an audformat segmented table: file,start,end,label,…; times as "0 days 00:00:01.250000",
-       which `audformat.utils.read_csv` and `pandas.to_timedelta` read
+.csv   a turn a row: file, start and end in s, speaker, text, label, …
 .json  everything, with the envelope
 .vtt   WebVTT: a cue a turn, coloured by emotion, for any player beside the recording
-.eaf   ELAN 3.0: tier emotion, and below it valence, arousal and text
+.eaf   ELAN 3.0: tier emotion, and below it valence, arousal, speaker and text
 .png .svg  the plot
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 from xml.etree import ElementTree as Xml
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic
-from erc.recognizer.prediction import Failure
+from erc.recognizer.prediction import COLUMNS, Failure, row
+from erc.timeline.record import NOTHING, Record
 from erc.timeline.subtitles import clock, escape
-
-if TYPE_CHECKING:
-    from erc.timeline import Timeline
 
 SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 MIME = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+OF_EMOTION = ("valence", "arousal", "speaker", "text")  # tiers below the emotion's
 SCALES = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
 
 
-def write(timeline: Timeline, format: str, sink: TextIO) -> None:
+def write(timeline: Record, format: str, sink: TextIO) -> None:
     """Write a timeline as text.
 
     Args:
@@ -48,7 +47,7 @@ def write(timeline: Timeline, format: str, sink: TextIO) -> None:
     WRITERS[format](timeline, sink)
 
 
-def save(timeline: Timeline, path: str | Path, format: str | None = None) -> Path:
+def save(timeline: Record, path: str | Path, format: str | None = None) -> Path:
     """Write a file, whole or not at all.
 
     Args:
@@ -70,22 +69,26 @@ def save(timeline: Timeline, path: str | Path, format: str | None = None) -> Pat
     return path
 
 
-def _csv(timeline: Timeline, sink: TextIO) -> None:
-    timeline.table().to_csv(sink, lineterminator="\n")
+def _csv(timeline: Record, sink: TextIO) -> None:
+    fields = ["file", "start", "end", "speaker", "text", *COLUMNS[1:]]
+    rows = csv.DictWriter(sink, fields, lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(row(turn) for turn in timeline.turns)
 
 
-def _json(timeline: Timeline, sink: TextIO) -> None:
+def _json(timeline: Record, sink: TextIO) -> None:
     json.dump(timeline.to_dict(), sink, ensure_ascii=False, indent=1)
     sink.write("\n")
 
 
-def _vtt(timeline: Timeline, sink: TextIO) -> None:
-    """Cue: `happy 62 % · valence 3.8 · arousal 3.2`, below it what is said."""
+def _vtt(timeline: Record, sink: TextIO) -> None:
+    """Cue: `happy 62 % · valence 3.8 · arousal 3.2`, below it who says what."""
     from erc.base.figures import COLOURS
 
     blocks = [f"WEBVTT - {escape(Path(timeline.file).name)}: emotion of each turn"]
     blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]
     blocks += ["\n".join(["STYLE", *(f"::cue(.{e}) {{ color: {COLOURS[e]} }}" for e in EMOTIONS)])]
+    blocks += [] if timeline.turns else [f"NOTE\n{NOTHING}"]
     for number, turn in enumerate(timeline.turns, 1):
         lines = [str(number), f"{clock(turn.start)} --> {clock(turn.end)}"]
         if isinstance(turn, Failure):
@@ -96,13 +99,14 @@ def _vtt(timeline: Timeline, sink: TextIO) -> None:
                 f"<c.{turn.label}>{turn.label} {turn.confidence:.0%}</c>{doubt}"
                 f" · valence {turn.valence:.1f} · arousal {turn.arousal:.1f}"
             )
-        if turn.text:
-            lines.append(escape(turn.text))
+        if turn.text or turn.speaker:
+            voice = f"<v {escape(turn.speaker)}>" if turn.speaker else ""
+            lines.append(voice + escape(turn.text or "…"))
         blocks.append("\n".join(lines))
     sink.write("\n\n".join(blocks) + "\n")
 
 
-def _eaf(timeline: Timeline, sink: TextIO) -> None:
+def _eaf(timeline: Record, sink: TextIO) -> None:
     """ELAN Annotation Format 3.0 (EAFv3.0.xsd): the other tiers hang on the emotion's annotations."""
     document = Xml.Element(
         "ANNOTATION_DOCUMENT",
@@ -123,7 +127,7 @@ def _eaf(timeline: Timeline, sink: TextIO) -> None:
         name: Xml.SubElement(document, "TIER", {"TIER_ID": name, "LINGUISTIC_TYPE_REF": kind} | of)
         for name, kind, of in (
             ("emotion", "emotion", {}),
-            *((n, "property", {"PARENT_REF": "emotion"}) for n in ("valence", "arousal", "text")),
+            *((n, "property", {"PARENT_REF": "emotion"}) for n in OF_EMOTION),
         )
     }
     _time_slots(timeline, times)
@@ -153,7 +157,7 @@ def _eaf(timeline: Timeline, sink: TextIO) -> None:
     sink.write(Xml.tostring(document, "unicode") + "\n")
 
 
-def _time_slots(timeline: Timeline, times: Xml.Element) -> None:
+def _time_slots(timeline: Record, times: Xml.Element) -> None:
     """Milliseconds, in the order of time; a turn is at least one long."""
     slots = []
     for i, turn in enumerate(timeline.turns, 1):
@@ -170,9 +174,8 @@ def _annotations(turn: Any) -> list[tuple[str, str]]:
     else:
         found = [("emotion", turn.label), ("valence", f"{turn.valence:.2f}")]
         found += [("arousal", f"{turn.arousal:.2f}")]
-    if turn.text:
-        found.append(("text", _legal(turn.text)))
-    return found
+    said = [("speaker", turn.speaker), ("text", turn.text)]
+    return found + [(tier, _legal(value)) for tier, value in said if value]
 
 
 def _legal(text: str) -> str:
@@ -180,17 +183,28 @@ def _legal(text: str) -> str:
     return "".join(c for c in text if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff"))
 
 
-def _table(timeline: Timeline, sink: TextIO) -> None:
+def _table(timeline: Record, sink: TextIO) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None)
-    for name in ("from", "to", "emotion", "", "then", "valence", "arousal"):
+    speakers = any(turn.speaker for turn in timeline.turns)
+    for name in (
+        "from",
+        "to",
+        *["speaker"] * speakers,
+        "emotion",
+        "",
+        "then",
+        "valence",
+        "arousal",
+    ):
         table.add_column(name, no_wrap=True)
     table.add_column("text")
     for turn in timeline.turns:
-        times = [clock(turn.start)[:-2], clock(turn.end)[:-2]]  # tenths
+        times: list[Any] = [clock(turn.start)[:-2], clock(turn.end)[:-2]]  # tenths
+        times += [Text(turn.speaker or "")] * speakers
         if isinstance(turn, Failure):
             table.add_row(*times, "[red]failed[/red]", "", "", "", "", Text(turn.error))
             continue

@@ -1,9 +1,10 @@
-"""The picture of a timeline: the waveform in the colours of its emotions, their probabilities, and
-valence and arousal. Turns are drawn as blocks while they can be told apart; on a page with many of
-them the probabilities are a trend (a running mean of 1/250 of the page) and each turn is a dot."""
+"""The picture of a timeline: the waveform in the colours of its emotions, who speaks where that is
+known, the probabilities, and valence and arousal. Nothing is smoothed: what is narrower than a column
+of the picture is averaged, and a line joins turns of one speaker only, and only across short pauses."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +13,18 @@ import numpy as np
 from erc.base import figures
 from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.timeline import Timeline
+from erc.recognizer.prediction import Prediction
 from erc.timeline.averages import vector
+from erc.timeline.record import NOTHING, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 11.0, 4.8  # inches
+FEW = 80  # turns whose width can still be seen
+PAUSE = 2.0  # s that a line may cross
+SPEAKERS = 8  # rows at most; the files have all
 COLUMNS = 700  # of a page; what is narrower than one is averaged
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # s between ticks
 LIGHT = {"ink": "#333333", "faint": "#C9CDD2", "grid": "#ECEEF0", "page": "#FFFFFF"}
@@ -28,28 +33,32 @@ LIGHT |= {"valence": "#6A4FC0", "arousal": "#222222"}  # of no emotion; apart in
 DARK |= {"valence": "#A992FF", "arousal": "#F2F2F2"}
 
 
-def draw(timeline: Timeline, path: str | Path, dark: bool = False) -> Path:
+def draw(timeline: Record, path: str | Path, dark: bool = False) -> Path:
     """Write the picture: PNG, SVG or PDF by its name."""
     return figures.save(figure(timeline, dark), path, dpi=140)
 
 
-def figure(timeline: Timeline, dark: bool = False) -> Figure:
+def figure(timeline: Record, dark: bool = False) -> Figure:
     """The picture of a timeline.
 
     Raises:
         ConfigError: matplotlib is not installed.
     """
     look = DARK if dark else LIGHT
-    fig, (wave, bands, curves) = figures.figure(
-        3, 1, size=(WIDTH, HEIGHT / 3), sharex=True, height_ratios=(1.1, 1.25, 1.0)
-    )
+    speakers = list(dict.fromkeys(t.speaker for t in timeline.turns if t.speaker))[:SPEAKERS]
+    heights = [1.1, *[0.14 * len(speakers)] * bool(speakers), 1.25, 1.0]
+    size = (WIDTH, HEIGHT * sum(heights) / 3.35 / len(heights))
+    fig, panels = figures.figure(len(heights), 1, size=size, sharex=True, height_ratios=heights)
+    wave, *who, bands, curves = panels
     edges = np.linspace(0, timeline.duration or 1.0, COLUMNS + 1)
-    mean, heard = _columns(timeline, edges)
+    mean = _columns(timeline, edges)
     _waveform(wave, timeline, edges, mean, look)
-    _bands(bands, edges, mean if _few(timeline) else _smooth(mean, heard, 1 / 250))
-    _curves(curves, timeline, edges, mean, heard, look)
+    for axes in who:
+        _speakers(axes, timeline, speakers, look)
+    _bands(bands, edges, mean)
+    _curves(curves, timeline, look)
     _times(curves, timeline.duration)
-    for axes in (wave, bands, curves):
+    for axes in panels:
         _paint(axes, look)
     fig.set_facecolor(look["page"])
     wave.set_title(_title(timeline), loc="left", color=look["ink"], fontweight="bold")
@@ -57,8 +66,8 @@ def figure(timeline: Timeline, dark: bool = False) -> Figure:
     return fig
 
 
-def _columns(timeline: Timeline, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the answers in each column [C, 9], nan where nobody speaks; share spoken [C]."""
+def _columns(timeline: Record, edges: np.ndarray) -> np.ndarray:
+    """Mean of the answers in each column [C, 9], nan where nobody speaks."""
     width = edges[1] - edges[0]
     sums, spoken = np.zeros((COLUMNS, len(EMOTIONS) + 2)), np.zeros(COLUMNS)
     for turn in timeline.predictions:
@@ -71,11 +80,11 @@ def _columns(timeline: Timeline, edges: np.ndarray) -> tuple[np.ndarray, np.ndar
         spoken[first:last] += shared
     mean = np.full_like(sums, np.nan)
     np.divide(sums, spoken[:, None], out=mean, where=spoken[:, None] > 0)
-    return mean, spoken / width
+    return mean
 
 
 def _waveform(
-    axes: Axes, timeline: Timeline, edges: np.ndarray, mean: np.ndarray, look: dict[str, str]
+    axes: Axes, timeline: Record, edges: np.ndarray, mean: np.ndarray, look: dict[str, str]
 ) -> None:
     """Least and greatest sample of each column, in the colour of the emotion, grey in silence."""
     from matplotlib.collections import PolyCollection
@@ -113,57 +122,47 @@ def _bands(axes: Axes, edges: np.ndarray, mean: np.ndarray) -> None:
     axes.set_ylabel("probability")
 
 
-def _curves(
-    axes: Axes,
-    timeline: Timeline,
-    edges: np.ndarray,
-    mean: np.ndarray,
-    heard: np.ndarray,
-    look: dict[str, str],
-) -> None:
-    """Valence and arousal: a bar for each turn while there are few, and a line through them."""
+def _speakers(axes: Axes, timeline: Record, speakers: list[str], look: dict[str, str]) -> None:
+    """A row a speaker, filled where that speaker has a turn."""
+    for height, name in enumerate(speakers):
+        turns = [(t.start, t.end - t.start) for t in timeline.turns if t.speaker == name]
+        axes.broken_barh(turns, (height + 0.2, 0.6), facecolors=look["ink"], linewidth=0)
+    axes.set_yticks(np.arange(len(speakers)) + 0.5, [_short(name) for name in speakers])
+    axes.set_ylim(len(speakers), 0)
+
+
+def _curves(axes: Axes, timeline: Record, look: dict[str, str]) -> None:
+    """Valence and arousal: a bar for each turn, a dot where there are many; a line within a run."""
     axes.axhline(3, color=look["faint"], linewidth=0.8)
-    turns, centres = timeline.predictions, (edges[1:] + edges[:-1]) / 2
-    trend = _smooth(mean, heard, 1 / 60)
-    for name, index, style in (("valence", -2, "-"), ("arousal", -1, (0, (4, 1.5)))):
-        if turns:
-            values = [getattr(t, name) for t in turns]
-            if _few(timeline):
-                begin, end = [t.start for t in turns], [t.end for t in turns]
-                axes.hlines(values, begin, end, look[name], linewidth=3.5, alpha=0.4)
+    for name, style in (("valence", "-"), ("arousal", (0, (4, 1.5)))):
+        for i, run in enumerate(runs(timeline.turns)):
+            values = [getattr(turn, name) for turn in run]
+            middle = [(turn.start + turn.end) / 2 for turn in run]
+            label = name if not i else None
+            axes.plot(middle, values, color=look[name], linestyle=style, linewidth=1.2, label=label)
+            if len(timeline.turns) <= FEW:
+                begin, end = [turn.start for turn in run], [turn.end for turn in run]
+                axes.hlines(values, begin, end, look[name], linewidth=3, alpha=0.55)
             else:
-                middle = [(t.start + t.end) / 2 for t in turns]
-                axes.plot(middle, values, ".", color=look[name], markersize=2.5, alpha=0.35)
-            axes.plot(
-                centres,
-                trend[:, index],
-                color=look[name],
-                linestyle=style,
-                linewidth=1.5,
-                label=name,
-            )
+                axes.plot(middle, values, ".", color=look[name], markersize=2.5, alpha=0.5)
     axes.set_ylim(0.9, 5.1)
     axes.set_yticks([1, 3, 5])
     axes.set_ylabel("valence, arousal")
 
 
-def _smooth(mean: np.ndarray, heard: np.ndarray, spread: float) -> np.ndarray:
-    """Kernel mean over time (Gauss); nan farther than two deviations from all that was heard.
-
-    Args:
-        spread: deviation, as a fraction of the width of the page.
-    """
-    x = np.arange(COLUMNS) / COLUMNS
-    distance = np.abs(x[:, None] - x) / spread
-    kernel = np.exp(-0.5 * distance**2) * heard
-    near = ((distance <= 2) & (heard > 0)).any(1, keepdims=True)
-    total = kernel.sum(1, keepdims=True)
-    return np.where(near, kernel @ np.nan_to_num(mean) / np.where(near, total, 1), np.nan)
-
-
-def _few(timeline: Timeline) -> bool:
-    """Whether single turns can be told apart."""
-    return len(timeline.turns) <= 80
+def runs(turns: Sequence[Any]) -> Iterator[list[Any]]:
+    """Turns that a line may join: answered, of one speaker, no more than `PAUSE` s apart."""
+    run: list[Any] = []
+    for turn in turns:
+        known = isinstance(turn, Prediction)
+        joined = run and known and turn.speaker == run[-1].speaker
+        if run and not (joined and turn.start - run[-1].end <= PAUSE):
+            yield run
+            run = []
+        if known:
+            run.append(turn)
+    if run:
+        yield run
 
 
 def _times(axes: Axes, duration: float) -> None:
@@ -191,12 +190,17 @@ def _paint(axes: Axes, look: dict[str, str]) -> None:
     axes.xaxis.label.set_color(look["ink"])
 
 
-def _title(timeline: Timeline) -> str:
-    turns = len(timeline.turns)
-    return f"{Path(timeline.file).name}  ·  {turns} turn{'s' * (turns != 1)}"
+def _title(timeline: Record) -> str:
+    many = len(timeline.turns)
+    said = f"{many} turn{'s' * (many != 1)}" if many else NOTHING
+    return f"{Path(timeline.file).name}  ·  {said}"
 
 
-def _legend(fig: Figure, timeline: Timeline, look: dict[str, Any]) -> None:
+def _short(name: str) -> str:
+    return name if len(name) <= 14 else f"{name[:13]}…"
+
+
+def _legend(fig: Figure, timeline: Record, look: dict[str, Any]) -> None:
     """Emotions with their share of the time spoken, then the two curves."""
     from matplotlib.patches import Patch
 
@@ -204,7 +208,7 @@ def _legend(fig: Figure, timeline: Timeline, look: dict[str, Any]) -> None:
     handles: list[Any] = [
         Patch(color=COLOURS[e], label=f"{e} {shares[e]:.0%}" if shares else e) for e in EMOTIONS
     ]
-    handles += fig.axes[2].get_legend_handles_labels()[0]
+    handles += fig.axes[-1].get_legend_handles_labels()[0]
     fig.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), labelcolor=look["ink"],
         handlelength=1.2, columnspacing=1.4,

@@ -14,6 +14,7 @@ from erc.base.errors import ConfigError
 from erc.base.text import decode
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")  # hours may be missing
+VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]+)>|^\s*\[([^\]]{1,60})\]:\s")  # WebVTT; WhisperX
 TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <00:01.000>; {\an8} of SubStation
 
 
@@ -23,6 +24,7 @@ class Segment(NamedTuple):
     start: float
     end: float
     text: str
+    speaker: str | None = None
 
 
 def read(source: str | Path | Iterable[Any]) -> list[Segment]:
@@ -30,14 +32,15 @@ def read(source: str | Path | Iterable[Any]) -> list[Segment]:
 
     Args:
         source: path of a .srt, .vtt or .json file; or segments as such: dicts {start, end, text}
-            (seconds; further keys are ignored), triples, or a dict {"segments": […]}, as speech
-            recognisers write it.
+            (seconds) with or without `speaker` (further keys are ignored), triples, or a dict
+            {"segments": […]}, as speech recognisers write it. In subtitles a speaker is
+            `<v Ann>` of WebVTT, or `[Ann]: ` at the beginning of a cue.
 
     Raises:
         ConfigError: unreadable, or not what its suffix says; the message names file and line.
 
     >>> read([{"start": 0, "end": 1.5, "text": "hello"}])
-    [Segment(start=0.0, end=1.5, text='hello')]
+    [Segment(start=0.0, end=1.5, text='hello', speaker=None)]
     """
     if not isinstance(source, str | Path):
         return _sorted(_values(source, "segments"))
@@ -69,7 +72,7 @@ def align(segments: Sequence[Segment], turns: Sequence[tuple[float, float]]) -> 
     """
     found: list[int | None] = []
     first = 0  # turns before it end before this and all later segments begin
-    for start, end, _ in segments:
+    for start, end, *_ in segments:
         while first < len(turns) and turns[first][1] <= start:
             first += 1
         best, longest = None, 0.0
@@ -113,12 +116,16 @@ def _cues(text: str, name: str) -> Iterable[Segment]:
             continue
         where, said = f"{name} line {at}", []
         start, end = (_seconds(part, where) for part in line.split("-->", 1))
-        while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+        while at < len(lines) and lines[at] and "-->" not in lines[at]:
             said.append(lines[at])
             at += 1
         if at < len(lines) and "-->" in lines[at] and said and said[-1].strip().isdigit():
             said.pop()  # the number of the next cue: an empty line is missing
-        yield _checked(start, end, html.unescape(TAG.sub("", " ".join(said))), where)
+        cue = " ".join(said)
+        voice = VOICE.search(cue)
+        speaker = html.unescape(voice[1] or voice[2]).strip() if voice else None
+        cue = cue.replace(voice[0], "", 1) if voice else cue
+        yield _checked(start, end, html.unescape(TAG.sub("", cue)), where, speaker)
 
 
 def _srt(text: str, name: str) -> list[Segment]:
@@ -133,7 +140,7 @@ def _srt(text: str, name: str) -> list[Segment]:
 def _vtt(text: str, name: str) -> list[Segment]:
     first = text.lstrip().partition("\n")[0].strip()
     if not re.match(r"WEBVTT(\s|$)", first):
-        raise ConfigError(f"{name} line 1: a .vtt file begins with WEBVTT, not {first[:40]!r}")
+        raise ConfigError(f"{name} line 1: a .vtt file begins with WEBVTT; is this another format?")
     return list(_cues(text, name))
 
 
@@ -157,20 +164,23 @@ def _values(value: Any, name: str) -> list[Segment]:
     found = []
     for i, one in enumerate(value, 1):
         try:
-            row = [one[k] for k in ("start", "end", "text")] if isinstance(one, dict) else one
-            start, end, said = row
-            found.append(_checked(float(start), float(end), str(said), f"{name} segment {i}"))
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(
-                f"{name} segment {i}: {str(one)[:60]!r} has no start, end (s) and text"
-            ) from None
+            if isinstance(one, dict):
+                one = one["start"], one["end"], one["text"], one.get("speaker")
+            start, end, said, speaker = Segment(*one)
+            found.append(
+                _checked(float(start), float(end), str(said or ""), f"{name} segment {i}", speaker)
+            )
+        except (KeyError, TypeError, ValueError):  # not quoted: what is said is nobody's business
+            raise ConfigError(f"{name} segment {i}: needs start, end (s) and text") from None
     return found
 
 
-def _checked(start: float, end: float, text: str, where: str) -> Segment:
+def _checked(
+    start: float, end: float, text: str, where: str, speaker: str | None = None
+) -> Segment:
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start <= end):
         raise ConfigError(f"{where}: from {start} s to {end} s; times grow and are not negative")
-    return Segment(start, end, " ".join(text.split()))
+    return Segment(start, end, " ".join(text.split()), " ".join(str(speaker or "").split()) or None)
 
 
 def _seconds(text: str, where: str) -> float:
@@ -178,7 +188,7 @@ def _seconds(text: str, where: str) -> float:
     word = (text.split() or [""])[0]
     match = CLOCK.fullmatch(word)
     if not match:
-        raise ConfigError(f"{where}: '{word}' is no time; expected hh:mm:ss.mmm")
+        raise ConfigError(f"{where}: no time beside the arrow; expected hh:mm:ss.mmm")
     hours, minutes, seconds, fraction = match.groups()
     whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
     return whole + float(f"0.{fraction or 0}")

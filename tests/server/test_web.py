@@ -109,6 +109,17 @@ def test_answer_carries_its_csv(recognizer):
     assert row.p_happy == pytest.approx(reason.prediction.probabilities["happy"])
 
 
+def test_the_voices_are_those_that_their_program_makes(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "docs")
+    from make_voices import voices
+
+    made = voices().values()
+    for example, (samples, text) in zip(simulated(), made, strict=True):
+        assert example.text == text
+        assert len(example.samples) == len(samples)
+        assert np.corrcoef(example.samples, samples)[0, 1] > 0.99  # Vorbis
+
+
 # --- what it answers -------------------------------------------------------------------------------
 
 

@@ -45,7 +45,38 @@ name of the cue
 def test_srt_and_vtt(tmp_path, suffix, text, encoding, newline):
     path = tmp_path / f"a{suffix}"
     path.write_bytes(text.replace("\n", newline).encode(encoding))
-    assert read(path) == EXPECTED
+    ann = "Ann" if text == VTT else None
+    assert read(path) == [EXPECTED[0]._replace(speaker=ann), EXPECTED[1]]
+
+
+def test_who_speaks_in_every_format(tmp_path):
+    cue = "00:00:01.000 --> 00:00:02.000\n"
+    expected = [Segment(1, 2, "hello [sic]", "Ann Lee")]
+    for name, text in (
+        ("a.vtt", f"WEBVTT\n\n{cue}<v.loud Ann Lee>hello</v> [sic]\n"),
+        ("a.srt", f"1\n{cue}[Ann Lee]: hello [sic]\n"),
+        ("a.json", '[{"start": 1, "end": 2, "text": "hello [sic]", "speaker": "Ann  Lee"}]'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read(tmp_path / name) == expected, name
+    assert read([(1, 2, "hello [sic]", "Ann Lee")]) == expected
+
+
+def test_errors_do_not_repeat_what_was_said(tmp_path):
+    for name, text in (
+        ("a.vtt", "SECRET first line\n"), ("a.srt", "SECRET --> SECRET\nx\n"),
+        ("a.json", '[{"start": "SECRET", "end": 2, "text": "SECRET"}]'),
+        ("b.json", '["SECRET"]'), ("c.json", "SECRET"), ("d.json", '[{"text": "SECRET"}]'),
+    ):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match=name) as caught:
+            read(tmp_path / name)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_a_line_of_one_space_belongs_to_its_cue(tmp_path):
+    (tmp_path / "a.srt").write_text("1\n0:01 --> 0:02\none\n \ntwo\n\n2\n0:03 --> 0:04\nb\n")
+    assert [s.text for s in read(tmp_path / "a.srt")] == ["one two", "b"]
 
 
 def test_srt_with_a_missing_empty_line_and_dots(tmp_path):
@@ -77,7 +108,7 @@ def test_json_and_values(tmp_path, value):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.srt", "1\n00:00:01,000 --> x\nhello\n", r"a\.srt line 2: 'x' is no time"),
+        ("a.srt", "1\n00:00:01,000 --> x\nhello\n", r"a\.srt line 2: no time beside"),
         ("a.srt", "hello\n", r"a\.srt line 1: no cue"),
         ("a.srt", "\n\n00:02 --> 00:01\nhello\n", r"a\.srt line 3: from 2\.0 s to 1\.0 s"),
         ("a.vtt", "00:01.000 --> 00:02.000\nhello\n", r"a\.vtt line 1: .*begins with WEBVTT"),

@@ -7,13 +7,14 @@ Gradio brings the microphone, the upload and the wire. The page asks no other ma
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError
+from erc.server.settings import Settings, is_loopback, need
 from erc.server.web import words as say
 from erc.server.web.answer import respond
 from erc.server.web.examples import Example, simulated
@@ -53,7 +54,9 @@ def build(
     Raises:
         ConfigError: Gradio is not installed.
     """
-    gr = _gradio()
+    need("gradio")
+    import gradio as gr
+
     takes = recognizer.spec.modalities
     hears, reads = "speech" in takes, "text" in takes and recognizer.tokens is not None
     examples = simulated(hears, reads) if examples is None else examples
@@ -92,7 +95,11 @@ def build(
                 result = html(say.EMPTY, elem_id="erc-result")
         html(say.about(recognizer.config, takes))
 
-        given = {"inputs": [recording, text], "outputs": [result, status], "scroll_to_output": True}
+        given: dict[str, Any] = {
+            "inputs": [recording, text],
+            "outputs": [result, status],
+            "scroll_to_output": True,
+        }
         asked = [go.click(run, **given, **options), text.submit(run, **given, **options)]
         for button, example in zip(tries, examples):
             asked.append(
@@ -110,7 +117,8 @@ def build(
 
 def mount(app: FastAPI, recognizer: Recognizer, path: str = "/web", **options: Any) -> FastAPI:
     """Add the page to an application; `options` are those of `build`."""
-    gr = _gradio()
+    import gradio as gr
+
     return gr.mount_gradio_app(
         app, build(recognizer, **options), path=path, footer_links=[], run_history=False,
         show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
@@ -124,69 +132,38 @@ def _shown(example: Example) -> tuple[Any, str]:
     return sound, example.text
 
 
-def _gradio() -> Any:
-    try:
-        import gradio
-    except ImportError as error:
-        raise ConfigError(f"the page needs {error.name}: pip install 'erc[serve]'") from None
-    return gradio
-
-
-def serve(
-    model: str | None,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    *,
-    browser: bool = False,
-    runtime: str = "auto",
-    ready: Callable[[str], None] | None = None,
-) -> int:
+def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: str = "auto") -> int:
     """Show the page on this machine until Ctrl-C.
 
     Args:
+        settings: host and port are used.
         browser: open it.
-        ready: told the address once the page answers.
 
     Raises:
         ConfigError: another address than this machine's, or one that is taken.
         CheckpointError: no model.
     """
-    _gradio()
+    need("gradio", "uvicorn")
     import webbrowser
 
-    import uvicorn
     from fastapi import FastAPI
 
-    from erc.cli.predict import model_folder
     from erc.recognizer import load
-    from erc.server.run import bound, warm
-    from erc.server.settings import Settings, is_loopback
+    from erc.server.listen import bound, listen, warm
 
-    if not is_loopback(host):
+    if not is_loopback(settings.host):
         raise ConfigError(
-            f"--host {host} can be reached from other machines, and this page asks nobody who they "
-            "are; to share it: erc serve --web --host … --api-key …"
+            f"--host {settings.host} can be reached from other machines, and this page asks nobody "
+            "who they are; to share it: erc serve --web --host … --api-key …"
         )
-    place = bound(Settings(host=host, port=port))
-    recognizer = load(model_folder(model), runtime=runtime)
+    place = bound(settings.host, settings.port)
+    recognizer = load(folder, runtime=runtime)
     warm(recognizer)
-    app = mount(FastAPI(openapi_url=None), recognizer, "/")
-    address = f"http://{f'[{host}]' if ':' in host else host}:{place.getsockname()[1]}"
 
-    class Server(uvicorn.Server):
-        """Says where it listens."""
+    def ready(address: str) -> None:
+        print(f"erc: open {address} (Ctrl-C stops)", flush=True)
+        if browser:
+            webbrowser.open(address)
 
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            print(f"erc: open {address} (Ctrl-C stops)", flush=True)
-            if browser:
-                webbrowser.open(address)
-            if ready:
-                ready(address)
-
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
-    try:
-        Server(config).run([place])
-    except KeyboardInterrupt:
-        print("erc: stopped", file=sys.stderr)
+    listen(mount(FastAPI(openapi_url=None), recognizer, "/"), place, ready)
     return 0

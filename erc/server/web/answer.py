@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from erc.timeline.recording import Recording
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
+    from erc.timeline import Timeline
 
 LONG = 15.0  # s; a longer recording gets a timeline
 News = queue.Queue[tuple[str, Any]]
@@ -118,7 +119,7 @@ def _long(recognizer: Recognizer, recording: str, text: str) -> Iterator[tuple[s
     )
 
 
-def _progress(news: News) -> Iterator[tuple[str, str]]:
+def _progress(news: News) -> Generator[tuple[str, str], None, Timeline]:
     """Show progress at most four times a second; returns the timeline."""
     began = shown = time.monotonic()
     while True:

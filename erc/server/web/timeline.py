@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.recognizer.prediction import Failure, Prediction
+from erc.labels import EMOTIONS
+from erc.recognizer.prediction import Failure
 from erc.server.web.figures import dot, envelope, percent, safe, seconds, ticks
 from erc.timeline import Timeline, write
 
@@ -62,7 +63,7 @@ def _sound(timeline: Timeline, end: float) -> str:
     return f'<defs>{clip}</defs>{whole}<g clip-path="url(#erc-sound)">{rects}</g>'
 
 
-def _bands(turns: Iterable[Prediction], end: float) -> str:
+def _bands(turns: Iterable[Any], end: float) -> str:
     shapes = ""
     for turn in turns:
         floor = 100.0
@@ -76,7 +77,7 @@ def _bands(turns: Iterable[Prediction], end: float) -> str:
     return shapes
 
 
-def _level(turns: Iterable[Prediction], end: float, name: str) -> str:
+def _level(turns: Iterable[Any], end: float, name: str) -> str:
     """A bar from the middle of the scale to the value of each turn."""
     shapes = ""
     for turn in turns:
@@ -88,8 +89,8 @@ def _level(turns: Iterable[Prediction], end: float, name: str) -> str:
     return f'{shapes}<path class="zero" d="M0 50H1000"/>'
 
 
-def _at(t: float | None, end: float) -> str:
-    return f"{1000 * (t or 0) / end:.2f}"
+def _at(t: float, end: float) -> str:
+    return f"{1000 * t / end:.2f}"
 
 
 def _emotions(timeline: Timeline) -> str:
@@ -97,7 +98,7 @@ def _emotions(timeline: Timeline) -> str:
     return f"Probabilities of the seven emotions over time; most: {most}"
 
 
-def _range(turns: list[Prediction], name: str) -> str:
+def _range(turns: list[Any], name: str) -> str:
     values = [getattr(t, name) for t in turns] or [np.nan]
     return f"{name} over time: from {min(values):.1f} to {max(values):.1f} on the scale 1–5"
 
@@ -115,7 +116,7 @@ def turns_table(timeline: Timeline) -> str:
     )
 
 
-def _row(turn: Prediction | Failure, spoken: bool) -> str:
+def _row(turn: Any, spoken: bool) -> str:
     said = f"<td>{safe(turn.text or '')}</td>" * spoken
     time = f"{_clock(turn.start)}–{_clock(turn.end)}"
     if isinstance(turn, Failure):

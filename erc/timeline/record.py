@@ -1,0 +1,119 @@
+"""What a timeline holds: a recording's turns, each with its answer. Knows no file and no picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from erc.base.emotions import EMOTIONS
+from erc.recognizer.prediction import Failure, Prediction, table
+from erc.timeline.averages import vector
+from erc.timeline.subtitles import Segment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTHING = "no speech found"
+
+
+@dataclass(frozen=True)
+class TurnFailure(Failure):
+    """A turn that could not be answered; it keeps its place."""
+
+    start: float = 0.0
+    end: float = 0.0
+    text: str | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Record:
+    """What the model says of each turn of a recording.
+
+    Attributes:
+        file: path of the recording, or what stands for it.
+        duration: s.
+        turns: in order, each a `Prediction` with `start`, `end` (s), `text` and `speaker`, or a
+            `TurnFailure`.
+        envelope: [bins, 2] least and greatest sample, to draw the recording without having it.
+        bin: s, length of a bin.
+        unspoken: segments of the transcript in which no speech was found; they were not used.
+        settings: what the turns and answers were made with.
+    """
+
+    file: str
+    duration: float
+    turns: list[Any]
+    envelope: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    bin: float = 0.01
+    unspoken: list[Segment] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def predictions(self) -> list[Any]:
+        """The turns that were answered."""
+        return [turn for turn in self.turns if isinstance(turn, Prediction)]
+
+    def __repr__(self) -> str:
+        if not self.turns:
+            return f"{type(self).__name__}({self.file}: {self.duration:.1f} s, {NOTHING})"
+        spoken = sum(t.end - t.start for t in self.turns)
+        failed = len(self.turns) - len(self.predictions)
+        shares = self.shares()
+        most = ", ".join(f"{e} {s:.0%}".replace("%", " %") for e, s in shares[:3])
+        return (
+            f"{type(self).__name__}({self.file}: {self.duration:.1f} s, {len(self.turns)} turns, "
+            f"{spoken:.1f} s of speech{f': {most}' if most else ''}"
+            f"{f'; {failed} turns failed' if failed else ''})"
+        )
+
+    def shares(self) -> list[tuple[str, float]]:
+        """Emotions and their share of the time spoken: Σ duration × probability, most first."""
+        weights = [p.end - p.start for p in self.predictions]
+        if not sum(weights):
+            return []
+        mean = np.average([vector(p)[:-2] for p in self.predictions], axis=0, weights=weights)
+        return sorted(zip(EMOTIONS, map(float, mean)), key=lambda item: -item[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        low, high = np.round(self.envelope.T.astype(float), 4).tolist()
+        return {
+            "file": self.file,
+            "duration": self.duration,
+            "settings": self.settings,
+            "turns": [turn.to_dict() for turn in self.turns],
+            "unspoken": [segment._asdict() for segment in self.unspoken],
+            "envelope": {"seconds": self.bin, "low": low, "high": high},
+        }
+
+    def table(self) -> pd.DataFrame:
+        """A turn a row, with the index of an audformat segmented table: file, start, end."""
+        import pandas as pd
+
+        rows = table(self.turns)
+        for column in ("start", "end"):
+            seconds = rows[column] if column in rows else pd.Series(dtype=float)
+            rows[column] = pd.to_timedelta(seconds, unit="s").dt.round("ms")
+        for column in ("speaker", "text"):
+            rows[column] = rows.get(column)
+        return rows.set_index(["file", "start", "end"])
+
+    def curves(self, step: float = 1.0) -> pd.DataFrame:
+        """Probabilities, valence and arousal every `step` s: of the turn at that time, else nan.
+
+        Returns:
+            columns time (s, middle of a step), valence, arousal, p_surprise … p_disgust.
+        """
+        import pandas as pd
+
+        time = (np.arange(math.ceil(self.duration / step)) + 0.5) * step
+        values = np.full((len(time), len(EMOTIONS) + 2), np.nan)
+        for turn in self.predictions:
+            values[(time >= turn.start) & (time < turn.end)] = vector(turn)
+        names = [*(f"p_{e}" for e in EMOTIONS), "valence", "arousal"]
+        found = pd.DataFrame(values, columns=names)
+        return found.assign(time=time)[["time", "valence", "arousal", *names[:-2]]]
