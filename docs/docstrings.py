@@ -7,48 +7,51 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+Node = (ast.FunctionDef, ast.ClassDef)
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Yields", "Keys")
-PUBLIC = (  # heading, words, (file, names)
+PUBLIC = (  # heading, words, (module, names)
     (
         "Predict", "`import erc` gives the names of this part; torch is imported on first use.",
-        [("recognizer.py", "load Recognizer"), ("prediction.py", "Prediction Failure table")],
+        [("recognizer", "load Recognizer"), ("recognizer.prediction", "Prediction Failure table")],
     ),
-    ("Why", "", [("explain.py", "Explanation explain")]),
+    ("Why", "", [("recognizer.explain", "Explanation explain")]),
     (
         "Long recordings", "",
         [
-            ("timeline/__init__.py", "timeline Timeline TurnFailure"), ("timeline/vad.py", "Rule"),
-            ("timeline/subtitles.py", "Segment read"), ("timeline/files.py", "write save"),
+            ("timeline", "timeline Timeline TurnFailure"), ("timeline.vad", "Rule"),
+            ("timeline.subtitles", "Segment read"), ("timeline.files", "write save"),
         ],
     ),
-    ("Over HTTP", "", [("client.py", "Client ServerError")]),
+    ("Over HTTP", "", [("client", "Client ServerError")]),
     (
         "The model", "",
         [
-            ("model/emotion.py", "EmotionModel Output"),
-            ("model/encoders.py", "SpeechEncoder TextEncoder"),
-            ("hub_model.py", "HubModel"), ("export.py", "export into"), ("tune.py", "tune"),
+            ("model.emotion", "EmotionModel Output"),
+            ("model.encoders", "SpeechEncoder TextEncoder"),
+            ("model.folder.published", "HubModel"), ("recognizer.export", "export into"),
+            ("recognizer.tune", "tune"),
         ],
     ),
     (
         "Data and labels", "",
         [
-            ("datasets.py", "HF_KEMD Example"), ("corpora/__init__.py", "load Utterance Report"),
-            ("labels.py", "emotion_index soft entropy peakl majority sharpen tied hard va_centroids"),
+            ("datasets", "HF_KEMD Example"), ("corpora", "load Utterance Report"),
+            ("labels", "soft entropy peakl majority sharpen tied hard va_centroids"),
+            ("base.emotions", "emotion_index"),
         ],
     ),
     (
         "Metrics", "Of whole splits; `weights` count utterances; nan where undefined.",
         [
             (
-                "metrics.py",
+                "scores.metrics",
                 "evaluate confusion accuracy uar f1 auroc ccc pearson jensen_shannon kl brier "
                 "entropy_correlation ece",
             ),
-            ("ceiling.py", "human_ceiling vote_ceiling"),
+            ("scores.ceiling", "human_ceiling vote_ceiling"),
         ],
     ),
-    ("Errors", "", [("errors.py", "")]),
+    ("Errors", "", [("base.errors", "")]),
 )  # fmt: skip
 
 
@@ -58,31 +61,45 @@ def page() -> str:
         "<!-- written by docs/generate.py from the code; do not edit -->\n\n# Python\n\nWhat other "
         "programs may build on. Below each name stands the module that it is imported from.\n"
     ]
-    for title, words, files in PUBLIC:
+    for title, words, modules in PUBLIC:
         parts.append(f"## {title}\n" + f"\n{words}\n" * bool(words))
-        parts += [_module(file, names.split()) for file, names in files]
+        parts += [_module(module, names.split()) for module, names in modules]
     return "\n".join(parts)
 
 
-def arguments(root: Path, where: str) -> dict[str, str]:
-    """Argument → its text in the docstring of `file.py:Name`."""
-    file, _, name = where.partition(":")
-    node = next(n for n in ast.parse((root / file).read_text("utf-8")).body
-                if getattr(n, "name", None) == name)  # fmt: skip
-    _, sections = _split(ast.get_docstring(node) or "")  # type: ignore[arg-type]
+def arguments(where: str) -> dict[str, str]:
+    """Argument → its text in the docstring of `module:Name`."""
+    node = _find(*where.split(":"))
+    _, sections = _split(ast.get_docstring(node) or "")
     found: dict[str, str] = {}
     for names, text in _items(sections.get("Args", "")):
         found |= {n.strip(): text for n in names.split(",")}
     return found
 
 
-def _module(file: str, names: list[str]) -> str:
-    tree = ast.parse((ROOT / "erc" / file).read_text("utf-8"))
-    module = "erc." + file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    known = {n.name: n for n in tree.body if isinstance(n, kinds)}
-    names = names or [n for n in known if not n.startswith("_") and ast.get_docstring(known[n])]
-    return "\n".join(_entry(known[name], module) for name in names)
+def _module(module: str, names: list[str]) -> str:
+    names = names or [
+        n.name
+        for n in _tree(f"erc.{module}").body
+        if isinstance(n, Node) and n.name[0] != "_" and ast.get_docstring(n)
+    ]
+    return "\n".join(_entry(_find(f"erc.{module}", name), f"erc.{module}") for name in names)
+
+
+def _find(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+    """Where a name is defined, through the modules that pass it on."""
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, Node) and node.name == name:
+            return node
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}:
+            return _find(node.module or "", name)
+    raise LookupError(f"{module} has no {name}; correct PUBLIC in docs/docstrings.py")
+
+
+def _tree(module: str) -> ast.Module:
+    path = ROOT / module.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(file.read_text("utf-8"))
 
 
 def _entry(node: ast.FunctionDef | ast.ClassDef, module: str, owner: str = "") -> str:

@@ -10,16 +10,20 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import docstrings  # noqa: E402
 
+if TYPE_CHECKING:
+    from erc.cli.command import Command, Option
+
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
-    "dataset": ("erc/datasets/__init__.py:HF_KEMD", "hf", "A corpus, its labels and its folds."),
-    "model": ("erc/model/emotion.py:EmotionModel", "mlp_mixer_roberta", "Encoders, fusion, loss."),
+    "dataset": ("erc.datasets:HF_KEMD", "hf", "A corpus, its labels and its folds."),
+    "model": ("erc.model.emotion:EmotionModel", "mlp_mixer_roberta", "Encoders, fusion, loss."),
     "scheduler": ("", "cosine_warmup", "The learning rate over time."),
     "logger": ("", "", "Where numbers go besides `metrics.csv`; see [the report](../report.md)."),
     "experiment": ("", "", "Several choices under one name: `experiment=demo`."),
@@ -33,53 +37,52 @@ def pages() -> dict[str, str]:
 
 
 def commands() -> str:
-    """Every command with its arguments, from the parser that runs."""
-    from erc.__main__ import parser
-    from erc.cli.commandline import GROUPS as ORDER
+    """Every command with its options, from the records that the parser is made of."""
+    from erc.cli.program import GROUPS as FAMILIES
 
-    subs = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    grouped = {n for names in ORDER.values() for n in names}
-    groups = ORDER | {"more": tuple(n for n in subs if n not in grouped)}
     lines = [
         f"{MADE}# Commands\n\nExit codes: 0 all good, 1 some inputs failed (of `erc check`: the corpus "
         "has errors), 2 usage\nor unusable input. `KEY=VALUE` is any key of [the configuration]"
-        "(config.md).\n"
+        "(config.md). `erc` alone lists the\ncommands, as `erc --help` does.\n"
     ]
-    for title, names in groups.items():
+    for title, family in FAMILIES.items():
         lines.append(f"## {title[0].upper()}{title[1:]}\n")
-        lines += [_command(n, subs[n]) for n in names if n in subs]
+        lines += [_command(one) for one in family]
     return "\n".join(lines)
 
 
-def _command(name: str, sub: argparse.ArgumentParser) -> str:
-    words, rows = [f"erc {name}"], []
-    actions = [a for a in sub._actions if not isinstance(a, argparse._HelpAction)]
-    for action in actions:
-        shown = action.metavar or (
-            "{" + ",".join(map(str, action.choices)) + "}" if action.choices else None
+def _command(one: Command) -> str:
+    words, rows = [f"erc {one.name}"], []
+    for option in one.options:
+        label = _label(option)
+        if not option.named:
+            words.append(f"[{label}]" if option.count in ("?", "*") else label)
+        rows.append(
+            (
+                f"`{label.replace('|', chr(92) + '|')}`",
+                f"`{option.shown}`" * bool(option.shown),
+                _cell(option.help),
+            )
         )
-        many = {"*": " …", "+": " …"}.get(str(action.nargs), "")
-        if action.option_strings:
-            value = "" if action.nargs == 0 else f" {shown or action.dest.upper()}{many}"
-            label = ", ".join(action.option_strings) + value
-        else:
-            label = f"{shown or action.dest}{many}"
-            words.append(f"[{label}]" if action.nargs in ("?", "*") else label)
-        rows.append((f"`{label}`", _default(action), _cell(action.help or "")))
-    options = " [options]" * any(a.option_strings for a in actions)
+    options = " [options]" * any(option.named for option in one.options)
     table = "| | default | |\n|---|---|---|\n" + "\n".join(
-        f"| {a.replace('|', chr(92) + '|')} | {b} | {c} |" for a, b, c in rows
+        f"| {a} | {b} | {c} |" for a, b, c in rows
     )
-    summary = (sub.description or "").rstrip(".")
     return (
-        f"### erc {name}\n\n{summary}.\n\n    {' '.join(words)}{options}\n\n{table * bool(rows)}\n"
+        f"### erc {one.name}\n\n{one.summary.rstrip('.')}.\n\n"
+        f"    {' '.join(words)}{options}\n\n{table * bool(rows)}\n"
     )
 
 
-def _default(action: argparse.Action) -> str:
-    if action.default is None or action.default is False or action.nargs == "*":
-        return ""
-    return f"`{action.default:g}`" if isinstance(action.default, float) else f"`{action.default}`"
+def _label(option: Option) -> str:
+    """As a usage line shows it: `-o, --output FILE`, `KEY=VALUE …`."""
+    names = option.names.split()
+    value = "{" + ",".join(option.choices) + "}" if option.choices else names[-1].strip("-")
+    value = option.metavar or (value.upper() if option.named and not option.choices else value)
+    many = " …" * (option.count in ("*", "+"))
+    if not option.named:
+        return value + many
+    return ", ".join(names) + f" {value}{many}" * (not option.flag)
 
 
 def config() -> str:
@@ -93,7 +96,7 @@ def config() -> str:
         "## train.yaml\n\n" + _keys(read(folder / "train.yaml"), {}),
     ]
     for group, (reader, full, words) in GROUPS.items():
-        known = docstrings.arguments(ROOT, reader) if reader else {}
+        known = docstrings.arguments(reader) if reader else {}
         lines.append(f"## {group}\n\n{words}\n")
         files = sorted((folder / group).glob("*.yaml"), key=lambda f: (f.stem != full, f.stem))
         base = {k: (v, c) for k, v, c in read(folder / group / f"{full}.yaml")} if full else {}

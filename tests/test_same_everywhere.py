@@ -10,7 +10,7 @@ import pytest
 
 import erc
 from erc.base.emotions import EMOTIONS
-from erc.cli import predict as output
+from erc.cli.program import main
 
 COUNT = 50
 
@@ -41,7 +41,9 @@ def test_the_command_line(run, recordings, python, tmp_path):
     with table.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "text"), *recordings])
     assert (
-        output.predict([f"@{table}"], model=str(run / "model"), output=str(tmp_path / "o.json"))
+        main(
+            ["predict", f"@{table}", "--model", str(run / "model"), "-o", str(tmp_path / "o.json")]
+        )
         == 0
     )
     rows = [json.loads(line) for line in (tmp_path / "o.json").read_text("utf-8").splitlines()]

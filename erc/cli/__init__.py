@@ -1,5 +1,8 @@
-"""The commands of `erc`: one file a family, its options beside its body.
+"""The `erc` command: words → one call, one exit code.
 
-Enters: words of a command line. Leaves: rows on standard output or in a file, messages on standard
-error, an exit code. May import: everything, the heavy rooms only inside a command.
+Enters: the words of a command line. Leaves: rows, tables and files; messages on stderr.
+May import every room, heavy ones only inside the function of a command.
+
+`program` knows all commands, `command` what a command is; the others are named after what they do,
+each option beside the function that takes it.
 """

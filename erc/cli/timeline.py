@@ -9,28 +9,34 @@ from pathlib import Path
 
 from erc.base.errors import ConfigError
 from erc.base.progress import clock, progress
-from erc.cli.predict import model_folder
-from erc.timeline import Progress, timeline
-from erc.timeline.files import SUFFIXES, save, write
-from erc.timeline.record import NOTHING
+from erc.cli.command import MODEL, QUIET, RUNTIME, Option, command
+
+FORMATS = ("table", "json", "csv", "vtt", "eaf")
 
 
-def run(
-    recording: str,
-    text: str | None = None,
-    model: str | None = None,
-    format: str | None = None,
-    output: str | None = None,
-    plot: str | None = None,
-    *,
-    vad: str | None = None,
-    max_turn: float = 15.0,
-    overlap: float = 2.0,
-    smooth: float = 0.0,
-    runtime: str = "auto",
-    quiet: bool = False,
-) -> int:
-    """Answer for the turns of one recording; see `erc timeline --help`.
+@command(
+    Option("recording", "of any length, rate and channels", metavar="RECORDING"),
+    Option("--text", "transcript with times: .srt, .vtt or .json", metavar="FILE"),
+    MODEL,
+    Option("--format", "default: by -o, else a table; vtt: subtitles, eaf: ELAN", choices=FORMATS),
+    Option("-o --output", "default: the screen", metavar="FILE"),
+    Option("--plot", "draw it: .png, .svg or .pdf", metavar="FILE"),
+    Option(
+        "--vad", "turns are: segments of --text (its default), speech that silero finds, or windows",
+        choices=("silero", "none", "text"),
+    ),
+    Option("--max-turn", "heard at once", type=float, default=15.0, metavar="S"),
+    Option("--overlap", "of windows", type=float, default=2.0, metavar="S"),
+    Option("--smooth", "over time; 0: not at all", type=float, default=0.0, metavar="S"),
+    RUNTIME,
+    QUIET,
+)  # fmt: skip
+def timeline(
+    recording: str, text: str | None, model: str | None, format: str | None, output: str | None,
+    plot: str | None, vad: str | None, max_turn: float, overlap: float, smooth: float, runtime: str,
+    quiet: bool,
+) -> int:  # fmt: skip
+    """Emotion, valence and arousal of every turn of a long recording.
 
     Returns:
         0, or 1 if some turn failed.
@@ -38,12 +44,16 @@ def run(
     Raises:
         ConfigError, AudioError, CheckpointError: nothing was written.
     """
+    from erc.model.folder.find import find_model
+    from erc.recognizer import load
+    from erc.timeline import timeline
+    from erc.timeline.files import SUFFIXES, save, write
+    from erc.timeline.record import NOTHING
+
     for path in filter(None, (output if not format else None, plot)):
         if Path(path).suffix.lower() not in SUFFIXES:  # before hours of work, not after
             raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
-    from erc.recognizer import load
-
-    recognizer = load(model_folder(model), runtime=runtime)
+    recognizer = load(find_model(model), runtime=runtime)
     with ExitStack() as stack:
         found = timeline(
             recognizer, recording, text, vad=vad, max_turn=max_turn, overlap=overlap,
@@ -68,7 +78,7 @@ def run(
     return 1 if failed else 0
 
 
-def _shown(stack: ExitStack, quiet: bool) -> Progress:
+def _shown(stack: ExitStack, quiet: bool) -> Callable[[float, float], None]:
     """A bar in seconds of sound, begun when the length is known."""
     advance: Callable[[int], None] | None = None
     shown = 0

@@ -12,8 +12,8 @@ from typing import Any
 from erc.base.effort import words
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.cli.predict import model_folder
-from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, find_folder, read_config
+from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, read_config
+from erc.model.folder.find import find_model
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import COLUMNS, number
 
@@ -29,7 +29,7 @@ def show(model: str | None = None, as_json: bool = False) -> int:
     Raises:
         CheckpointError: not a model folder.
     """
-    facts = info(_folder(model))
+    facts = info(find_model(model))
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
@@ -72,13 +72,6 @@ def info(folder: Path) -> dict[str, Any]:
         "imported_from": meta.get("imported_from"),
         "not_for": " ".join(USE.partition("Not for:")[2].split()),
     }
-
-
-def _folder(model: str | None) -> Path:
-    """A model folder, or the one of a run."""
-    folder = find_folder(model) if model else model_folder(None)
-    inside = folder / "model"
-    return inside if not (folder / CONFIG).is_file() and inside.is_dir() else folder
 
 
 def _encoder(part: dict[str, Any]) -> str:

@@ -1,9 +1,8 @@
-"""Whole runs: train, evaluate again, demo."""
+"""Whole runs: train, evaluate again."""
 
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from erc.base.errors import ConfigError
-from erc.base.text import clean
 from erc.scores.results import Results
 from erc.scores.tables import results_table
 from erc.training.config import check, compose
@@ -90,20 +88,3 @@ def new_folder(name: str) -> Path:
         except FileExistsError:
             number += 1
             folder = stem.with_name(f"{stem.name}-{number}")
-
-
-def demo(folder: Path) -> None:
-    """Simulated corpus → dataset → training → evaluation → one prediction, and where it all lies."""
-    start = time.monotonic()
-    corpus = folder / "corpus"
-    overrides = ["experiment=demo", f"dataset.paths={corpus}", f"cache={folder / 'cache'}"]
-    run(overrides, folder / "run")
-    from erc.cli.predict import predict
-
-    clip = sorted(corpus.glob("wav/Session20/*/*.wav"))[0]
-    text = clean(clip.with_suffix(".txt").read_text("utf-8"))
-    print(f"\nerc predict {clip} --text {shlex.quote(text)} --model {folder / 'run' / 'model'}")
-    predict([str(clip)], text, str(folder / "run" / "model"), "table")
-    print(
-        f"\neverything is in {folder} ({time.monotonic() - start:.0f} s); the corpus is simulated"
-    )

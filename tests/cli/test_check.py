@@ -1,4 +1,4 @@
-"""The corpus doctor finds every planted fault, in its place, and nothing in a clean corpus."""
+"""`erc check` finds every planted fault, in its place, and nothing in a clean corpus."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 import soundfile
 
 from erc.__main__ import main
-from erc.cli import check as doctor
-from erc.cli.checks import ERROR, examine
+from erc.cli.check_corpus import examine
+from erc.cli.check_findings import ERROR
+from erc.cli.check_recording import listen
 from erc.corpora import load
 
 
@@ -23,7 +24,7 @@ def clean(request) -> Path:
 
 
 def test_nothing_is_found_in_a_clean_corpus(clean):
-    found = doctor.examine(clean)
+    found = examine(clean)
     assert found.findings == {}
     assert found.utterances == found.recordings == 40
     assert found.hours == pytest.approx(
@@ -126,7 +127,7 @@ def test_every_planted_fault_is_found_and_nothing_else(patient):
     expected["physiology missing"] = ["Sess02F.csv"]
     expected["empty physiology file"] = ["Sess03M.csv"]
 
-    found = doctor.examine(patient.root).findings
+    found = examine(patient.root).findings
     assert {check: len(places) for check, places in found.items()} == {
         check: len(places) for check, places in expected.items()
     }
@@ -154,7 +155,7 @@ def test_exit_code_table_and_json(patient, capsys):
 
 def test_one_broken_annotation_file_does_not_stop_the_round(patient):
     (patient.root / "annotation/Session02_F_res.csv").write_text("Numb,Wav\n1,2\n", "utf-8")
-    found = doctor.examine(patient.root)
+    found = examine(patient.root)
     assert found.findings.keys() >= {"annotation not as the format says"}
     assert found.utterances > 32
 
@@ -179,7 +180,7 @@ def test_speakers_and_sentences_that_cross_folds(tmp_path):
         for k in range(4)
     ]
     rows[4] = ("u10", "s0", "s1", "line 0", "happy")
-    found = doctor.examine(manifest(tmp_path, rows)).findings
+    found = examine(manifest(tmp_path, rows)).findings
     assert found == {
         "speaker crosses folds": [f"{tmp_path.name} s0: [0, 1]"],
         "sentences give the emotion away": [
@@ -196,20 +197,20 @@ def test_odd_numbers_of_votes(tmp_path):
         for k in range(3)
     ]
     rows[7] = (*rows[7][:5], "", *rows[7][6:-1], 1)
-    found = doctor.examine(manifest(tmp_path, rows, votes="yes")).findings
+    found = examine(manifest(tmp_path, rows, votes="yes")).findings
     assert found == {"odd number of votes": ["u21: 11, others 10"]}
 
 
-def test_no_exception_leaves_examine(tmp_path, monkeypatch):
+def test_no_exception_leaves_listen(tmp_path, monkeypatch):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros(1600), 16_000)
     monkeypatch.setattr(soundfile, "SoundFile", lambda *a: 1 / 0)
-    assert [f.check for f in examine(path).findings] == ["unreadable recording"]
-    assert [f.check for f in examine(tmp_path).findings] == ["unreadable recording"]
+    assert [f.check for f in listen(path).findings] == ["unreadable recording"]
+    assert [f.check for f in listen(tmp_path).findings] == ["unreadable recording"]
 
 
 def test_real_corpora(shared):
     for name in ("nemo", "korean_emotion"):
-        found = doctor.examine(shared / "corpora" / name)
+        found = examine(shared / "corpora" / name)
         assert found.count(ERROR) == 0, found.findings
         assert found.recordings == found.utterances

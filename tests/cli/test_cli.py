@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from erc.__main__ import main
+from erc.base.errors import ConfigError
+from erc.cli.program import COMMANDS, main, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["model=tiny", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
@@ -133,6 +135,20 @@ def test_predict(run, kemdy19, capsys):
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1
 
 
+def test_predict_a_folder(run, kemdy19, tmp_path, capsys):
+    for clip in sorted(kemdy19.glob("wav/*/*/*.wav"))[:2]:
+        (tmp_path / clip.name).write_bytes(clip.read_bytes())
+    (tmp_path / "broken.wav").write_bytes(b"")
+    target = tmp_path / "out.csv"
+    assert main(["predict", str(tmp_path), "--model", str(run), "-o", str(target)]) == 1
+    lines = target.read_text("utf-8").splitlines()
+    assert lines[0].startswith(
+        "file,label,valence,arousal,confidence,modalities,abstain,conflict,p_surprise"
+    )
+    assert len(lines) == 4
+    assert "broken.wav" in capsys.readouterr().err
+
+
 def test_evaluate(run, tmp_path, capsys):
     assert main(["evaluate", str(run), "-o", str(tmp_path)]) == 0
     assert "speech + text" in capsys.readouterr().out
@@ -164,10 +180,55 @@ def test_mistakes_exit_with_2(words, says, capsys, tmp_path, monkeypatch):
     assert says in capsys.readouterr().err
 
 
+def test_without_a_word_it_shows_the_commands(capsys):
+    assert main([]) == 0
+    page = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == page
+    assert "predict" in page
+
+
+def test_options_stand_anywhere():
+    assert parse(["predict", "a.wav", "--text", "좋아", "b.wav"])[1]["files"] == ["a.wav", "b.wav"]
+    assert parse(["predict", "--text", "좋아", "--", "-a.wav"])[1]["files"] == ["-a.wav"]
+    assert parse(["evaluate", "run", "-o", "out", "a=1"])[1] == {
+        "run": "run", "output": "out", "overrides": ["a=1"],
+    }  # fmt: skip
+    for words in (["check", "kemdy19", "data"], ["check", "data", "--json"]):
+        assert parse(words)[1]["root"] == "data"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--verison"], "did you mean '--version'"),
+        (["predict", "--formt", "csv"], "did you mean '--format'"),
+        (["predict", "--form", "csv"], "no option --form"),  # no abbreviation is guessed
+        (["predict", "--format", "cvs"], "did you mean 'csv'"),
+        (["tune", "m", "--export", "onnx", "onx"], "did you mean 'onnx'"),
+        (["report", "a", "b"], "unexpected b"),
+        (["report"], "required: run"),
+        (["synth", "x", "--sessions", "many"], "invalid int value"),
+    ],
+)
+def test_words_that_no_command_takes(words, says):
+    with pytest.raises(ConfigError, match=says):
+        parse(words)
+
+
+def test_a_function_takes_what_its_options_give():
+    for one in COMMANDS.values():
+        wanted = inspect.signature(one.run).parameters.values()
+        names = {o.names.split()[-1].strip("-").replace("-", "_") for o in one.options}
+        assert {p.name for p in wanted if p.kind != p.VAR_KEYWORD} <= names
+        assert any(p.kind == p.VAR_KEYWORD for p in wanted) or len(wanted) == len(names)
+        assert one.summary.endswith(".")
+
+
 def test_help_imports_nothing_heavy():
     heavy = python(
         ROOT, "-c",
-        "import sys; from erc.__main__ import parser; parser().format_help(); "
+        "import sys; from erc.cli.program import main; main([]); "
         "print([m for m in ('torch', 'pandas', 'lightning', 'transformers') if m in sys.modules])",
     )  # fmt: skip
-    assert heavy.strip() == "[]"
+    assert heavy.splitlines()[-1] == "[]"

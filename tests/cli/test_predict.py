@@ -21,9 +21,8 @@ import torch
 from erc.__main__ import main
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.cli import predict as output
-from erc.cli.inputs import collect
-from erc.cli.resume import Resumable
+from erc.cli.predict_inputs import collect
+from erc.cli.predict_resume import Resumable
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder.checkpoint import save
@@ -311,9 +310,9 @@ class TestResume:
         sink = Resumable(tmp_path / "a", {})
         sink.append("one\n", 1)
         with monkeypatch.context() as patch:
-            patch.setattr("erc.cli.resume.os.replace", lambda *a: 1 / 0)
+            patch.setattr("erc.cli.predict_resume.os.replace", lambda *a: 1 / 0)
             patch.setattr(
-                "erc.cli.resume.write_json", lambda p, v: Path(p).write_text(json.dumps(v))
+                "erc.cli.predict_resume.write_json", lambda p, v: Path(p).write_text(json.dumps(v))
             )
             with pytest.raises(ZeroDivisionError):
                 sink.finish()
@@ -324,7 +323,7 @@ class TestResume:
         def stop(*_):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(output, "_keep", stop)
+        monkeypatch.setattr("erc.cli.predict._keep", stop)
         with pytest.raises(SystemExit) as stopped:
             main(run(model, clips, tmp_path / "out.jsonl"))
         assert stopped.value.code == 130

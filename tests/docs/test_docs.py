@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from erc.__main__ import main, parser
 from erc.base.errors import ConfigError
+from erc.cli.program import main, parse
 from erc.training.config import compose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,8 +79,8 @@ def check(command: list[str]) -> None:
     if command[0] == "erc":
         if {"--help", "--version"} & set(command) or len(command) == 1:
             return
-        args = parser().parse_args(command[1:])
-        overrides(getattr(args, "overrides", []))
+        _, arguments = parse(command[1:])
+        overrides(arguments.get("overrides", []))
     elif command[:2] == ["python", "train.py"]:
         overrides([w for w in command[2:] if not w.startswith("-") and w != "job"])
     elif command[:3] == ["python", "-m", "fire"]:

@@ -11,7 +11,6 @@ import soundfile
 import erc
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, CheckpointError, ConfigError
-from erc.cli import predict as output
 from erc.recognizer import Failure
 
 
@@ -108,37 +107,3 @@ def test_bad_input(recognizer, tmp_path):
 def test_not_a_model_folder(tmp_path):
     with pytest.raises(CheckpointError, match="nowhere"):
         erc.load(tmp_path / "nowhere")
-
-
-def test_rows_of_files_and_folders(run, clips, tmp_path, capsys):
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for clip in clips[:2]:
-        (folder / clip.name).write_bytes(clip.read_bytes())
-    (folder / "broken.wav").write_bytes(b"")
-    (folder / "notes.txt").write_text("not audio")
-    target = tmp_path / "out.csv"
-    assert output.predict([str(folder)], model=str(run / "model"), output=str(target)) == 1
-    lines = target.read_text("utf-8").splitlines()
-    assert lines[0].startswith(
-        "file,label,valence,arousal,confidence,modalities,abstain,conflict,p_surprise"
-    )
-    assert len(lines) == 4
-    assert "broken.wav" in capsys.readouterr().err
-    assert output.predict([str(clips[0])], "좋아", str(run / "model"), "table") == 0
-    assert "valence" in capsys.readouterr().out
-
-
-def test_text_is_for_one_recording(run, clips):
-    with pytest.raises(ConfigError, match="one recording"):
-        output.predict([str(c) for c in clips[:2]], "좋아", str(run / "model"))
-    with pytest.raises(ConfigError, match="give a recording"):
-        output.predict([])
-
-
-def test_the_newest_model_is_the_default(run, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match="make demo"):
-        output.model_folder(None)
-    monkeypatch.setenv("ERC_MODEL", str(run / "model"))
-    assert output.model_folder(None) == run / "model"

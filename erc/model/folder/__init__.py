@@ -27,10 +27,10 @@ exposed to emotion recognition must be told (Art. 50(3)).
 
 
 def find_folder(name: str | Path, **options: Any) -> Path:
-    """The model folder of that name: a folder, or a hub id (`user/name`), see `erc.base.hub.snapshot`.
+    """The model folder of that name: a folder, the run that holds it, or a hub id (`user/name`).
 
     Args:
-        options: of `snapshot`; for a hub id.
+        options: of `erc.base.hub.snapshot`; for a hub id.
 
     Raises:
         CheckpointError: there is none.
@@ -38,7 +38,8 @@ def find_folder(name: str | Path, **options: Any) -> Path:
     folder = Path(name).expanduser()
     recover(folder)
     if folder.is_dir():
-        return folder
+        inside = folder / "model"
+        return inside if (inside / CONFIG).is_file() and not (folder / CONFIG).is_file() else folder
     if not hub.is_id(str(name)):
         raise CheckpointError(f"there is no model folder '{name}'")
     return hub.snapshot(str(name), **options)

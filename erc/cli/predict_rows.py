@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.emotions import EMOTIONS
-from erc.base.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError
 
 DIGITS = 6
 NOTE = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
@@ -20,6 +20,8 @@ OF_TURNS = ("vtt", "eaf")  # what only a recording with turns can be written as
 
 class Json:
     """One JSON object a line."""
+
+    name = "json"
 
     def __init__(self, top_k: int):
         self.top_k = top_k
@@ -40,6 +42,7 @@ class Json:
 class Csv(Json):
     """The columns of `prediction.table`; with `top_k` the other probabilities are blank."""
 
+    name = "csv"
     FIELDS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
               "conflict", *(f"p_{e}" for e in EMOTIONS), "error")  # fmt: skip
 
@@ -58,6 +61,8 @@ class Csv(Json):
 
 class Table(Json):
     """For people: the most probable emotions, valence and arousal; drawn when all rows are there."""
+
+    name = "table"
 
     def __init__(self, top_k: int):
         super().__init__(min(top_k, 2) if top_k == len(EMOTIONS) else top_k)
@@ -102,7 +107,8 @@ class Table(Json):
         return captured.get()
 
 
-WRITERS = {"table": Table, "json": Json, "csv": Csv}
+WRITERS = {form.name: form for form in (Table, Json, Csv)}
+FORMATS = (*WRITERS, *OF_TURNS)
 
 
 def writer(format: str | None, output: str | None, top_k: int) -> Json:
@@ -116,10 +122,6 @@ def writer(format: str | None, output: str | None, top_k: int) -> Json:
         raise ConfigError(
             f"{format} has a line for each turn of a long recording; "
             f"run `erc timeline RECORDING --format {format}`"
-        )
-    if format not in WRITERS:
-        raise ConfigError(
-            f"--format '{format}' is not one of {', '.join(WRITERS)}{did_you_mean(format, WRITERS)}"
         )
     if format == "table" and output:
         raise ConfigError("a table is for the screen; give -o with --format json or csv")

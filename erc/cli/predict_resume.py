@@ -13,11 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from erc.base.errors import ConfigError
-from erc.base.files import write_json
+from erc.base.files import lock, write_json
 
 PART, RECORD = ".part", ".run.json"
 
@@ -112,6 +115,38 @@ class Resumable:
             {"settings": self.settings, "rows": self.rows, "failures": self.failures,
              "bytes": self.bytes, "digest": digest},
         )  # fmt: skip
+
+
+class Screen:
+    """Standard output in the place of `Resumable`."""
+
+    rows = failures = 0
+    complete = False
+
+    def append(self, text: str, rows: int, failures: int = 0) -> None:
+        """Show them."""
+        self.rows += rows
+        self.failures += failures
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+@contextmanager
+def alone(path: str) -> Iterator[None]:
+    """Keep every other process from writing the file; raises ConfigError if one does already."""
+    from filelock import Timeout
+
+    try:
+        held = lock(path).acquire(blocking=False)
+    except Timeout:
+        raise ConfigError(
+            f"{path} is being written by another erc predict; wait, or give another name to -o"
+        ) from None
+    with held:
+        yield
 
 
 def _digest(path: Path) -> str:

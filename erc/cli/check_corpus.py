@@ -1,0 +1,235 @@
+"""What `erc check` sees in a whole corpus: annotation, transcripts, every recording, the folds."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from erc.base.errors import ConfigError, ErcError
+from erc.base.progress import progress
+from erc.base.text import normalise
+from erc.cli.check_findings import SEVERITIES, Finding, remedy_of, severity_of
+from erc.cli.check_recording import Heard, listen
+from erc.corpora import CORPORA, Report, Utterance, load, locate
+from erc.datasets.audit import MARGIN, sentence_lookup
+from erc.preprocess import get_folds
+
+ORDINARY = ("listener row", "left out by where")  # drops that belong to the format
+FOLDS = 5
+USUAL = 0.9  # share of utterances that makes a number of votes the usual one
+
+
+class Chart(Report):
+    """A parser's report that keeps every place, and reads on after a row against the format."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.findings: list[Finding] = []
+
+    def refuse(self, reason: str, error: ErcError) -> None:
+        self.findings.append(Finding(reason, str(error)))
+
+    def _count(self, counter: Any, reason: str, where: str) -> None:
+        super()._count(counter, reason, where)
+        if reason != ORDINARY[0] and not reason.startswith(ORDINARY[1]):
+            self.findings.append(Finding(reason, where))
+
+
+@dataclass
+class Diagnosis:
+    """All that was found, and in how much."""
+
+    root: str
+    corpora: list[str]
+    utterances: int = 0
+    recordings: int = 0
+    hours: float = 0.0
+    findings: dict[str, list[str]] = field(default_factory=dict)  # check → places
+
+    def count(self, severity: str) -> int:
+        """Findings of a severity, over all checks."""
+        return sum(len(places) for c, places in self.findings.items() if severity_of(c) == severity)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, with every place."""
+        found = [
+            {"check": c, "severity": severity_of(c), "count": len(places), "remedy": remedy_of(c),
+             "places": places}
+            for c, places in self.findings.items()
+        ]  # fmt: skip
+        counts = {f"{severity}s": self.count(severity) for severity in SEVERITIES}
+        return vars(self) | {"hours": round(self.hours, 4), **counts, "findings": found}
+
+
+def examine(
+    root: Path, corpus: str | None = None, workers: int = 4, quiet: bool = True
+) -> Diagnosis:
+    """Read annotation, transcripts and every recording; one broken file never stops it."""
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: give at least one")
+    name = corpus.lower() if corpus else None
+    if name and name not in CORPORA:
+        load(name, root)  # says which there are
+    places = locate(root, name)
+    chart, utterances = Chart(), []
+    for kind, path in places:
+        utterances += _read(kind, path, chart)
+    heard = _hear(utterances, workers, quiet)
+    sounds = [sound for _, sound in heard]
+    found = [
+        *chart.findings,
+        *(finding for sound in sounds for finding in sound.findings),
+        *duplicates(heard),
+        *transcripts(utterances),
+        *votes(utterances),
+        *physiology(utterances),
+        *folds(utterances),
+    ]
+    return Diagnosis(
+        root=str(root),
+        corpora=[kind for kind, _ in places],
+        utterances=len(utterances),
+        recordings=len(heard),
+        hours=sum(sound.seconds for sound in sounds) / 3600,
+        findings=_grouped(found),
+    )
+
+
+def _read(kind: str, path: Path, chart: Chart) -> list[Utterance]:
+    """What the corpus's parser can make of it; the utterances before an error that ends it too."""
+    found: list[Utterance] = []
+    try:
+        read = importlib.import_module(f"erc.corpora.{CORPORA[kind]}").read
+        for utterance in read(path, chart):
+            found.append(utterance)
+    except (ErcError, OSError, UnicodeError) as error:
+        chart.findings.append(Finding("corpus cannot be read", str(error)))
+    return found
+
+
+def _hear(
+    utterances: Iterable[Utterance], workers: int, quiet: bool
+) -> list[tuple[Utterance, Heard]]:
+    spoken = [u for u in utterances if u.audio is not None]
+    paths = list(dict.fromkeys(u.audio for u in spoken))
+    heard = {}
+    with ThreadPoolExecutor(workers) as pool, progress("recordings", len(paths), quiet) as advance:
+        for path, sound in zip(paths, pool.map(listen, paths), strict=True):
+            heard[path] = sound
+            advance(1)
+    return [(u, heard[u.audio]) for u in spoken]
+
+
+def _grouped(found: Iterable[Finding]) -> dict[str, list[str]]:
+    """Check → places, errors first, then by number."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for finding in found:
+        if finding.where not in groups[finding.check]:
+            groups[finding.check].append(finding.where)
+    rank = {severity: k for k, severity in enumerate(SEVERITIES)}
+    return dict(sorted(groups.items(), key=lambda g: (rank[severity_of(g[0])], -len(g[1]))))
+
+
+def duplicates(heard: Iterable[tuple[Utterance, Heard]]) -> Iterator[Finding]:
+    """Recordings with equal samples, whatever their names and headers."""
+    same: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance, sound in heard:
+        if sound.digest:
+            same[sound.digest].append(utterance)
+    for group in same.values():
+        if len(group) > 1:
+            homes = {(u.corpus, u.speaker, u.session) for u in group}
+            check = "same recording, other speaker or session"
+            yield Finding(
+                check if len(homes) > 1 else "same recording twice",
+                " = ".join(f"{u.id} ({u.speaker}, {u.session})" for u in group),
+            )
+
+
+def transcripts(utterances: Iterable[Utterance]) -> Iterator[Finding]:
+    """Text that was read in a wrong encoding: replacement marks, or Korean as rare Chinese signs."""
+    for u in utterances:
+        text = u.text or ""
+        hanja = len(re.findall(r"[\u4e00-\u9fff\uf900-\ufaff]", text))
+        korean = u.corpus in ("kemdy19", "kemdy20", "aihub")
+        if "\ufffd" in text or (korean and hanja > len(re.findall("[가-힣]", text))):
+            yield Finding("garbled transcript", f"{u.id}: {text[:40]!r}")
+
+
+def votes(utterances: Iterable[Utterance]) -> Iterator[Finding]:
+    """Utterances with another number of votes than nearly all others of their corpus have."""
+    by_corpus: dict[str, list[Utterance]] = defaultdict(list)
+    for u in utterances:
+        if u.votes is not None:
+            by_corpus[u.corpus].append(u)
+    for group in by_corpus.values():
+        usual, n = Counter(sum(u.votes or ()) for u in group).most_common(1)[0]
+        if usual > 2 and n >= USUAL * len(group):  # one or two: a label or a tie, no votes
+            for u in group:
+                if (count := sum(u.votes or ())) != usual:
+                    yield Finding("odd number of votes", f"{u.id}: {count:g}, others {usual:g}")
+
+
+def physiology(utterances: Iterable[Utterance]) -> Iterator[Finding]:
+    """Signal files that the layout promises: absent (a whole kind, or one file) or empty."""
+    files: dict[str, Counter[Path]] = defaultdict(Counter)
+    for u in utterances:
+        for kind, path in (u.physiology or {}).items():
+            files[f"{u.corpus} {kind}"][path] += 1
+    for kind, paths in files.items():
+        missing = [path for path in paths if not path.is_file()]
+        if len(missing) == len(paths):
+            yield Finding("no physiology of a kind", kind)
+            continue
+        for path in missing:
+            yield Finding("physiology missing", f"{path} ({paths[path]} utterances)")
+        for path in paths:
+            if path.is_file() and not path.stat().st_size:
+                yield Finding("empty physiology file", str(path))
+
+
+def folds(utterances: list[Utterance]) -> Iterator[Finding]:
+    """What crosses from fold to fold when sessions make the folds, as training does."""
+    for corpus in sorted({u.corpus for u in utterances}):
+        mine = [u for u in utterances if u.corpus == corpus]
+        try:
+            cut = get_folds([u.session for u in mine], FOLDS)
+        except ConfigError as error:
+            yield Finding("too few sessions for five folds", str(error))
+            continue
+        fold_of = {session: k for k, fold in enumerate(cut) for session in fold}
+        where: dict[str, set[int]] = defaultdict(set)
+        for u in mine:
+            where[u.speaker].add(fold_of[u.session])
+        for speaker, places in where.items():
+            if len(places) > 1:
+                yield Finding("speaker crosses folds", f"{corpus} {speaker}: {sorted(places)}")
+        yield from _lookup(corpus, mine, np.array([fold_of[u.session] for u in mine]))
+
+
+def _lookup(corpus: str, mine: list[Utterance], fold: np.ndarray) -> Iterator[Finding]:
+    """How often remembering a sentence's emotion names the emotion, over all folds."""
+    said = [u for u in mine if u.votes is not None and u.votes.count(max(u.votes)) == 1]
+    keep = np.array([u.votes is not None and u.votes.count(max(u.votes)) == 1 for u in mine], bool)
+    texts = np.array([normalise(u.text or "") for u in said], object)
+    label = np.array([int(np.argmax(u.votes or ())) for u in said], int)
+    fold = fold[keep]
+    scores = [
+        sentence_lookup(texts, label, np.flatnonzero(fold != k), np.flatnonzero(fold == k))
+        for k in range(FOLDS)
+    ]
+    lookup, majority = np.nanmean(np.array(scores), 0) if len(said) else (0.0, 0.0)
+    if lookup > majority + MARGIN:
+        yield Finding(
+            "sentences give the emotion away",
+            f"{corpus}: a look-up of sentences is right in {lookup:.0%}, "
+            f"the most frequent emotion in {majority:.0%}",
+        )

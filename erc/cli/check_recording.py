@@ -1,0 +1,78 @@
+"""What `erc check` hears in a single recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from erc.base.audio import MIN_SAMPLES, SAMPLE_RATE
+from erc.base.errors import AudioError
+from erc.base.files import fingerprint
+from erc.base.wav import read_header
+from erc.cli.check_findings import Finding
+
+SILENT = 1e-3  # root mean square of a recording; −60 dB of full scale
+FULL = 0.999  # of full scale; three such samples in a row are cut off …
+CLIPPED = 1e-3  # … and this share of them can be heard
+
+
+@dataclass
+class Heard:
+    """What a recording sounds like to the doctor."""
+
+    findings: list[Finding]
+    digest: str = ""  # of its samples; "": not to be compared
+    seconds: float = 0.0
+
+
+def listen(path: Path) -> Heard:
+    """Read a whole recording; whatever is wrong with it becomes a finding, never an exception."""
+    try:
+        return _heard(path)
+    except AudioError as error:
+        return Heard([Finding("unreadable recording", str(error))])
+    except Exception as error:  # libsndfile, the file system: nothing may stop the round
+        reason = getattr(error, "error_string", None) or str(error)
+        return Heard([Finding("unreadable recording", f"{path}: {reason.strip()}")])
+
+
+def _heard(path: Path) -> Heard:
+    with path.open("rb") as data:
+        head = data.read(40)
+        data.seek(0)
+        if not head:
+            return Heard([Finding("unreadable recording", f"{path}: the file is empty")])
+        if head.startswith(b"version https://git-lfs"):
+            return Heard([Finding("Git LFS pointer", str(path))])
+        header = read_header(data, str(path))
+    with soundfile.SoundFile(str(path)) as file:
+        rate, channels, frames = file.samplerate, file.channels, file.frames
+        x = file.read(dtype="float32", always_2d=True)
+    found = []
+
+    def note(check: str, detail: str = "") -> None:
+        found.append(Finding(check, f"{path}{': ' * bool(detail)}{detail}"))
+
+    if header and header.truncated:
+        note("truncated recording", f"{header.present} of {header.promised} bytes of samples")
+    elif len(x) < frames:
+        note("truncated recording", f"{len(x)} of {frames} samples")
+    if (rate, channels) != (SAMPLE_RATE, 1):
+        note("other rate or channels", f"{rate} Hz, {channels} channels")
+    if not np.isfinite(x).all():
+        note("unreadable recording", "samples that are no numbers")
+        return Heard(found)
+    if len(x) / rate < MIN_SAMPLES / SAMPLE_RATE:
+        note("recording too short", f"{len(x) / rate * 1000:.1f} ms")
+        return Heard(found)
+    if (level := float(np.sqrt(np.einsum("tc,tc", x, x) / x.size))) < SILENT:
+        note("silent recording", f"{20 * np.log10(max(level, 1e-10)):.0f} dB")
+        return Heard(found, seconds=len(x) / rate)  # silence resembles silence: no duplicate
+    full = np.abs(x) >= FULL
+    share = float((full[:-2] & full[1:-1] & full[2:]).mean())
+    if share > CLIPPED:
+        note("clipped recording", f"{share:.1%} of the samples")
+    return Heard(found, fingerprint(x.tobytes() + str(rate).encode()), len(x) / rate)

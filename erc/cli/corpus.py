@@ -1,0 +1,52 @@
+"""Commands about a corpus: make one, decode it, and what its raters and splits are like."""
+
+from __future__ import annotations
+
+from erc.cli.command import OVERRIDES, Option, command
+
+CORPUS = Option("corpus", "kemdy19 | … (default: what ROOT looks like)", count="?")
+ROOT = Option("root", "corpus folder or manifest file", metavar="ROOT")
+
+
+@command(
+    Option("out_dir", "the corpus folder to write", metavar="OUT_DIR"),
+    Option("--layout", default="kemdy19", choices=("kemdy19", "kemdy20")),
+    Option("--sessions", "numbered from 1", type=int, default=20),
+    Option("--utterances", "per session", type=int, default=60),
+    Option("--seed", type=int, default=0),
+)
+def synth(out_dir: str, layout: str, sessions: int, utterances: int, seed: int) -> None:
+    """Write a simulated corpus."""
+    from erc.corpora.simulated import write_tree
+
+    print(write_tree(out_dir, layout, sessions, utterances, seed))
+
+
+@command(
+    Option("root", "corpus folder or manifest file"),
+    Option("--corpus", "kemdy19 | kemdy20 | aihub | manifest (default: by its files)"),
+    Option("--folds", "number of folds by session, or 'session'", default="5"),
+    Option("--workers", "recordings decoded at once", type=int, default=2),
+)
+def prepare(root: str, corpus: str | None, folds: str, workers: int) -> None:
+    """Decode a corpus into the cache and report what was dropped."""
+    from erc.datasets import HF_KEMD
+
+    count = "session" if folds == "session" else int(folds)
+    print(HF_KEMD(root, "all", 0, corpus, num_folds=count, num_proc=workers))
+
+
+@command(CORPUS, ROOT, Option("-o --output", "for agreement.json and heat maps", metavar="DIR"))
+def agreement(corpus: str | None, root: str, output: str | None) -> None:
+    """How far the raters of a corpus agree, and what one of them reaches."""
+    from erc.scores.agreement import report
+
+    report(root, corpus, output)
+
+
+@command(OVERRIDES)
+def audit(overrides: list[str]) -> None:
+    """Say what crosses from training to test in each fold of a split."""
+    from erc.studies.cross_validation import audit_folds
+
+    audit_folds(overrides)

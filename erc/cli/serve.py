@@ -1,0 +1,45 @@
+"""Commands that answer until they are stopped: HTTP for programs, a page for people."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any
+
+from erc.cli.command import MODEL, RUNTIME, Option, command
+from erc.server.settings import PAGE_PORT, Settings, flag
+
+SETTINGS = [
+    Option(
+        flag(one.name), one.metadata["help"], metavar=one.metadata["unit"], default=one.default,
+        type=str if one.default is None else type(one.default),
+    )
+    for one in fields(Settings)
+]  # fmt: skip
+
+
+@command(MODEL, *SETTINGS, RUNTIME, Option("--web", "with the page for people, at /web", flag=True))
+def serve(model: str | None, runtime: str, web: bool, api_key: str | None, **settings: Any) -> int:
+    """Answer over HTTP until told to stop."""
+    from erc.model.folder.find import find_model
+    from erc.server.run import serve
+
+    api_key = api_key or os.environ.get("ERC_API_KEY") or None
+    chosen = Settings(api_key=api_key, **settings)
+    return serve(find_model(model), chosen, runtime, web)
+
+
+@command(
+    MODEL,
+    Option("--host", "of this machine; others: erc serve --web", default=Settings.host),
+    Option("--port", "0 takes a free one", type=int, default=PAGE_PORT),
+    Option("--open", "open it in the browser", flag=True),
+    RUNTIME,
+)
+def web(model: str | None, host: str, port: int, open: bool, runtime: str) -> int:
+    """Show the page for people on this machine: record or upload, and see emotion and why."""
+    from erc.model.folder.find import find_model
+    from erc.server.web import serve
+
+    settings = Settings(host=host, port=port)
+    return serve(find_model(model), settings, browser=open, runtime=runtime)

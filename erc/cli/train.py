@@ -1,0 +1,67 @@
+"""Commands that train and score: one run, or the many of a study."""
+
+from __future__ import annotations
+
+from erc.cli.command import OVERRIDES, Option, command
+
+
+@command(OVERRIDES)
+def train(overrides: list[str]) -> None:
+    """Train as `python train.py` does."""
+    from erc.studies.experiment import run
+
+    run(overrides)
+
+
+@command(OVERRIDES)
+def cross_validate(overrides: list[str]) -> None:
+    """Train one model per fold; mean ± standard deviation of their scores."""
+    from erc.studies.cross_validation import cross_validate
+
+    cross_validate(overrides)
+
+
+@command(
+    Option("run", "folder of a run, runs/…"),
+    Option("overrides", "e.g. dataset.paths=…", count="*", metavar="KEY=VALUE"),
+    Option("-o --output", "folder for results.json and predictions.csv"),
+)
+def evaluate(run: str, overrides: list[str], output: str | None) -> None:
+    """Score a finished run again, or on another corpus."""
+    from erc.studies.experiment import evaluate
+
+    evaluate(run, overrides, output)
+
+
+@command(
+    OVERRIDES,
+    Option("--fast", "simulated corpus, frozen tiny encoders", flag=True),
+    Option(
+        "--temperatures", "0 … 1 (default 0.25 0.5 0.75)", type=float, count="+", metavar="T",
+    ),
+    Option("-o --output", "default: a new folder in runs/sharpen", metavar="DIR"),
+)  # fmt: skip
+def sharpen(
+    overrides: list[str], fast: bool, temperatures: list[float] | None, output: str | None
+) -> None:
+    """Train on labels from one-hot to soft and draw macro F1 against CCC."""
+    from erc.studies.sharpening import curve
+
+    curve(overrides, temperatures, fast, output)
+
+
+@command(
+    Option("--fast", "simulated corpus, small frozen encoders", flag=True),
+    Option("--data", "folder of KEMDy (default: data, if it is there)", metavar="ROOT"),
+    Option("--protocol", default="both", choices=("paper", "strict", "both")),
+    Option("--workers", "runs at a time (default: 1; simulated: one a core)", type=int),
+    Option("-o --output", "go on there (default: runs/reproduce-…)", metavar="DIR"),
+)
+def reproduce(
+    fast: bool, data: str | None, protocol: str, workers: int | None, output: str | None
+) -> None:
+    """Train the paper's table: three fusions, three targets, five folds; finished runs are skipped."""
+    from erc.studies.reproduction import PROTOCOLS, reproduce
+
+    protocols = PROTOCOLS if protocol == "both" else (protocol,)
+    reproduce(data, fast, output, protocols, workers)
