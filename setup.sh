@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs erc and everything it needs. Safe to run again: it does nothing when nothing changed.
+# Installs erc with training and everything else; `pip install .` alone brings what answers. Safe to run again: it does nothing when nothing changed.
 #
 #   ./setup.sh            # into .venv, or into the virtual or conda environment that is active
-#   EXTRAS=dev,serve ./setup.sh
+#   EXTRAS=train,dev ./setup.sh
 #   PYTHON=python3.12 ./setup.sh
 #   TORCH_INDEX=https://download.pytorch.org/whl/cpu ./setup.sh   # choose the torch build
 set -eu
 cd "$(dirname "$0")"
-extras=${EXTRAS:-dev,report,loggers,serve,timeline,export,docs}
+extras=${EXTRAS:-train,dev,report,loggers,web,timeline,export,docs}
 
 active=no  # conda's base environment is not one to install into
 if [ -n "${VIRTUAL_ENV:-}" ] || { [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; }; then

@@ -51,7 +51,6 @@ def test_the_command_line(run, recordings, python, tmp_path):
 
 
 def test_http(run, recordings, python):
-    pytest.importorskip("fastapi", reason="pip install 'erc[serve]'")
     from starlette.testclient import TestClient
 
     from erc.server.app import create_app

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def load(source: Source, sampling_rate: int | None = None) -> np.ndarray:
     """
     name = name_of(source)
     if isinstance(source, str | Path | bytes | bytearray) or hasattr(source, "read"):
-        with _open(source, name) as file:
+        with _open(cast("str | Path | bytes | BinaryIO", source), name) as file:
             samples, rate = file.read(dtype="float32"), file.samplerate
     else:
         samples, rate = _from_array(source, sampling_rate, name)

@@ -33,6 +33,36 @@ class CheckpointError(ErcError):
     """A model folder or checkpoint cannot be opened."""
 
 
+EXTRAS = {  # package → the part of erc that brings it
+    **dict.fromkeys(("hydra", "lightning", "omegaconf", "pandas", "peft", "pyarrow"), "train"),
+    **dict.fromkeys(("safetensors", "torch", "transformers"), "train"),
+    **dict.fromkeys(("jinja2", "matplotlib", "umap"), "report"),
+    "gradio": "web",
+    "scipy": "physiology",
+}
+
+
+def not_installed(package: str, what: str) -> ConfigError:
+    """What to say of a package that is not there.
+
+    >>> not_installed("pandas.core", "a table")
+    ConfigError("a table needs pandas: pip install 'erc[train]'")
+    """
+    package = package.partition(".")[0]
+    return ConfigError(f"{what} needs {package}: pip install 'erc[{EXTRAS[package]}]'")
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """`with optional("a table"): import pandas`; raises ConfigError where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        raise not_installed(error.name or "", what) from None
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Return `" (did you mean 'happy'?)"` for the nearest allowed word, or an empty string.
 
@@ -47,13 +77,16 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print an `ErcError` as one line on stderr and exit with 2; let everything else through.
+    """Print an `ErcError`, or what to install, as one line on stderr and exit with 2.
+
+    Everything else goes through.
 
     Ctrl-C exits with 130. So does, with 141 and without a word, a reader that has seen enough
     (`erc … | head`): the codes that a shell gives for these signals.
     """
     try:
-        yield
+        with optional("this"):
+            yield
         if sys.stdout is not None:
             sys.stdout.flush()
     except ErcError as error:

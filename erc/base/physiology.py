@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from erc.base.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean, optional
 
 CONTEXT = 2.0  # s before and after an utterance
 RATE = 4.0  # Hz, of the wrist band and of `resample`
@@ -150,8 +150,9 @@ def r_peaks(ecg: np.ndarray, rate: float) -> np.ndarray:
     Slopes are squared and summed over 0.1 s, so that the steep QRS complex stands out (after Pan &
     Tompkins 1985); the R peak is the largest deviation from the median within 0.06 s of its top.
     """
-    from scipy.ndimage import uniform_filter1d
-    from scipy.signal import find_peaks
+    with optional("physiology"):
+        from scipy.ndimage import uniform_filter1d
+        from scipy.signal import find_peaks
 
     if len(ecg) < rate * REFRACTORY:
         return np.zeros(0, int)
@@ -181,8 +182,8 @@ def beats_of_ecg(ecg: Track) -> Track:
             runs.append(np.full(len(gaps[-1]), ecg.run[rows[0]]))
     if not times:
         return Track.empty(ecg.notes)
-    joined = (np.concatenate(x) for x in (times, gaps, runs))
-    return Track(*joined, ecg.spans, ecg.notes)
+    run = np.concatenate(runs)
+    return Track(np.concatenate(times), np.concatenate(gaps), run, ecg.spans, ecg.notes)
 
 
 def _numbers(x: Any, name: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.base.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, did_you_mean, optional
 from erc.base.physiology import CONTEXT, SIGNALS, Signals, resample
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def speaker_statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _eda(t: np.ndarray, x: np.ndarray, start: float, end: float) -> list[float]:
     if len(x) == 0:
         return [np.nan] * 7
-    from scipy.signal import find_peaks
+    with optional("physiology"):
+        from scipy.signal import find_peaks
 
     inside = (t >= start) & (t <= end)
     rise = x - np.minimum.accumulate(x)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
+from erc.base.errors import optional
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +131,8 @@ def regions_of(emotions: np.ndarray, valence_arousal: np.ndarray) -> dict[str, l
 
 def table(results: Iterable[Prediction | Failure]) -> pd.DataFrame:
     """One row a result, in order: file, label, valence, …, p_surprise … p_disgust, error."""
-    import pandas as pd
+    with optional("a table"):
+        import pandas as pd
 
     rows = [row(result) for result in results]
     turns = [c for c in OF_TURNS if any(c in values for values in rows)]

@@ -16,11 +16,11 @@ def serve(folder: Path, settings: Settings, runtime: str = "auto", web: bool = F
     """Serve a model folder until SIGTERM or Ctrl-C; whatever was accepted is answered before.
 
     Raises:
-        ConfigError: the address is taken, or the packages of the extra are missing.
+        ConfigError: the address is taken, or gradio is missing.
         CheckpointError: no model.
     """
-    packages = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
-    need(*packages, *["gradio"] * web)
+    if web:
+        need("gradio")
     from erc.server.listen import bound, listen, warm
 
     place = bound(settings.host, settings.port)

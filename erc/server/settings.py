@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
-from erc.base.errors import ConfigError
+from erc.base.errors import ConfigError, not_installed
 
 PAGE_PORT = 7860  # of `erc web`
 HELD = 12  # bodies of the greatest size that may be in memory at once
@@ -96,4 +96,4 @@ def need(*packages: str) -> None:
     """Raises ConfigError for the first that is not installed, before a model is loaded."""
     for name in packages:
         if find_spec(name) is None:
-            raise ConfigError(f"serving needs {name}: pip install 'erc[serve]'")
+            raise not_installed(name, "the page")

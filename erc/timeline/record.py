@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
+from erc.base.errors import optional
 from erc.recognizer.prediction import Failure, Prediction, table
 from erc.timeline.averages import vector
 from erc.timeline.subtitles import Segment
@@ -92,7 +93,8 @@ class Record:
 
     def table(self) -> pd.DataFrame:
         """A turn a row, with the index of an audformat segmented table: file, start, end."""
-        import pandas as pd
+        with optional("a table"):
+            import pandas as pd
 
         rows = table(self.turns)
         for column in ("start", "end"):
@@ -108,7 +110,8 @@ class Record:
         Returns:
             columns time (s, middle of a step), valence, arousal, p_surprise … p_disgust.
         """
-        import pandas as pd
+        with optional("a table"):
+            import pandas as pd
 
         time = (np.arange(math.ceil(self.duration / step)) + 0.5) * step
         values = np.full((len(time), len(EMOTIONS) + 2), np.nan)

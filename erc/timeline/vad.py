@@ -22,7 +22,7 @@ SAMPLE_RATE = 16_000  # Hz
 WINDOW = 512  # samples, 32 ms
 CONTEXT = 64  # samples of the window before, which the network sees too
 BATCH = 128  # windows a call; always the same, so that answers do not depend on how samples arrive
-INSTALL = "pip install 'erc[timeline]'"
+INSTALL = "pip install --no-deps silero-vad"  # its dependency torch would not be used
 
 Forward = Callable[[np.ndarray, Any, Any], tuple[np.ndarray, Any, Any]]
 

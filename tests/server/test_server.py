@@ -17,8 +17,6 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-
-pytest.importorskip("fastapi", reason="pip install 'erc[serve]'")
 from starlette.testclient import TestClient
 
 import erc

@@ -157,7 +157,7 @@ def test_rule_refuses(wrong):
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"erc\[timeline\].*none"):
+    with pytest.raises(ConfigError, match=r"--no-deps silero-vad.*none"):
         vad.Detector()
 
 

@@ -143,7 +143,7 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
         ConfigError: another address than this machine's, or one that is taken.
         CheckpointError: no model.
     """
-    need("gradio", "uvicorn")
+    need("gradio")
     import webbrowser
 
     from fastapi import FastAPI
