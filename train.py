@@ -23,7 +23,8 @@ import hydra
 from omegaconf import DictConfig
 
 from erc.base.errors import one_line_errors
-from erc.training.config import check, compose, plain
+from erc.training.check import check
+from erc.training.config import compose, plain
 
 
 @hydra.main(version_base=None, config_path="config", config_name="train")

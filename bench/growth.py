@@ -20,7 +20,8 @@ def epoch(utterances: int) -> dict[str, Any]:
     from erc.base.devices import tune_memory
     from erc.training.assembly import Assembly
     from erc.training.config import compose
-    from erc.training.run import make_task, make_trainer, quiet
+    from erc.training.run import make_trainer, quiet
+    from erc.training.task import make_task
 
     tune_memory()
     quiet()

@@ -69,7 +69,7 @@ def steps(net: Any, batches: list[tuple], half: bool, weights: list[float]) -> C
     import torch
 
     from erc.model.losses import MultiTaskLoss
-    from erc.training.run import parameter_groups
+    from erc.training.task import parameter_groups
 
     loss = MultiTaskLoss()
     optimizer = torch.optim.AdamW(parameter_groups(net, 1e-4, {}, 0.01))
@@ -128,7 +128,7 @@ def head(
 
     from erc.base.devices import tune_memory
     from erc.model.losses import MultiTaskLoss
-    from erc.training.run import parameter_groups
+    from erc.training.task import parameter_groups
 
     tune_memory()
     net = build(fusion, options, dim=dim, freeze_speech=True, freeze_text=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
-    "dataset": ("erc.datasets:HF_KEMD", "hf", "A corpus, its labels and its folds."),
-    "model": ("erc.model.emotion:EmotionModel", "mlp_mixer_roberta", "Encoders, fusion, loss."),
+    "dataset": ("erc.datasets:HF_KEMD", "_base", "A corpus, its labels and its folds."),
+    "model": ("erc.model.emotion:EmotionModel", "_base", "Encoders, fusion, loss."),
     "scheduler": ("", "cosine_warmup", "The learning rate over time."),
     "logger": ("", "", "Where numbers go besides `metrics.csv`; see [the report](../report.md)."),
     "experiment": ("", "", "Several choices under one name: `experiment=demo`."),
@@ -102,12 +102,16 @@ def config() -> str:
         base = {k: (v, c) for k, v, c in read(folder / group / f"{full}.yaml")} if full else {}
         for file in files:
             own = read(file)
-            if file.stem != full and base:
+            parent = re.search(r"^defaults: \[(\w+), _self_\]", file.read_text("utf-8"), re.M)
+            above = parent[1] if parent else full if file.stem != full else ""
+            if above == full and full:
                 own = [row for row in own if row[0] not in base or row[1] != base[row[0]][0]]
-            note = f" Only what differs from `{group}={full}`:" * (file.stem != full and bool(base))
+            title = f"{group}={file.stem}" if file.stem != "_base" else f"every {group}"
+            told = f"every {group}" if above == "_base" else f"`{group}={above}`"
+            note = f" Only what differs from {told}:" * bool(above and own)
             table = _keys(own, known, f"{group}." * (group not in ("experiment", "debug")))
             said = " ".join(_comment(file).split())
-            lines.append(f"### {group}={file.stem}\n\n{_cell(said)}{note * bool(own)}\n\n{table}")
+            lines.append(f"### {title}\n\n{_cell(said)}{note}\n\n{table}")
     return "\n".join(lines)
 
 

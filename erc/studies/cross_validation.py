@@ -10,7 +10,7 @@ from erc.scores.scored import read
 from erc.scores.summary import Summary
 from erc.scores.tables import summary_table
 from erc.studies.experiment import configure, new_folder
-from erc.training.config import check
+from erc.training.check import check
 
 
 def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> Summary:

@@ -8,12 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from erc.base.errors import ConfigError
 from erc.scores.results import Results
 from erc.scores.tables import results_table
-from erc.training.config import check, compose
+from erc.training.check import check
+from erc.training.config import claim, compose, of_run
 
 if TYPE_CHECKING:
     from erc.training.assembly import Assembly
@@ -62,13 +63,7 @@ def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str,
         ConfigError: not the folder of a run.
     """
     folder = Path(run).parent if Path(run).name == "model" else Path(run)
-    if not (folder / "config.yaml").is_file():
-        raise ConfigError(
-            f"{folder} is not a run: it has no config.yaml (runs are made by train.py)"
-        )
-    cfg = OmegaConf.merge(
-        OmegaConf.load(folder / "config.yaml"), OmegaConf.from_dotlist(list(overrides))
-    )
+    cfg = of_run(folder, overrides)
     check(cfg)
     from erc.model.folder import checkpoint
     from erc.training.assembly import Assembly
@@ -79,12 +74,4 @@ def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str,
 
 def new_folder(name: str) -> Path:
     """Make runs/NAME/DATE_TIME; runs that start in the same second get folders of their own."""
-    stem, number = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), 1
-    folder = stem
-    while True:
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            number += 1
-            folder = stem.with_name(f"{stem.name}-{number}")
+    return claim(f"runs/{name}/{datetime.now():%Y-%m-%d_%H-%M-%S}")

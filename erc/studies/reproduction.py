@@ -21,6 +21,7 @@ from erc.base.errors import ConfigError, CorpusError
 from erc.base.files import write_json
 from erc.scores.results import Results
 from erc.studies.experiment import configure, run
+from erc.training.config import make
 
 FUSIONS = {
     "tensor mixer": "mlp_mixer_roberta",
@@ -124,9 +125,7 @@ def simulate(folder: Path) -> list[str]:
             run([*words, "trainer.enable_progress_bar=false"], encoders)
     words = [f"dataset.paths={folder / 'corpus'}", f"module.load_from_checkpoint={encoders}"]
     with log(folder):  # here, before several workers would all want to write it
-        from hydra.utils import instantiate
-
-        instantiate(configure(["experiment=reproduce", *words], folder).dataset)
+        make(configure(["experiment=reproduce", *words], folder).dataset)
     return ["experiment=reproduce", *words]
 
 

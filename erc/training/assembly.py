@@ -34,7 +34,8 @@ from erc.model.tuning import add_lora
 from erc.training import features
 from erc.training import start_weights as starting
 from erc.training.adaptation import adapt_tables
-from erc.training.config import check, compose, make
+from erc.training.check import check
+from erc.training.config import compose, make
 
 SIDES = ("train", "valid", "test")
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from erc.base.errors import CheckpointError, ConfigError, ErcError, did_you_mean
+from erc.base.errors import ConfigError, ErcError, did_you_mean
 
 FOLDER = Path(__file__).with_name("config")  # config/ of the checkout, or the copy in a wheel
 OPTIONS = ("fusion_options", "speech_options", "text_options", "lora")
+MOVED = {"erc.schedules": "erc.training.schedules"}  # module of a _target_ in older runs → today's
+MAKES = ("erc.datasets", "erc.training.schedules", "lightning.pytorch.loggers")
 OPEN = ("trainer.", *(f"model.{group}" for group in OPTIONS))  # groups checked by their reader
 
 
@@ -51,9 +55,8 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain dicts, without Hydra's own part, for `config.json` and reports."""
-    keep = {k: v for k, v in OmegaConf.to_container(cfg, resolve=False).items() if k != "hydra"}  # type: ignore[union-attr]
-    return OmegaConf.to_container(OmegaConf.create(keep), resolve=True)  # type: ignore[return-value]
+    """The configuration as plain dicts, for files and reports."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
 
 
 def _explain(message: str, overrides: Sequence[str]) -> str:
@@ -67,7 +70,7 @@ def _explain(message: str, overrides: Sequence[str]) -> str:
         )
     choice = re.search(r"Could not find '([^']*)/([^'/]*)'", message)
     if choice and (FOLDER / choice[1]).is_dir():
-        names = sorted(f.stem for f in (FOLDER / choice[1]).glob("*.yaml"))
+        names = sorted(f.stem for f in (FOLDER / choice[1]).glob("[!_]*.yaml"))
         hint = did_you_mean(choice[2], names)
         return f"{choice[1]}={choice[2]} is not one of {', '.join(names)}{hint}"
     return first
@@ -80,47 +83,87 @@ def _is_choice(override: str) -> bool:
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:
     if isinstance(node, DictConfig):
-        for key in node:
+        for key in map(str, node):
             yield f"{prefix}{key}"
             yield from _keys(node._get_node(key), f"{prefix}{key}.")
 
 
 def make(node: DictConfig, **options: Any) -> Any:
-    """`hydra.utils.instantiate`, letting our own errors through as they are.
+    """The object that `node._target_` names, built from the other keys and `options`.
 
-    Only for configurations that the user wrote: never for one that came with a model.
+    A config.yaml may come with a run that somebody else made: only what `MAKES` lists is built, one
+    name below its module, and nothing nested in it.
+
+    Raises:
+        ConfigError: any other `_target_`; whatever the constructor finds wrong passes as it is.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    room, _, name = str(node.get("_target_")).rpartition(".")
+    room = MOVED.get(room, room)
+    if room not in MAKES:
+        raise ConfigError(
+            f"_target_: {node.get('_target_')} is not built from a configuration, only a name in "
+            f"{', '.join(MAKES)}"
+        )
     try:
-        return instantiate(node, **options)
+        return instantiate(node, _target_=f"{room}.{name}", _recursive_=False, **options)
     except InstantiationException as error:
         if isinstance(error.__cause__, ErcError):
             raise error.__cause__ from None
         raise
 
 
-def check(cfg: DictConfig) -> None:
-    """Find out before torch is imported whether corpus and encoders are there.
+def of_run(folder: Path, overrides: Sequence[str] = ()) -> DictConfig:
+    """The config.yaml of a run, changed by `KEY=VALUE …`; keys and values are read as by train.py.
 
     Raises:
-        CorpusError, CheckpointError: what is missing and how to get it.
+        ConfigError: not the folder of a run, an unknown key, or a value that cannot be read.
     """
-    from erc import corpora
-    from erc.base import hub
-    from erc.training import loggers
+    if not (folder / "config.yaml").is_file():
+        raise ConfigError(
+            f"{folder} is not a run: it has no config.yaml (runs are made by train.py)"
+        )
+    cfg = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    later = {key for key in _keys(compose()) if not key.startswith("dataset.")}
+    known = later.union(_keys(cfg))  # an older run lacks keys that came later
+    try:
+        found = OverridesParser.create().parse_overrides([o.lstrip("+") for o in overrides])
+    except HydraException as error:
+        raise ConfigError(str(error).strip().splitlines()[0]) from None
+    for o in found:
+        key = o.key_or_group
+        if key not in known:
+            raise ConfigError(f"the run has no key '{key}'{did_you_mean(key, sorted(known))}")
+        if o.is_delete() or o.is_sweep_override():
+            raise ConfigError(f"{o.input_line}: only KEY=VALUE with one value here")
+        if isinstance(OmegaConf.select(cfg, key), DictConfig) and not isinstance(o.value(), dict):
+            raise ConfigError(f"{o.input_line}: a finished run takes single keys, {key}.…=VALUE")
+        OmegaConf.update(cfg, key, o.value(), force_add=True)
+    return cfg
 
-    loggers.check(cfg.logger)
-    data, model = cfg.dataset, cfg.model
-    if "sessions" not in data:  # a simulated corpus is written when it is missing
-        for name, root in corpora.locate(Path(data.paths), data.dataset_name):
-            if not root.exists():
-                corpora.load(name, root)  # raises, saying what was expected where
-    start = cfg.module.load_from_checkpoint
-    if start and not Path(start).exists():
-        raise CheckpointError(f"module.load_from_checkpoint: there is no '{start}'")
-    for what in ("speech_encoder", "text_encoder"):
-        name = model[what]
-        if name and not name.startswith("tiny-"):
-            hub.check(name, what.replace("_", " "))
+
+def claim(place: str | Path) -> Path:
+    """Make a new folder at `place`, or at PLACE-2, PLACE-3 … if it is there: runs never share one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as d:
+    ...     [claim(f"{d}/run").name for _ in range(3)]
+    ['run', 'run-2', 'run-3']
+    """
+    stem = Path(place)
+    for number in itertools.count(1):
+        folder = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("there is always a next number")
+
+
+# For hydra.run.dir: a run of train.py claims its folder as those of `erc` do. Asked once a run.
+OmegaConf.register_new_resolver(
+    "new_folder", lambda place: str(claim(place)), use_cache=True, replace=True
+)

@@ -24,7 +24,7 @@ from erc.model.folder import checkpoint
 from erc.training import features
 from erc.training.assembly import Assembly
 from erc.training.config import resolve
-from erc.training.run import EmotionTask
+from erc.training.task import EmotionTask
 
 TEMPERATURE = 0.07  # at the start (Radford et al. 2021)
 MAX_SCALE = 100.0  # of 1 / temperature

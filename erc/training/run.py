@@ -1,4 +1,4 @@
-"""Configuration → trained model: Lightning module, data, checkpoints, and what a run leaves behind."""
+"""Configuration → trained model: trainer, checkpoints, and what a run leaves behind."""
 
 from __future__ import annotations
 
@@ -6,167 +6,32 @@ import inspect
 import logging
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
-from erc.base import devices as compute
-from erc.base.emotions import SCALE
+from erc.base import devices
 from erc.base.errors import ConfigError, did_you_mean
-from erc.datasets import HF_KEMD
 from erc.datasets.audit import audit
-from erc.datasets.batches import Batch
-from erc.model.emotion import EmotionModel, Output
+from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
-from erc.model.losses import MultiTaskLoss
 from erc.recognizer.prediction import regions_of
 from erc.scores.calibration import fit_temperature
-from erc.scores.metrics import COUNTS
 from erc.scores.results import Results
 from erc.scores.tables import results_table
-from erc.training import evaluation, features, loggers
+from erc.training import contrastive, evaluation, loggers
 from erc.training.assembly import Assembly
 from erc.training.card import card
-from erc.training.config import make, resolve
+from erc.training.config import resolve
+from erc.training.task import EmotionTask, make_task
 
-ENCODER_LR = 1e-5
-Schedule = Callable[..., Any]  # (optimizer, total_steps) → scheduler
-
-
-class EmotionTask(L.LightningModule):
-    """Model + loss + optimiser. Metrics are those of the whole split, once per epoch.
-
-    Args:
-        model, loss: what is trained, and by what.
-        valid: the side that `val/…` metrics are of.
-        lr: learning rate of everything but the encoders.
-        separate_lr: learning rate by part: speech, text (the encoders), lora, layers (weights of a
-            sum), attention (pooling), projector, fusion, head.
-        weight_decay: on matrices; biases and norms are left alone.
-        schedule: partial of a function in `erc.training.schedules`.
-        total_steps: optimiser steps of the whole training. Known from the loader's length: asking
-            Lightning for it would drop the loader's state on resume.
-        monitor: the metric that `reduce_plateau` follows.
-        tables: features of frozen encoders.
-        adapted: the same against each speaker's own baseline. Each batch is then seen both ways, so
-            that one model answers for a speaker it knows recordings of, and for one it does not.
-        weight: what a batch of that size counts, see `BucketSampler.weight`.
-    """
-
-    def __init__(
-        self,
-        model: EmotionModel,
-        loss: MultiTaskLoss,
-        valid: HF_KEMD,
-        *,
-        lr: float = 1e-4,
-        separate_lr: dict[str, float] | None = None,
-        weight_decay: float = 0.01,
-        schedule: Schedule | None = None,
-        total_steps: int = 1,
-        monitor: str = "val/loss",
-        tables: features.Tables | None = None,
-        adapted: features.Tables | None = None,
-        weight: Callable[[int], float] = lambda size: 1.0,
-    ):
-        super().__init__()
-        self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
-        self.adapted = adapted or {}
-        self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
-        self.schedule, self.total_steps, self.monitor = schedule, total_steps, monitor
-        self.weight = weight
-        self._epoch: list[tuple[Tensor, ...]] = []
-        self.train()  # Lightning keeps the mode it finds, and encoding features left it at eval
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        views = [self.tables, *([self.adapted] if self.adapted else [])]
-        losses = [
-            self.loss(features.run(self.model, batch, view), batch.target, batch.valence_arousal)
-            for view in views
-        ]
-        total, cls, reg = (sum(part) / len(views) for part in zip(*losses, strict=True))
-        # What would be written is logged, no more: a head on known features takes 2 ms a step,
-        # three calls of log as much again.
-        if (self.global_step + 1) % max(1, self.trainer.log_every_n_steps) == 0:
-            self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=len(batch.rows))
-            self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=len(batch.rows))
-        return total * self.weight(len(batch.rows))
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        out = features.run(self.model, batch, self.tables)
-        found = (batch.rows, out.logits, out.valence_arousal, batch.target, batch.valence_arousal)
-        self._epoch.append(tuple(t.cpu() for t in found))
-
-    def on_validation_epoch_end(self) -> None:
-        rows, logits, va, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
-        self._epoch.clear()
-        total, cls, reg = self.loss(Output(logits, va, logits), target, rated)
-        probabilities = logits.double().softmax(-1).numpy()
-        said = (probabilities, va.clamp(*SCALE).numpy())
-        scores = evaluation.scored("valid", self.valid, *said, rows.numpy()).evaluate()
-        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k not in COUNTS})
-        self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
-
-    def groups(self) -> list[dict[str, Any]]:
-        """What is trained, see `parameter_groups`."""
-        return parameter_groups(self.model, self.lr, self.separate_lr, self.weight_decay)
-
-    def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.AdamW(self.groups(), fused=self.device.type == "cuda" or None)
-        if self.schedule is None:
-            return optimizer
-        scheduler = self.schedule(optimizer, self.total_steps)
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            plan = {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor}
-        else:
-            plan = {"scheduler": scheduler, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": plan}
-
-
-def part(name: str) -> str:
-    """Part of the model that a parameter belongs to, by its name.
-
-    >>> part("branches.text.encoder.model.pooler.weight"), part("branches.text.projector.bias")
-    ('text', 'projector')
-    """
-    words = name.split(".")
-    if any(word.startswith("lora_") for word in words):
-        return "lora"
-    if words[0] != "branches":
-        return words[0]
-    return words[1] if words[2] == "encoder" else words[2]
-
-
-def parameter_groups(
-    model: torch.nn.Module, lr: float, separate_lr: dict[str, float], weight_decay: float
-) -> list[dict[str, Any]]:
-    """Every trainable parameter in exactly one group, by learning rate and decay.
-
-    Raises:
-        ConfigError: `separate_lr` names a part that the model has not, or nothing is trainable.
-    """
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    if not named:
-        raise ConfigError("nothing to train: every part of the model is frozen")
-    parts = {part(n) for n, _ in model.named_parameters()} | {"speech", "text"}
-    for name in separate_lr:
-        if name not in parts:
-            raise ConfigError(
-                f"module.separate_lr: this model has no part '{name}', only "
-                f"{', '.join(sorted(parts))}{did_you_mean(name, parts)}"
-            )
-    rates = {"speech": ENCODER_LR, "text": ENCODER_LR} | separate_lr
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, p in named:
-        decay = weight_decay if p.ndim > 1 else 0.0
-        groups.setdefault((rates.get(part(name), lr), decay), []).append(p)
-    return [{"params": ps, "lr": r, "weight_decay": d} for (r, d), ps in groups.items()]
+OBJECTIVES = {"emotion": EmotionTask, "contrastive": contrastive.ContrastiveTask}
 
 
 def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
@@ -184,19 +49,15 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
-    from erc.training import contrastive  # which builds on this module
-
-    objectives = {"emotion": EmotionTask, "contrastive": contrastive.ContrastiveTask}
-    if cfg.model.objective not in objectives:
-        raise ConfigError(f"model.objective={cfg.model.objective} is not emotion or contrastive")
+    if cfg.model.objective not in OBJECTIVES:
+        raise ConfigError(f"model.objective={cfg.model.objective} is not {' or '.join(OBJECTIVES)}")
     parts = Assembly(cfg)
     cfg.trainer.precision = number_format(cfg, parts.model)  # "auto" no more, in all that is kept
     OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
     print(parts.sides["train"])
     print(audit(parts.sides["train"]))
     validate = bool(len(parts.sides["valid"]))
-    task = make_task(cfg, parts, objectives[cfg.model.objective])
+    task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective])
     trainer = make_trainer(cfg, run, validate)
     valid = parts.loader("valid") if validate else None
     trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
@@ -205,39 +66,17 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         task.load_state_dict(state)
     task.model.cpu()
-    if cfg.model.objective == "contrastive":
+    if isinstance(task, contrastive.ContrastiveTask):
         return contrastive.finish(task, parts, run, cfg, argv)
-    spent = {
+    spent: dict[str, Any] = {
         "seconds": round(time.monotonic() - start, 1),
-        "device": compute.name_of(trainer.strategy.root_device),
+        "device": devices.name_of(trainer.strategy.root_device),
         "precision": trainer.precision,
     }
     spent |= {"resumed": True} if cfg.ckpt_path else {}
     results = finish(parts, run, argv, spent)
     loggers.record(trainer.loggers, run, trainer.global_step)
     return results
-
-
-def make_task(
-    cfg: DictConfig, parts: Assembly, kind: type[EmotionTask] = EmotionTask
-) -> EmotionTask:
-    """The Lightning module of a configuration."""
-    loader = parts.loader("train")
-    steps = -(-len(loader) // cfg.trainer.accumulate_grad_batches)
-    return kind(
-        parts.model,
-        parts.loss,
-        parts.sides["valid"],
-        lr=cfg.module.lr,
-        separate_lr=dict(cfg.module.separate_lr or {}),
-        weight_decay=cfg.module.weight_decay,
-        schedule=make(cfg.scheduler),
-        total_steps=steps * cfg.trainer.max_epochs,
-        monitor=cfg.early_stopping.monitor,
-        tables=parts.tables,
-        adapted=parts.adapted,
-        weight=loader.batch_sampler.weight,
-    )
 
 
 def number_format(cfg: DictConfig, model: EmotionModel) -> str:
@@ -251,34 +90,42 @@ def number_format(cfg: DictConfig, model: EmotionModel) -> str:
     on_gpu = cfg.trainer.accelerator in ("gpu", "cuda") or (
         cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
     )
-    compute.tune_gpu()
-    return compute.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
+    devices.tune_gpu()
+    return devices.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
+
+
+def callbacks(cfg: DictConfig, run: Path, validate: bool) -> list[L.Callback]:
+    """Checkpoints in `run`: the last and, with a valid side, the best; and when to give up."""
+    stop, folder = cfg.early_stopping, run / "checkpoints"
+    if not validate:
+        return [ModelCheckpoint(folder, "last")]
+    best = ModelCheckpoint(folder, "best", monitor=stop.monitor, mode=stop.mode, save_last=True)
+    return [best, EarlyStopping(**stop)]
 
 
 def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer:
-    """Lightning's trainer; checkpoints in `run`: the last and, with a valid side, the best.
+    """Lightning's trainer.
 
     Args:
         validate: stop early; False trains the full number of epochs.
+
+    Raises:
+        ConfigError: an option of the trainer that does not exist, or that this machine cannot follow.
     """
-    stop, folder = cfg.early_stopping, run / "checkpoints"
-    callbacks: list[L.Callback] = [ModelCheckpoint(folder, "last")]
-    if validate:
-        callbacks = [
-            ModelCheckpoint(folder, "best", monitor=stop.monitor, mode=stop.mode, save_last=True),
-            EarlyStopping(stop.monitor, mode=stop.mode, patience=stop.patience),
-        ]
-    options: dict[str, Any] = OmegaConf.to_container(cfg.trainer, resolve=True)  # type: ignore
+    options = dict(resolve(cfg.trainer))
     allowed = inspect.signature(L.Trainer).parameters
     for key in options:
         if key not in allowed:
             raise ConfigError(f"the trainer has no option '{key}'{did_you_mean(key, allowed)}")
-    return L.Trainer(
-        **{"enable_model_summary": False} | options,
-        logger=loggers.start(cfg, run),
-        callbacks=callbacks,
-        default_root_dir=run,
-    )
+    try:
+        return L.Trainer(
+            **{"enable_model_summary": False} | options,
+            logger=loggers.start(cfg, run),
+            callbacks=callbacks(cfg, run, validate),
+            default_root_dir=run,
+        )
+    except (MisconfigurationException, ValueError) as error:  # Lightning found a value wrong
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def finish(

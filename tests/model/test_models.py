@@ -18,9 +18,11 @@ from erc.studies.experiment import configure
 from erc.training import contrastive, features
 from erc.training import start_weights as starting
 from erc.training.assembly import Assembly
-from erc.training.run import make_task, make_trainer, parameter_groups, part, train
+from erc.training.check import check
+from erc.training.run import make_trainer, train
+from erc.training.task import make_task, parameter_groups, part
 
-MODELS = sorted(f.stem for f in (erc.training.config.FOLDER / "model").glob("*.yaml"))
+MODELS = sorted(f.stem for f in (erc.training.config.FOLDER / "model").glob("[!_]*.yaml"))
 SMALL = (
     "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.fast_dev_run=true",
     "trainer.enable_progress_bar=false",
@@ -232,4 +234,4 @@ def test_a_start_that_cannot_be_is_refused(kemdy19, pretrained, tmp_path):
         starting.read(tmp_path / "absent.ckpt")
     cfg = configure([*overrides(kemdy19, "tiny"), "module.load_from_checkpoint=nowhere"], tmp_path)
     with pytest.raises(CheckpointError, match="there is no 'nowhere'"):
-        erc.training.config.check(cfg)
+        check(cfg)

@@ -22,7 +22,7 @@ from erc.studies.experiment import configure
 from erc.training import feature_cache as embedding_table
 from erc.training.assembly import Assembly
 from erc.training.features import pooled
-from erc.training.run import make_task
+from erc.training.task import make_task
 
 
 @pytest.fixture(scope="module")

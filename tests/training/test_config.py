@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -8,14 +9,17 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
 
-from erc.base.errors import CheckpointError, ConfigError, CorpusError
+from erc.base.errors import ConfigError
 from erc.studies.experiment import configure
-from erc.training.config import FOLDER, check, compose, plain, resolve
+from erc.training.config import FOLDER, claim, compose, make, of_run, plain, resolve
 
 
 def choices(group: str) -> list[str]:
-    return sorted(p.stem for p in (FOLDER / group).glob("*.yaml"))
+    return sorted(p.stem for p in (FOLDER / group).glob("[!_]*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -65,24 +69,6 @@ def test_resolved_config_is_plain(tmp_path):
     assert "hydra" not in plain_dict
 
 
-def test_a_missing_corpus_is_found_before_training(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CorpusError, match="dataset=synthetic"):
-        check(compose(["model=tiny", "run_dir=x"]))
-    with pytest.raises(CorpusError, match="KEMDy19"):
-        check(compose(["model=tiny", "dataset.paths=data/KEMDy19", "run_dir=x"]))
-
-
-def test_a_missing_encoder_is_found_before_training(kemdy19, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    overrides = [f"dataset.paths={kemdy19}", "run_dir=x", "model.text_encoder=tiny-roberta"]
-    with pytest.raises(CheckpointError, match="kresnik/wav2vec2-large-xlsr-korean"):
-        check(compose(overrides))
-    with pytest.raises(CheckpointError, match=r"there is no folder '\./nowhere'"):
-        check(compose([*overrides, "model.speech_encoder=./nowhere"]))
-    check(compose([*overrides, "model.speech_encoder=tiny-whisper"]))
-
-
 def test_every_group_mirrors_its_constructor():
     import inspect
 
@@ -130,3 +116,88 @@ def test_an_installed_erc_composes_what_the_checkout_does(tmp_path):
 @pytest.mark.parametrize("name", ["a, b", "it's", "back\\slash", "x=y {z}"])
 def test_a_run_may_lie_in_a_folder_of_any_name(name, tmp_path):
     assert configure(["model=tiny"], tmp_path / name).run_dir == str(tmp_path / name)
+
+
+@pytest.fixture
+def old_run(tmp_path):
+    """config.yaml of a run that was made before there was `adaptation`."""
+    settings = resolve(compose(["model=tiny", "dataset=synthetic", f"run_dir={tmp_path}"]))
+    del settings["adaptation"]
+    OmegaConf.save(OmegaConf.create(settings), tmp_path / "config.yaml")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("adaptaton=speaker", "no key 'adaptaton' .did you mean 'adaptation'"),
+        ("+adaptaton=speaker", "no key 'adaptaton' .did you mean 'adaptation'"),
+        ("datset.validation_fold=1", "did you mean 'dataset.validation_fold'"),
+        ("dataset.validation_folds=1", "did you mean 'dataset.validation_fold'"),
+        ("dataset.dataset_name=kemdy19", "no key 'dataset.dataset_name'"),
+        ("dataset=hf", "single keys, dataset"),
+        ("dataset.validation_fold=0,1", "one value"),
+        ("~adaptation", "one value|no viable|KEY=VALUE"),
+        ("seed", "seed"),
+    ],
+)
+def test_mistakes_in_overrides_of_a_finished_run(old_run, override, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        of_run(old_run, [override])
+    assert "\n" not in str(error.value)
+
+
+def test_a_finished_run_takes_what_train_py_takes(old_run):
+    words = ["+adaptation=speaker", "dataset.validation_fold=2", "dataset.paths='a, b'"]
+    cfg = of_run(old_run, [*words, "model.fusion_options={depth: 3}"])
+    assert (cfg.adaptation, cfg.dataset.validation_fold, cfg.dataset.paths) == (
+        "speaker",
+        2,
+        "a, b",
+    )
+    assert cfg.model.fusion_options == {"patch_size": 8, "mixer_dim": 64, "depth": 3}
+    assert "adaptation" not in of_run(old_run)
+
+
+def test_no_run():
+    with pytest.raises(ConfigError, match="not a run"):
+        of_run(Path("nowhere"))
+
+
+@pytest.mark.parametrize(
+    "target", ["os.system", "erc.base.files.shutil.rmtree", "erc.datasets.np.save", "print", None]
+)
+def test_a_configuration_builds_only_what_is_listed(target):
+    node = OmegaConf.create({"_target_": target, "path": "x"})
+    with pytest.raises(ConfigError, match="is not built from a configuration"):
+        make(node)
+
+
+def test_nothing_nested_is_built(tmp_path):
+    trap = {"_target_": "pathlib.Path.mkdir", "self": str(tmp_path / "trap")}
+    node = {
+        "_target_": "lightning.pytorch.loggers.CSVLogger",
+        "save_dir": str(tmp_path),
+        "name": trap,
+    }
+    make(OmegaConf.create(node | {"_recursive_": True}))
+    assert not (tmp_path / "trap").exists()
+
+
+def test_targets_of_older_runs_are_found():
+    from erc.training.schedules import cosine_warmup
+
+    node = OmegaConf.create({"_target_": "erc.schedules.cosine_warmup", "_partial_": True})
+    assert make(node).func is cosine_warmup
+
+
+def test_train_py_and_erc_claim_folders_alike(tmp_path):
+    """Two processes, released together, a hundred times over one name each."""
+    context = multiprocessing.get_context("fork")
+    with context.Pool(4) as pool:
+        found = pool.map(claim, [tmp_path / "run"] * 40, chunksize=1)
+    assert len(set(found)) == len(list(tmp_path.iterdir())) == 40
+    with initialize_config_dir(str(FOLDER), version_base=None):
+        cfg = hydra_compose("train", return_hydra_config=True)
+    for place in ("run", "sweep"):
+        assert str(cfg.hydra[place]._get_node("dir")).startswith("${new_folder:")

@@ -1,0 +1,44 @@
+"""Before a run: is everything there that its configuration names? Asked before anything slow begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from erc import corpora
+from erc.base import devices, hub
+from erc.base.errors import CheckpointError, ConfigError
+from erc.training import loggers
+
+
+def check(cfg: DictConfig) -> None:
+    """Look for corpus, encoders, weights, device and logger. Torch is imported for a named device only.
+
+    Raises:
+        ConfigError: a key without a value, a device that is not there, a logger that cannot work.
+        CorpusError, CheckpointError: what is missing and how to get it.
+    """
+    for group in ("dataset", "model"):
+        for key in sorted(OmegaConf.missing_keys(cfg[group])):
+            example = "openai/whisper-tiny" if key == "model.speech_encoder" else "VALUE"
+            raise ConfigError(f"{key} has no value: add {key}={example}")
+    loggers.check(cfg.logger)
+    accelerator = cfg.trainer.accelerator
+    if accelerator not in ("auto", "cpu"):
+        try:
+            devices.device_of({"gpu": "cuda"}.get(accelerator, accelerator))
+        except ConfigError as error:
+            raise ConfigError(f"trainer.accelerator={accelerator}: {error}") from None
+    data, model = cfg.dataset, cfg.model
+    if "sessions" not in data:  # a simulated corpus is written when it is missing
+        for name, root in corpora.locate(Path(data.paths), data.dataset_name):
+            if not root.exists():
+                corpora.load(name, root)  # raises, saying what was expected where
+    start = cfg.module.load_from_checkpoint
+    if start and not Path(start).exists():
+        raise CheckpointError(f"module.load_from_checkpoint: there is no '{start}'")
+    for what in ("speech_encoder", "text_encoder"):
+        name = model[what]
+        if name and not name.startswith("tiny-"):
+            hub.check(name, what.replace("_", " "))
