@@ -28,8 +28,10 @@ MIME = {"csv": "text/csv", "vtt": "text/vtt", "eaf": "application/xml"}
 FILE = {"type": "string", "format": "binary", "description": "wav, flac, ogg or mp3"}
 ABOUT = {
     400: "The form is broken.", 401: "The key is missing or wrong.",
+    403: "A page of another site, or a name that is not this server's.",
     413: "Too many bytes, seconds or items.", 415: "Neither a form nor JSON.",
     422: "A recording or an option cannot be used; the message says why.",
+    429: "Too many wrong keys at once.",
     503: "The queue is full or the server stops; Retry-After says when to come back.",
     504: "No answer within the time limit.",
 }  # fmt: skip
@@ -60,18 +62,22 @@ def create_app(
         app.add_exception_handler(kind, _failed)
     _predicting(app, service)
     _about(app, service, about or {})
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, settings.root_path)  # type: ignore[method-assign]
     return Gate(app, settings, metrics)
 
 
 def _predicting(app: FastAPI, service: Service) -> None:
+    settings = service.settings
+
     @app.post(
         "/v1/predict", summary="Emotion, valence and arousal of one utterance",
         response_model=schemas.Answer, responses=ERRORS,
         openapi_extra=_body(_form(PredictForm, file=FILE), PredictRequest.model_json_schema()),
     )  # fmt: skip
     async def predict(request: Request) -> Response:
-        [result] = await service.answer(request, await read_items(request, many=False))
+        [result] = await service.answer(
+            request, await read_items(request, False, service.settings.queue)
+        )
         if isinstance(result, BaseException):
             raise result
         return json_response(result)
@@ -88,7 +94,7 @@ def _predicting(app: FastAPI, service: Service) -> None:
         ),
     )  # fmt: skip
     async def predict_batch(request: Request) -> Response:
-        items = await read_items(request, many=True)
+        items = await read_items(request, True, settings.queue)
         results = await service.answer(request, items)
         return json_response(
             {
@@ -128,6 +134,7 @@ def _predicting(app: FastAPI, service: Service) -> None:
 def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
     bad = {"model": schemas.Health, "description": "Send nothing here."}
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=schemas.Health, responses={503: bad})
     async def health() -> Response:
         """Whether to send requests here; needs no key."""
@@ -165,9 +172,10 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
     @app.get("/", include_in_schema=False)
-    async def start() -> Response:
+    async def start(request: Request) -> Response:
         there = {getattr(route, "path", "") for route in app.routes}
-        return RedirectResponse("/web" if "/web" in there else "/openapi.json")
+        path = "/web" if "/web" in there else "/openapi.json"
+        return RedirectResponse(request.scope["root_path"] + path)
 
 
 async def _failed(_: Request, error: Exception) -> Response:
@@ -191,13 +199,14 @@ def _body(form: dict[str, Any], json: dict[str, Any] | None = None) -> dict[str,
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """With the two ways to show a key."""
+def _openapi(app: FastAPI, root: str) -> dict[str, Any]:
+    """With the two ways to show a key, and where a proxy shows the server."""
     if app.openapi_schema is None:
         from erc import __version__
 
         schema = get_openapi(
             title="erc", version=__version__, routes=app.routes,
+            servers=[{"url": root}] if root else None,
             description="Emotion, valence and arousal from speech and transcript.",
         )  # fmt: skip
         schema["components"]["securitySchemes"] = {

@@ -13,19 +13,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import isfinite
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from erc.base.errors import AudioError
 from erc.recognizer.explain import explain
+from erc.recognizer.prediction import Prediction
 from erc.server.decoding import decode
 from erc.server.metrics import Metrics
-from erc.server.problems import busy, too_large
+from erc.server.problems import busy
 from erc.server.settings import Settings
 from erc.server.uploads import Item
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
 
+NO_ANSWER = "the model has no finite answer to it; are its samples far outside [−1, 1]?"
 STUCK = 60.0  # s that decoding one recording may take before the server calls itself unhealthy
 
 
@@ -70,11 +74,9 @@ class Batcher:
         """Accept all of them or none; the futures hold a Prediction or an Explanation each.
 
         Raises:
-            Problem: 503, the queue is full; 413, it could never hold so many.
+            Problem: 503, the queue is full.
         """
         most, jobs = self.settings.queue, [Job(item) for item in items]
-        if len(jobs) > most:
-            raise too_large(f"{len(jobs)} items; at most {most} at once, send them in parts")
         with self._lock:
             if self._closing:
                 raise busy("the server is stopping")
@@ -174,7 +176,17 @@ class Batcher:
                 return
             answers = [error]
         for job, one in zip(jobs, answers, strict=True):
-            settle(job.future, one)
+            settle(
+                job.future, one if is_finite(one) else AudioError(f"{job.clip.name}: {NO_ANSWER}")
+            )
+
+
+def is_finite(answer: Any) -> bool:
+    """Whether an answer can be said: JSON has no nan, and a nan means nothing to anybody."""
+    one = getattr(answer, "prediction", answer)
+    if not isinstance(one, Prediction):
+        return True
+    return all(map(isfinite, (*one.probabilities.values(), one.valence, one.arousal)))
 
 
 def settle(future: Future, value: Any) -> None:

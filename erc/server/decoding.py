@@ -34,18 +34,24 @@ def decode(item: Item, recognizer: Recognizer, settings: Settings, metrics: Metr
     """
     source = None
     if item.audio is not None:
-        metrics.audio.inc(check_recording(item.audio, item.name, settings.max_seconds))
+        seconds = check_recording(
+            item.audio, item.name, settings.max_seconds, "; POST /v1/timeline takes long ones"
+        )
+        metrics.audio.inc(seconds)
         source = named(item.audio, item.name)
     try:
         return recognizer.read(source, item.options.text, None, item.physiology, name=item.name)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError):
         if item.physiology is None:
             raise
-        raise ConfigError(f"physiology: {error}") from None
+        raise ConfigError("physiology: lists of numbers are expected; see /openapi.json") from None
 
 
-def check_recording(data: bytes, name: str, most: float) -> float:
+def check_recording(data: bytes, name: str, most: float, remedy: str = "") -> float:
     """Seconds of an encoded recording, read from its header.
+
+    Args:
+        remedy: what to do with a longer one, for the message.
 
     Raises:
         AudioError: a format that is not accepted, or a header that would hang the decoder.
@@ -58,7 +64,7 @@ def check_recording(data: bytes, name: str, most: float) -> float:
         )
     seconds = Recording(named(data, name)).duration  # raises what loading would raise
     if seconds > most:
-        raise too_large(f"{name}: {seconds:.1f} s long; at most {most:g} s are taken here")
+        raise too_large(f"{name}: {seconds:.1f} s long; at most {most:g} s are taken here{remedy}")
     return seconds
 
 

@@ -1,4 +1,4 @@
-"""Around every request: API key, size of the body, time limit, and counting. Plain ASGI."""
+"""Around every request: where it comes from, key, size, time limit, and counting. Plain ASGI."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from erc.server.problems import Problem, busy, problem_of, too_large
 from erc.server.settings import Settings
 
 OPEN = {"/health"}  # for load balancers, which have no key
+SAFE = {"GET", "HEAD", "OPTIONS"}  # change nothing, and no other page may read the answer: no CORS
+SLOW = 0.5  # s that the answer to a wrong key takes
+GUESSES = 16  # wrong keys that wait at once; more are turned away unread
 ROUTES = {"/v1/predict", "/v1/predict/batch", "/v1/timeline", "/health", "/info", "/metrics"}
 
 
@@ -28,13 +31,17 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics):
         self.app, self.settings, self.metrics = app, settings, metrics
-        self.held = 0
+        self.held = self.guesses = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        route = scope["path"] if scope["path"] in ROUTES else "other"
+        root = self.settings.root_path
+        path = scope["path"].removeprefix(root)
+        # as ASGI has it, whether a proxy cut the prefix off or not
+        scope = {**scope, "root_path": root, "path": root + path}
+        route = path if path in ROUTES else "other"
         start, status, size = time.perf_counter(), 0, 0
 
         async def limited() -> Message:
@@ -55,7 +62,7 @@ class Gate:
             await send(message)
 
         try:
-            self._check(scope)
+            await self._check(scope, path)
             async with asyncio.timeout(self._seconds(route)):
                 await self.app(scope, limited, noted)
         except Exception as error:  # Starlette raises what it has answered with 500 once more
@@ -66,18 +73,37 @@ class Gate:
             self.metrics.requests.labels(route, str(status or 499)).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
-    def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope, path: str) -> None:
         headers = Headers(scope=scope)
-        if self.settings.api_key and scope["path"] not in OPEN:
+        if not (self.settings.api_key or self.settings.known_host(headers.get("host", ""))):
+            raise Problem(
+                403, "Forbidden", "without a key this server answers to names of its own machine only; "
+                "behind a proxy that keeps the name: --allow-hosts",
+            )  # fmt: skip
+        if scope["method"] not in SAFE and not same_origin(headers):
+            raise Problem(403, "Forbidden", "a page of another site may not send anything here")
+        if self.settings.api_key and path not in OPEN:
             shown = _shown(headers).encode()
             if not hmac.compare_digest(shown, self.settings.api_key.encode()):
-                raise Problem(
-                    401, "Unauthorized", "give the API key: Authorization: Bearer KEY, or X-API-Key",
-                    {"WWW-Authenticate": 'Bearer, Basic realm="erc"'},
-                )  # fmt: skip
+                await self._refuse(guessed=bool(shown))
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self.settings.max_bytes:
             raise self._too_large()
+
+    async def _refuse(self, guessed: bool) -> None:
+        """Slowly, where a key was tried."""
+        if guessed:
+            if self.guesses >= GUESSES:
+                raise Problem(429, "TooManyKeys", "too many wrong keys", {"Retry-After": "1"})
+            self.guesses += 1
+            try:
+                await asyncio.sleep(SLOW)
+            finally:
+                self.guesses -= 1
+        raise Problem(
+            401, "Unauthorized", "give the API key: Authorization: Bearer KEY, or X-API-Key",
+            {"WWW-Authenticate": 'Bearer, Basic realm="erc"'},
+        )  # fmt: skip
 
     def _seconds(self, route: str) -> float | None:
         if route == "other":
@@ -92,6 +118,18 @@ class Gate:
         if isinstance(error, TimeoutError):
             return Problem(504, "Timeout", f"no answer within {self.settings.timeout:g} s")
         return problem_of(error)
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether a request comes from no page at all, or from one of this server.
+
+    Browsers send forms to any address without asking it, and say so: in `Sec-Fetch-Site` (W3C Fetch
+    Metadata), older ones in `Origin`; a page can forge neither.
+    """
+    if site := headers.get("sec-fetch-site"):
+        return site in ("same-origin", "none")
+    own = (headers.get("host"), headers.get("x-forwarded-host"))
+    return "origin" not in headers or headers["origin"].partition("://")[2] in own
 
 
 def _shown(headers: Headers) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import uvicorn
 
 from erc.base.errors import ConfigError
+from erc.server.connections import Connection
 
 if TYPE_CHECKING:
     from erc.recognizer import Recognizer
@@ -73,7 +74,13 @@ def listen(
             super().handle_exit(*signal)
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, **options
+        app,
+        http=Connection,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        **options,
     )
     # uvicorn raises the signal again when it is done: that stopping was asked for is no failure
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from typing import Any
 
 from starlette.responses import Response
@@ -46,7 +47,9 @@ def problem_of(error: BaseException) -> Problem:
         return error
     if isinstance(error, ErcError):
         return Problem(422, type(error).__name__, str(error))
-    log.error("a request failed", exc_info=error)
+    # where, but not the message: it may quote what somebody said
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request failed: %s\n%s", type(error).__name__, where)
     return Problem(500, "InternalError", "the server failed on this request; its log says how")
 
 

@@ -39,7 +39,8 @@ def serve(folder: Path, settings: Settings, runtime: str = "auto", web: bool = F
     if web:  # its predictions queue up with all others
         from erc.server.web import mount
 
-        mount(app.app, recognizer.through(service.batcher.answer))
+        answering = recognizer.through(service.batcher.answer)
+        mount(app.app, answering, root_path=settings.root_path)
     listen(
         app, place, lambda url: print(f"erc: listening on {url} (Ctrl-C stops)", flush=True),
         service.stop, lifespan="on", timeout_keep_alive=30,

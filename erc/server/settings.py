@@ -38,6 +38,10 @@ class Settings:
     queue: int = _option(256, "N", "utterances that are accepted and not yet answered, at most")
     batch_wait: float = _option(5.0, "MS", "that the first utterance of a batch waits for others")
     batch_size: int = _option(32, "N", "utterances in a batch, at most")
+    allow_hosts: str = _option(
+        "", "NAMES", "under which a proxy passes requests to a server without a key, a,b,…"
+    )
+    root_path: str = _option("", "/PATH", "below which a proxy shows the server")
     decoders: int = _option(2, "N", "threads that decode recordings")
 
     def __post_init__(self) -> None:
@@ -58,6 +62,10 @@ class Settings:
                 raise ConfigError(f"{flag(name)} {getattr(self, name)}: give at least 1")
         if not 0 <= self.batch_wait <= 1000 * self.timeout:
             raise ConfigError(f"--batch-wait {self.batch_wait:g}: ms between 0 and the time limit")
+        if self.root_path and (self.root_path[0] != "/" or self.root_path[-1] == "/"):
+            raise ConfigError(
+                f"--root-path {self.root_path}: begins with / and does not end with it"
+            )
         if not 0 <= self.port < 65536:
             raise ConfigError(f"--port {self.port}: ports are 1–65535, 0 takes a free one")
 
@@ -65,6 +73,12 @@ class Settings:
     def max_bytes(self) -> int:
         """Of one body."""
         return int(self.max_mb * 1e6)
+
+    def known_host(self, host: str) -> bool:
+        """Whether a server without a key may be called so: else a page whose name was made to point
+        here (DNS rebinding) could use it through its visitor's browser."""
+        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+        return is_loopback(name.strip("[]")) or name in self.allow_hosts.split(",")
 
     @property
     def max_held(self) -> int:

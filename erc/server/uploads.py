@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,10 +16,11 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from erc.base.errors import AudioError, ConfigError, did_you_mean
-from erc.server.problems import Problem, problem_of
+from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
 
 M = TypeVar("M", bound=BaseModel)
+VALUES = 1_000_000  # in the JSON of one request: parsing holds up everybody else
 LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
 
@@ -37,18 +40,20 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 40
 
 
-async def read_items(request: Request, many: bool) -> list[Item | Problem]:
+async def read_items(request: Request, many: bool, most: int) -> list[Item | Problem]:
     """The utterances of a request; with `many`, a bad one is a Problem in its place.
 
     Raises:
-        Problem: the body as a whole cannot be used.
+        Problem: the body as a whole cannot be used, or has more than `most` utterances.
     """
     if not is_form(request):
-        body = await request.body()
-        values = _validated(LIST.validate_json, body) if many else [body]
+        value = _parsed(await request.body())
+        values = _validated(LIST.validate_python, value) if many else [value]
+        _check_count(len(values), most)
         return [_or_problem(_json_item, value, many) for value in values]
     form = await read_form(request)
     files, texts = _files(form, "file"), form.getlist("text")
+    _check_count(len(files), most)
     if not many:
         if len(files) > 1:
             raise Problem(422, "ConfigError", "one file at a time; for more POST /v1/predict/batch")
@@ -83,7 +88,8 @@ async def read_timeline(request: Request) -> tuple[str, bytes, Any, TimelineForm
         raise Problem(422, "ConfigError", "give one file, and one transcript or none")
     segments: Any = options.segments
     if transcripts:
-        segments = _transcript(name_of(transcripts[0]), transcripts[0].file.read())
+        name, data = name_of(transcripts[0]), transcripts[0].file.read()
+        segments = await asyncio.to_thread(_transcript, name, data)
     return name_of(files[0]), files[0].file.read(), segments, options
 
 
@@ -107,8 +113,15 @@ async def read_form(request: Request) -> FormData:
 
 
 def validated(model: type[M], fields: Any) -> M:
-    """The fields as a model; raises Problem 422."""
-    return _validated(model.model_validate, fields, model)
+    """The fields as a model; raises Problem 422 for the first that is wrong, without its value."""
+    given = fields if isinstance(fields, dict) else {}
+    name = next((str(name) for name in given if name not in model.model_fields), None)
+    if name is not None:
+        known = [*model.model_fields, "file"]
+        what = f"'{name}'" if name.isascii() and len(name) <= 40 else "field of such a name"
+        message = f"there is no {what}{did_you_mean(name[:40], known)}; {', '.join(known)}"
+        raise Problem(422, "ConfigError", message)
+    return _validated(model.model_validate, fields)
 
 
 def name_of(file: UploadFile) -> str:
@@ -116,15 +129,45 @@ def name_of(file: UploadFile) -> str:
     return (file.filename or "").replace("\\", "/").rpartition("/")[2] or "<recording>"
 
 
-def _json_item(value: Any) -> Item:
-    check = PredictRequest.model_validate_json if isinstance(value, bytes) else None
-    one = _validated(check or PredictRequest.model_validate, value, PredictRequest)
+def _check_count(items: int, most: int) -> None:
+    if items > most:
+        raise too_large(f"{items} items; at most {most} at once, send them in parts")
+
+
+def _check_json(text: bytes) -> None:
+    if sum(map(text.count, (b",", b"[", b"{"))) > VALUES:
+        raise too_large(f"more than {VALUES:,} values in JSON; send them in parts")
+
+
+def _parsed(body: bytes) -> Any:
+    _check_json(body)
     try:
-        audio = base64.b64decode(one.audio, validate=True) if one.audio is not None else None
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise Problem(422, "ConfigError", "body: not JSON") from None
+
+
+def _json_item(value: Any) -> Item:
+    one = validated(PredictRequest, value)
+    try:
+        audio = decoded(one.audio) if one.audio is not None else None
     except (binascii.Error, ValueError):
         raise AudioError(f"{one.name or '<recording>'}: audio is not base64") from None
     name = one.name or ("<text>" if audio is None else "<recording>")
     return Item(name, audio, one, one.physiology)
+
+
+def decoded(text: str) -> bytes:
+    """Base64, wrapped into lines or not, also as a data URL (RFC 2397).
+
+    >>> decoded("data:audio/wav;base64,UklG\\nRg==")
+    b'RIFF'
+    """
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise ValueError("a data URL without base64")
+    return base64.b64decode("".join(text.split()), validate=True)
 
 
 def _or_problem(make: Callable[[Any], Item], value: Any, many: bool) -> Item | Problem:
@@ -151,6 +194,8 @@ def _fields(form: FormData, *but: str) -> dict[str, Any]:
             continue
         if key in fields:
             raise Problem(422, "ConfigError", f"{key} is given twice")
+        if isinstance(value, str):
+            _check_json(value.encode())
         fields[key] = value
     return fields
 
@@ -165,16 +210,10 @@ def _transcript(name: str, data: bytes) -> list[Any]:
     return READERS[suffix](decode(data, name), name)
 
 
-def _validated(
-    check: Callable[[Any], Any], value: Any, model: type[BaseModel] | None = None
-) -> Any:
+def _validated(check: Callable[[Any], Any], value: Any) -> Any:
     try:
         return check(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = f"{where}: {first['msg']}" if where else f"body: {first['msg']}"
-        if first["type"] == "extra_forbidden" and model:
-            known = [*model.model_fields, "file"]
-            message = f"there is no '{where}'{did_you_mean(where, known)}; {', '.join(known)}"
-        raise Problem(422, "ConfigError", message) from None
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise Problem(422, "ConfigError", f"{where}: {first['msg']}") from None

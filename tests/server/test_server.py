@@ -17,7 +17,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from starlette.testclient import TestClient
+from starlette import testclient
 
 import erc
 from erc.base.emotions import EMOTIONS
@@ -57,6 +57,13 @@ def app(recognizer, run):
 def http(app):
     with TestClient(app) as client:
         yield client
+
+
+class TestClient(testclient.TestClient):
+    """Calls the server by a name of this machine."""
+
+    def __init__(self, app, **options):
+        super().__init__(app, base_url="http://127.0.0.1:8000", **options)
 
 
 class Gated:

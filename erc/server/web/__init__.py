@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+MB = 4000.0  # of an upload: an hour of anything
 KEPT = 3600  # s that an uploaded recording lies in the temporary folder at most
 TITLE = "Emotion in speech"
 LABELS = """() => {
@@ -115,15 +117,22 @@ def build(
     return page
 
 
-def mount(app: FastAPI, recognizer: Recognizer, path: str = "/web", **options: Any) -> FastAPI:
-    """Add the page to an application; `options` are those of `build`."""
+def mount(
+    app: FastAPI, recognizer: Recognizer, path: str = "/web", root_path: str = "", **options: Any
+) -> FastAPI:
+    """Add the page to an application.
+
+    Args:
+        root_path: below which a proxy shows the application.
+        options: of `build`.
+    """
     import gradio as gr
 
     return gr.mount_gradio_app(
         app, build(recognizer, **options), path=path, footer_links=[], run_history=False,
         show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
-        theme=theme(gr), css=STYLE.read_text("utf-8"),
-        head=HEAD,
+        theme=theme(gr), css=STYLE.read_text("utf-8"), head=HEAD,
+        root_path=root_path + path if root_path else None,
     )  # fmt: skip
 
 
@@ -149,7 +158,9 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
     from fastapi import FastAPI
 
     from erc.recognizer import load
+    from erc.server.gate import Gate
     from erc.server.listen import bound, listen, warm
+    from erc.server.metrics import Metrics
 
     if not is_loopback(settings.host):
         raise ConfigError(
@@ -165,5 +176,6 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
         if browser:
             webbrowser.open(address)
 
-    listen(mount(FastAPI(openapi_url=None), recognizer, "/"), place, ready)
+    page = mount(FastAPI(openapi_url=None), recognizer, "/")
+    listen(Gate(page, replace(settings, max_mb=MB), Metrics()), place, ready)
     return 0
