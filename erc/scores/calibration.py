@@ -34,4 +34,6 @@ def fit_temperature(logits: np.ndarray, soft: np.ndarray) -> float:
     def cross_entropy(log_t: float) -> float:
         return float(-(y * log_softmax(z / np.exp(log_t), axis=-1)).sum(-1).mean())
 
-    return float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(RANGE), method="bounded").x))
+    low, high = np.log(RANGE)
+    found = minimize_scalar(cross_entropy, bounds=(low, high), method="bounded")
+    return float(np.exp(found.x))

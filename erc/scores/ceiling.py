@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,15 @@ from erc.scores.metrics import evaluate
 if TYPE_CHECKING:
     from erc.corpora import Utterance
 
-Judged = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # label, soft, va, va_truth [N, …]
+
+class Judged(NamedTuple):
+    """What one rater said of N utterances, beside what the others said."""
+
+    label: np.ndarray  # [N, 7] one-hot
+    soft: np.ndarray  # [N, 7] distribution of the others' votes; nan: nobody to compare with
+    va: np.ndarray  # [N, 2] valence and arousal, 1–5; nan: not rated
+    va_truth: np.ndarray  # [N, 2] means of the others
+
 
 # A rater gives one emotion, no distribution: these have no human counterpart.
 NO_COUNTERPART = ("auroc", "kl", "entropy_correlation", "ece")
@@ -105,7 +113,7 @@ def leave_vote(votes: Any) -> tuple[np.ndarray, np.ndarray, Judged]:
     one_hot = np.eye(len(EMOTIONS))[own]
     soft = distribution(votes[utterance] - one_hot)
     _, _, va, va_truth = _nothing(len(own))
-    return utterance, votes[utterance, own], (one_hot, soft, va, va_truth)
+    return utterance, votes[utterance, own], Judged(one_hot, soft, va, va_truth)
 
 
 def _leave_out(table: RatingTable, rater: int) -> dict[str, float]:
@@ -126,14 +134,14 @@ def against_others(table: RatingTable, rater: int) -> Judged:
         rated = ~np.isnan(values[rater]) & (count > 0)
         va[rated, column] = values[rater][rated]
         va_truth[rated, column] = np.nansum(rest, 0)[rated] / count[rated]
-    return label, soft, va, va_truth
+    return Judged(label, soft, va, va_truth)
 
 
 def _nothing(n: int) -> Judged:
     """Unlabelled arguments of `_score`; the label is a placeholder that no metric looks at."""
     label = np.tile(np.eye(len(EMOTIONS))[0], (n, 1))
     va, va_truth = np.full((2, n, 2), np.nan)
-    return label, np.full((n, len(EMOTIONS)), np.nan), va, va_truth
+    return Judged(label, np.full((n, len(EMOTIONS)), np.nan), va, va_truth)
 
 
 def _score(

@@ -6,13 +6,12 @@ name that a spreadsheet would run as a formula is written with an apostrophe bef
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +21,15 @@ from erc.base.files import atomic
 from erc.scores import metrics
 from erc.scores.statistics import Difference, Interval, interval, paired_bootstrap
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 NAMES = ("id", "corpus", "speaker", "session", "gender")  # columns of text
 DIMENSIONS = ("valence", "arousal")
+NUMBERS = (
+    "seconds", *DIMENSIONS, *(f"predicted_{name}" for name in DIMENSIONS),
+    *(f"{kind}_{emotion}" for kind in ("p", "votes") for emotion in EMOTIONS),
+)  # fmt: skip
 FORMULA = tuple("=+-@\t\r")  # a cell that starts so is executed by spreadsheets
 
 
@@ -33,7 +39,7 @@ class Scored:
 
     To add a column to predictions.csv: name it here and, if it is text, in `NAMES` (it is filled from
     the store's column of that name); a column of another kind also needs a line in `_columns`,
-    `_of_columns` and `erc.training.evaluation.scored`.
+    `_of_frame` and `erc.training.evaluation.scored`.
 
     Raises:
         LabelError: a shape, distribution or range that is not as said here.
@@ -75,7 +81,7 @@ class Scored:
         low, high = SCALE
         p, votes, va, rated = self.probabilities, self.votes, self.dimensions, self.ratings
         self._check("probabilities", _distribution(p), "is no distribution (≥ 0, sums to 1)")
-        unknown = np.isnan(votes).all(-1)
+        unknown: np.ndarray = np.isnan(votes).all(-1)
         self._check("votes", unknown | _distribution(votes), "is neither a distribution nor nan")
         self._check("dimensions", ((va >= low) & (va <= high)).all(-1), f"is not in {SCALE}")
         known = np.isnan(rated) | ((rated >= low) & (rated <= high))
@@ -111,8 +117,8 @@ class Scored:
 
     def take(self, rows: Any) -> Scored:
         """Some of the utterances, by index or bool [N]."""
-        arrays = [f.name for f in fields(self) if f.name != "system"]
-        return replace(self, **{name: getattr(self, name)[rows] for name in arrays})
+        names = [f.name for f in fields(self) if f.name != "system"]
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def evaluate(self, weights: Any = None, only: Collection[str] | None = None) -> dict[str, Any]:
         """Every score, see `erc.scores.metrics.evaluate`."""
@@ -158,32 +164,32 @@ class Scored:
         return columns
 
     @classmethod
-    def _of_columns(cls, system: str, columns: dict[str, Sequence[str]]) -> Scored:
+    def _of_frame(cls, system: str, frame: pd.DataFrame) -> Scored:
         """`_columns` read back; what an earlier version did not write is not known."""
-        blank = [""] * len(columns["id"])
-        columns = dict.fromkeys(("corpus", "session", "gender", "seconds", "tie"), blank) | columns
-
-        def numbers(*names: str) -> np.ndarray:
-            return np.array([[float(x or "nan") for x in columns[name]] for name in names]).T
-
-        names = {name: [unguard(x) for x in columns[name]] for name in NAMES}
+        optional = dict.fromkeys(("corpus", "session", "gender", "tie"), "") | {"seconds": np.nan}
+        frame = frame.assign(**{k: v for k, v in optional.items() if k not in frame})
+        names = {name: [unguard(x) for x in frame[name].tolist()] for name in NAMES}
+        words = frame["emotion"].unique()
         return cls(
             system,
             **names,  # type: ignore[arg-type]
-            seconds=numbers("seconds")[:, 0],
-            probabilities=numbers(*(f"p_{e}" for e in EMOTIONS)),
-            dimensions=numbers(*(f"predicted_{name}" for name in DIMENSIONS)),
-            votes=numbers(*(f"votes_{e}" for e in EMOTIONS)),
-            label=np.array([emotion_index(x) if x else -1 for x in columns["emotion"]], int),
-            ratings=numbers(*DIMENSIONS),
-            tie=np.array([x == "True" for x in columns["tie"]], bool),
+            seconds=frame["seconds"].to_numpy(),
+            probabilities=frame[[f"p_{e}" for e in EMOTIONS]].to_numpy(),
+            dimensions=frame[[f"predicted_{name}" for name in DIMENSIONS]].to_numpy(),
+            votes=frame[[f"votes_{e}" for e in EMOTIONS]].to_numpy(),
+            label=frame["emotion"]
+            .map({w: emotion_index(w) if w else -1 for w in words})
+            .to_numpy(),
+            ratings=frame[list(DIMENSIONS)].to_numpy(),
+            tie=(frame["tie"] == "True").to_numpy(),
         )
 
 
 def pool(parts: Sequence[Scored]) -> Scored:
     """The utterances of several folds together, in their order; the system is that of the first."""
-    arrays = [f.name for f in fields(Scored) if f.name != "system"]
-    return replace(parts[0], **{n: np.concatenate([getattr(p, n) for p in parts]) for n in arrays})
+    names = [f.name for f in fields(Scored) if f.name != "system"]
+    joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+    return replace(parts[0], **joined)
 
 
 def write(path: str | Path, systems: Iterable[Scored]) -> None:
@@ -203,28 +209,30 @@ def read(path: str | Path) -> dict[str, Scored]:
     Raises:
         ConfigError: there is no such file, or it is not one of these.
     """
+    import pandas as pd  # half a second that `erc info` need not pay
+
     path = Path(path)
     if not path.is_file():
         raise ConfigError(
             f"{path.parent} has no {path.name}; make it: erc evaluate RUN -o {path.parent}"
         )
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        head, *rows = list(csv.reader(file)) or [[]]
+    kinds = dict.fromkeys(("system", *NAMES, "emotion", "predicted", "tie"), str)
+    blank = {name: [""] for name in NUMBERS}  # nothing else means nan, least of all a name
     try:
-        place, systems = head.index("system"), {}
-        for number, row in enumerate(rows, 2):
-            if len(row) != len(head):
-                raise ValueError(f"row {number} has {len(row)} cells, the head {len(head)}")
-            systems.setdefault(unguard(row[place]), []).append(row)
+        frame = pd.read_csv(
+            path, dtype=kinds | dict.fromkeys(NUMBERS, float), keep_default_na=False,
+            na_values=blank, index_col=False, encoding="utf-8-sig",
+        )  # fmt: skip
+        for name in ("system", "id", "speaker", "emotion", *NUMBERS):
+            if name not in frame and name != "seconds":
+                raise ValueError(f"it has no column '{name}'")
         return {
-            name: Scored._of_columns(name, dict(zip(head, zip(*found, strict=True), strict=True)))
-            for name, found in systems.items()
+            unguard(cell): Scored._of_frame(unguard(cell), rows)
+            for cell, rows in frame.groupby("system", sort=False)
         }
     except (ValueError, LabelError) as error:
-        raise ConfigError(f"{path} is not a predictions.csv of erc: {error}") from error
-    except KeyError as error:
         raise ConfigError(
-            f"{path} has no column {error}; make it again: erc evaluate RUN -o {path.parent}"
+            f"{path} is not what erc writes: {error}; make it again: erc evaluate RUN -o DIR"
         ) from error
 
 

@@ -75,7 +75,7 @@ def interval(
         `Interval`, or name → `Interval` where the metric returns a dict. With fewer than two
         clusters low and high are nan.
 
-    >>> from erc.metrics import accuracy
+    >>> from erc.scores.metrics import accuracy
     >>> truth = np.arange(100) % 2
     >>> print(interval(accuracy, (truth, truth * (np.arange(100) < 80))))
     0.900 [0.840, 0.960]
@@ -112,7 +112,7 @@ def paired_bootstrap(
     Returns:
         `Difference`, or name → `Difference`.
 
-    >>> from erc.metrics import accuracy
+    >>> from erc.scores.metrics import accuracy
     >>> truth = np.arange(100) % 2
     >>> paired_bootstrap(accuracy, (truth, truth), (truth, 1 - truth)).within_noise
     False

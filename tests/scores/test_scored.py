@@ -179,8 +179,9 @@ def test_other_files_are_refused_by_name(tmp_path):
     place = head.index("p_happy")
     cases = {
         "no column 'p_happy'": [[*r[:place], *r[place + 1 :]] for r in (head, *rows)],
-        "row 3 has": [head, rows[0], rows[1][:-1]],
-        "not a predictions.csv": [["a", "b"], ["1", "2"]],
+        "dimensions of utterance 0-001": [head, rows[0], rows[1][:-1]],
+        "no column 'system'": [["a", "b"], ["1", "2"]],
+        "not what erc writes": [head, [*rows[0][:-1], "high"]],
         "joyful": [head, [x.replace(rows[0][head.index("emotion")], "joyful") for x in rows[0]]],
     }
     for words, lines in cases.items():
