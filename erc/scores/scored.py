@@ -81,7 +81,7 @@ class Scored:
         low, high = SCALE
         p, votes, va, rated = self.probabilities, self.votes, self.dimensions, self.ratings
         self._check("probabilities", _distribution(p), "is no distribution (≥ 0, sums to 1)")
-        unknown: np.ndarray = np.isnan(votes).all(-1)
+        unknown = np.isnan(votes).all(-1)
         self._check("votes", unknown | _distribution(votes), "is neither a distribution nor nan")
         self._check("dimensions", ((va >= low) & (va <= high)).all(-1), f"is not in {SCALE}")
         known = np.isnan(rated) | ((rated >= low) & (rated <= high))
@@ -89,7 +89,7 @@ class Scored:
         self._check("label", (self.label >= -1) & (self.label < k), f"is not −1 … {k - 1}")
         self._check("label", ~unknown | (self.label < 0), "is a label without votes")
 
-    def _check(self, name: str, good: np.ndarray, what: str) -> None:
+    def _check(self, name: str, good: Any, what: str) -> None:
         if not good.all():
             row = int(good.argmin())
             value = getattr(self, name)[row].tolist()
@@ -227,8 +227,9 @@ def read(path: str | Path) -> dict[str, Scored]:
             if name not in frame and name != "seconds":
                 raise ValueError(f"it has no column '{name}'")
         return {
-            unguard(cell): Scored._of_frame(unguard(cell), rows)
+            name: Scored._of_frame(name, rows)
             for cell, rows in frame.groupby("system", sort=False)
+            for name in [unguard(str(cell))]
         }
     except (ValueError, LabelError) as error:
         raise ConfigError(
