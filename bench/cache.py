@@ -123,7 +123,7 @@ def collator() -> Any:
 
 
 class Recordings:
-    """Noise in the lengths of a corpus, as much of `HF_KEMD` as encoding needs."""
+    """Noise in the lengths of a corpus, as much of a `View` as encoding needs."""
 
     wav_max_length = None
 
@@ -138,7 +138,7 @@ class Recordings:
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> Any:
-        from erc.datasets import Example
+        from erc.datasets.view import Example
 
         nothing = np.full(7, np.nan)
         clip = self.noise[: self.lengths[row]]

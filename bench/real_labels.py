@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
-from erc.corpora import Utterance
+from erc.corpora.utterance import Utterance
 from erc.labels import entropy, peakl, soft, tied
 from erc.labels.agreement import alpha_from_counts
 from erc.scores.ceiling import value_ceiling

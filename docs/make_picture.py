@@ -22,8 +22,9 @@ from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS, figure, save
 from erc.base.text import clean
 from erc.datasets import HF_KEMD
+from erc.labels.regions import REGION, regions_of
 from erc.recognizer import load
-from erc.recognizer.prediction import REGION, Prediction, regions_of
+from erc.recognizer.prediction import Prediction
 from erc.scores.metrics import jensen_shannon
 
 LOOKS = {
@@ -55,7 +56,8 @@ def draw(folder: Path, out: Path) -> list[Path]:
     """Both pictures."""
     path, votes, rated = typical(folder)
     data = HF_KEMD(str(folder / "corpus"), "train", 4, "kemdy19", "strict")
-    regions = regions_of(data.hard[data.rows], data.valence_arousal[data.rows])
+    said = data.labels
+    regions = regions_of(said.hard[data.rows], said.valence_arousal[data.rows])
     text = clean(path.with_suffix(".txt").read_text("utf-8"))
     answer = load(folder / "run" / "model").predict(path, text=text)
     files = []

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from erc import corpora
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import atomic
-from erc.corpora import Report, Utterance
+from erc.corpora.utterance import Report, Utterance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,9 +65,7 @@ def make_total_df(
     base_path: str,
     dataset_name: str | None = None,
     save_path: str | None = None,
-    reference_rows: bool = False,
-    emotion_map: dict[str, str] | None = None,
-    where: dict[str, str] | None = None,
+    **options: Any,
 ) -> TotalTable:
     """Read a corpus into one table.
 
@@ -79,8 +77,8 @@ def make_total_df(
         base_path: corpus folder, manifest, or a folder that holds the KEMDy folders.
         dataset_name: kemdy19 | kemdy20 | manifest …; None: what the folder looks like.
         save_path: also write the table there, .csv or .parquet; it is a manifest in its own right.
-        reference_rows: see `erc.corpora.kemdy19.read`.
-        emotion_map, where: see `erc.corpora.manifest.read`.
+        options: those of the corpus: `reference_rows` (`erc.corpora.kemdy19.read`), `emotion_map`,
+            `where` (`erc.corpora.manifest.read`).
 
     Raises:
         ConfigError: unknown corpus name or file type.
@@ -90,9 +88,7 @@ def make_total_df(
 
     if save_path and Path(save_path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"save_path '{save_path}' must end in .csv or .parquet")
-    corpus = corpora.find(
-        base_path, dataset_name, emotion_map=emotion_map, where=where, reference_rows=reference_rows
-    )
+    corpus = corpora.find(base_path, dataset_name, **options)
     rows = [_row(u) for u in corpus.utterances]
     df = pd.DataFrame(rows)
     for column in ("audio", "text"):  # a missing one stays None, whatever dtype pandas would infer
@@ -133,14 +129,24 @@ def get_folds(sessions: Sequence[str], num_folds: int | str = 5) -> list[list[st
     return [names[a:b] for a, b in pairwise(cuts)]
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One fold held out of `count`: which utterances train, stop training early, and test."""
+
+    number: int  # 0 … count − 1
+    count: int
+    protocol: str  # paper | strict | fixed
+    sides: dict[str, list[int]]  # "train", "valid", "test" → indices of utterances, ascending
+
+
 def split(
-    sessions: Sequence[str],
-    speakers: Sequence[str],
-    corpora: Sequence[str],
+    sessions: Iterable[str],
+    speakers: Iterable[str],
+    corpora: Iterable[str],
     validation_fold: int,
     num_folds: int | str = 5,
     protocol: str = "paper",
-) -> dict[str, list[int]]:
+) -> Fold:
     """Which utterances train, stop training early, and test.
 
     Folds are made for each corpus by itself and united: fold 0 of KEMDy19 and of KEMDy20 together
@@ -152,9 +158,6 @@ def split(
         protocol: "paper": valid = test = the held-out fold. "strict": every 8th of the other
             sessions is valid, so that nothing is chosen on the held-out fold. "fixed": no valid side,
             for corpora too small to give one: training runs a fixed number of epochs.
-
-    Returns:
-        {"train", "valid", "test"} → indices of utterances, ascending.
 
     Raises:
         ConfigError: unknown protocol, fold out of range, too few sessions.
@@ -192,13 +195,7 @@ def split(
     }
     if protocol == "paper":
         rows["valid"] = list(rows["test"])  # in "fixed" it stays empty
-    return rows
-
-
-def count_folds(sessions: Sequence[str], corpora: Sequence[str], num_folds: int | str) -> int:
-    """How many folds `split` makes of these utterances."""
-    units = list(zip(map(str, corpora), map(str, sessions), strict=True))
-    return len(_united_folds(units, num_folds))
+    return Fold(validation_fold, len(folds), protocol, rows)
 
 
 def _united_folds(

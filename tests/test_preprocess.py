@@ -140,7 +140,9 @@ def kemdy() -> tuple[list[str], list[str], list[str]]:
 @pytest.mark.parametrize("protocol", ["paper", "strict"])
 def test_split_of_joined_corpora(fold: int, protocol: str) -> None:
     sessions, speakers, names = kemdy()
-    sides = split(sessions, speakers, names, fold, 5, protocol)
+    held = split(sessions, speakers, names, fold, 5, protocol)
+    sides = held.sides
+    assert (held.number, held.count, held.protocol) == (fold, 5, protocol)
     units = {side: {(names[i], sessions[i]) for i in rows} for side, rows in sides.items()}
     assert units["test"] == {("kemdy19", s) for s in SESSIONS19[4 * fold : 4 * fold + 4]} | {
         ("kemdy20", s) for s in SESSIONS20[8 * fold : 8 * fold + 8]
@@ -158,14 +160,14 @@ def test_split_of_joined_corpora(fold: int, protocol: str) -> None:
 
 def test_split_with_one_session_a_fold() -> None:
     sessions, speakers, names = kemdy()
-    sides = split(sessions, speakers, names, 20, "session")
+    sides = split(sessions, speakers, names, 20, "session").sides
     assert {(names[i], sessions[i]) for i in sides["test"]} == {("kemdy20", "Session01")}
     with pytest.raises(ConfigError, match="60 folds, 0–59"):
         split(sessions, speakers, names, 60, "session")
 
 
 def test_split_takes_arrays_and_gives_whole_numbers() -> None:
-    sides = split(*map(np.array, kemdy()), validation_fold=0)
+    sides = split(*map(np.array, kemdy()), validation_fold=0).sides
     assert all(type(i) is int for rows in sides.values() for i in rows)
 
 
@@ -182,7 +184,7 @@ def test_unknown_protocol() -> None:
 
 def test_strict_needs_three_sessions() -> None:
     two = (["a", "b"], ["s", "t"], ["c", "c"])
-    assert split(*two, validation_fold=0, num_folds=2)["train"] == [1]
+    assert split(*two, validation_fold=0, num_folds=2).sides["train"] == [1]
     with pytest.raises(ConfigError, match="needs two sessions besides"):
         split(*two, validation_fold=0, num_folds=2, protocol="strict")
 
@@ -192,14 +194,14 @@ def test_speaker_in_two_folds_is_refused() -> None:
     with pytest.raises(CorpusError, match="speaker 't' of x is in session 'b' and in session 'c'"):
         split(sessions, speakers, ["x"] * 4, 0, 2)
     speakers = ["s", "s", "t", "u"]  # within fold 0
-    assert split(sessions, speakers, ["x"] * 4, 1, 2)["train"] == [0, 1]
+    assert split(sessions, speakers, ["x"] * 4, 1, 2).sides["train"] == [0, 1]
     with pytest.raises(CorpusError, match="sides of protocol 'strict'"):
         split(sessions, speakers, ["x"] * 4, 1, 2, "strict")
 
 
 def test_equal_names_in_two_corpora_are_different_people() -> None:
     names = ["x", "x", "y", "y"]
-    sides = split(["a", "b", "b", "a"], ["s", "t", "s", "t"], names, 0, 2)
+    sides = split(["a", "b", "b", "a"], ["s", "t", "s", "t"], names, 0, 2).sides
     assert sides["test"] == [0, 3]
 
 
@@ -213,7 +215,7 @@ def test_simulated_corpora_end_to_end(tmp_path: Path) -> None:
     assert (table.df[list(EMOTIONS)].sum(axis=1) == 10).all()
     assert set(table.df.raters) == {10}
     df = table.df
-    sides = split(df.session, df.speaker, df.corpus, 1, 2)
+    sides = split(df.session, df.speaker, df.corpus, 1, 2).sides
     assert set(df.session[sides["test"]]) == {"Session02"}
     assert set(df.corpus[sides["train"]]) == {"kemdy19", "kemdy20"}
     again = corpora.load("manifest", tmp_path / "total.csv")

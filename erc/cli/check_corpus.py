@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -18,8 +17,9 @@ from erc.base.progress import progress
 from erc.base.text import normalise
 from erc.cli.check_findings import SEVERITIES, Finding, remedy_of, severity_of
 from erc.cli.check_recording import Heard, listen
-from erc.corpora import CORPORA, Report, Utterance, load, locate
-from erc.datasets.audit import MARGIN, sentence_lookup
+from erc.corpora import locate, reader
+from erc.corpora.utterance import Report, Utterance
+from erc.labels.lookup import MARGIN, sentence_lookup
 from erc.preprocess import get_folds
 
 ORDINARY = ("listener row", "left out by where")  # drops that belong to the format
@@ -76,8 +76,8 @@ def examine(
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
     name = corpus.lower() if corpus else None
-    if name and name not in CORPORA:
-        load(name, root)  # says which there are
+    if name:
+        reader(name)  # raises, saying which there are
     places = locate(root, name)
     chart, utterances = Chart(), []
     for kind, path in places:
@@ -107,7 +107,7 @@ def _read(kind: str, path: Path, chart: Chart) -> list[Utterance]:
     """What the corpus's parser can make of it; the utterances before an error that ends it too."""
     found: list[Utterance] = []
     try:
-        read = importlib.import_module(f"erc.corpora.{CORPORA[kind]}").read
+        read = reader(kind).read
         for utterance in read(path, chart):
             found.append(utterance)
     except (ErcError, OSError, UnicodeError) as error:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from erc.base.emotions import EMOTIONS, emotion_index
 from erc.base.errors import CorpusError, LabelError
+from erc.base.files import bucket
 from erc.base.text import decode, normalise
-from erc.corpora import Rating, Report, Utterance
-from erc.datasets.groups import bucket
+from erc.corpora.utterance import Rating, Report, Utterance
 
-TABLES = (
+FILES = (
     "[45]*.csv"  # 4차년도.csv, 5차년도.csv, 5차년도_2차.csv, however the file system spells them
 )
 RATERS = 5
@@ -45,9 +45,9 @@ def read(root: Path, report: Report) -> Iterator[Utterance]:
         CorpusError: no table, or one whose rows do not have 15 cells.
         LabelError: an emotion outside the seven.
     """
-    tables = sorted(root.glob(TABLES))
+    tables = sorted(root.glob(FILES))
     if not tables:
-        raise CorpusError(f"{root.absolute()} holds no AI-Hub table ({TABLES}, e.g. 5차년도.csv)")
+        raise CorpusError(f"{root.absolute()} holds no AI-Hub table ({FILES}, e.g. 5차년도.csv)")
     recordings = {path.stem: path for path in sorted(root.rglob("*.wav"))}
     seen: set[str] = set()
     for table in tables:

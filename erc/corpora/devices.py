@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from erc.base.physiology import Signals, Span, Track, beats_of_ecg
-from erc.corpora import Report, Utterance
+from erc.corpora.utterance import Report, Utterance
 
 if TYPE_CHECKING:
     import pandas as pd

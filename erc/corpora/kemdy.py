@@ -13,7 +13,7 @@ from typing import NamedTuple
 from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.text import clean, decode
-from erc.corpora import Rating, Report
+from erc.corpora.utterance import Rating, Report
 
 RATERS = 10
 TRIPLE = ["emotion", "valence", "arousal"]
@@ -33,7 +33,7 @@ class Row(NamedTuple):
     """One segment of an annotation file."""
 
     where: str  # file and row as a spreadsheet counts it: the first segment is in row 3
-    index: int  # 0 for the first segment
+    number: int  # 0 for the first segment
     id: str
     cells: list[str]  # all cells, stripped
     raters: tuple[str, ...]

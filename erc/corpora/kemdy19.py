@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from erc.corpora import Report, Utterance, devices, kemdy
+from erc.corpora import devices, kemdy
 from erc.corpora.kemdy import Row
+from erc.corpora.utterance import Report, Utterance
 
+FILES = "annotation/Session*_res.csv"
 LAYOUT = kemdy.Layout(
     "KEMDy19", re.compile(r"Session(\d+)_([FM])_res\.csv"), "Session01_F_res.csv", id_column=9
 )
@@ -78,7 +80,8 @@ def _speaker_rows(
     tables = [(list(_known(path, report)), match[2]) for path, match in pair]
     if len(tables) == 2:
         _settle(tables[0][0], tables[1][0], report)
-    own, others = [], []
+    own: list[tuple[Row, str]] = []
+    others: list[tuple[Row, str]] = []
     for row, gender in [(row, gender) for table, gender in tables for row in table]:
         match = SEGMENT.fullmatch(row.id)
         if not match:
@@ -91,13 +94,13 @@ def _speaker_rows(
     for row, _ in others:
         alone = "" if row.id in spoken else ", and its speaker's own file has no such row"
         report.drop(f"listener row{alone}", f"{row.where}, {row.id}")
-    return sorted(own, key=lambda item: (item[0].index, item[1]))
+    return sorted(own, key=lambda item: (item[0].number, item[1]))
 
 
 def _known(path: Path, report: Report) -> Iterator[Row]:
     """Rows of one file after the known defects."""
     for row in kemdy.rows(path, LAYOUT, report):
-        right = DEFECTS.get((path.name, row.index, row.id), row.id)
+        right = DEFECTS.get((path.name, row.number, row.id), row.id)
         if right is None:
             report.drop("stray id (known defect)", f"{row.where}, {row.id}")
             continue
@@ -110,9 +113,9 @@ def _settle(table: list[Row], other: list[Row], report: Report) -> None:
     """Where two files name row n differently, an id that its own file has twice is the wrong one."""
     for mine, theirs in ((table, other), (other, table)):
         count = Counter(row.id for row in mine)
-        named = {row.index: row.id for row in theirs}
+        named = {row.number: row.id for row in theirs}
         for i, row in enumerate(mine):
-            right = named.get(row.index, row.id)
+            right = named.get(row.number, row.id)
             if count[row.id] > 1 and count[right] == 0:
                 report.correct(
                     "wrong id; the other file is right", f"{row.where}, {row.id} → {right}"
@@ -137,8 +140,8 @@ def _in_reference(row: Row, audio: Path, report: Report) -> bool:
 
 def _recording(root: Path, segment: str) -> Path:
     """Built, not searched for: some dialogues have a second set in a folder `converted`."""
-    prefix, number, dialogue, _ = SEGMENT.fullmatch(segment).groups()
-    return root / "wav" / f"Session{number}" / f"{prefix}_{dialogue}" / f"{segment}.wav"
+    prefix, dialogue, _ = segment.split("_")
+    return root / "wav" / f"Session{prefix[4:]}" / f"{prefix}_{dialogue}" / f"{segment}.wav"
 
 
 def _utterance(root: Path, row: Row, audio: Path, gender: str, report: Report) -> Utterance | None:
@@ -148,7 +151,8 @@ def _utterance(root: Path, row: Row, audio: Path, gender: str, report: Report) -
     labels = kemdy.labels(row, report)
     if labels is None:
         return None
-    prefix, number, dialogue, _ = SEGMENT.fullmatch(row.id).groups()
+    prefix, dialogue, _ = row.id.split("_")
+    number = prefix[4:]
     return Utterance(
         id=row.id,
         corpus="kemdy19",

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from erc.corpora import Report, Utterance, devices, kemdy
+from erc.corpora import devices, kemdy
 from erc.corpora.kemdy import Row
+from erc.corpora.utterance import Report, Utterance
 
+FILES = "annotation/Sess*_eval.csv"
 LAYOUT = kemdy.Layout("KEMDy20", re.compile(r"Sess(\d+)_eval\.csv"), "Sess01_eval.csv", id_column=3)
 SEGMENT = re.compile(r"Sess(\d{2})_((script\d{2})_(User\d{3})([FM])_\d{3})")
 

@@ -21,8 +21,9 @@ from typing import Any
 from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
 from erc.base.text import decode, normalise
-from erc.corpora import Report, Utterance
+from erc.corpora.utterance import Report, Utterance
 
+FILES = "manifest.*"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 REQUIRED = ("id", "speaker", "session")
 GENDERS = {"f": "F", "female": "F", "m": "M", "male": "M"}  # any other word: not known
@@ -107,7 +108,7 @@ def _find(root: Path) -> Path:
         )
     paths = [root]
     if root.is_dir():
-        paths = [p for p in sorted(root.glob("manifest.*")) if p.suffix in SUFFIXES]
+        paths = [p for p in sorted(root.glob(FILES)) if p.suffix in SUFFIXES]
     if len(paths) != 1:
         found = f"{len(paths)} ({', '.join(p.name for p in paths)})" if paths else "none"
         raise CorpusError(

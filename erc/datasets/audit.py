@@ -7,18 +7,13 @@ away: `lookup` says how far one gets by remembering, for each sentence, the emot
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
-
-if TYPE_CHECKING:
-    from erc.datasets import HF_KEMD
-
-MARGIN = 0.1  # accuracy that a look-up may reach above the most frequent emotion
+from erc.datasets.view import View
+from erc.labels.lookup import MARGIN, sentence_lookup
 
 
 @dataclass(frozen=True)
@@ -66,14 +61,14 @@ class Audit:
         return asdict(self) | {"warnings": self.warnings}
 
 
-def audit(data: HF_KEMD) -> Audit:
+def audit(data: View) -> Audit:
     """Audit a fold: the training side (with the valid side of protocol "strict") against the test side.
 
     Args:
-        data: any side of the fold.
+        data: any side of the fold; what it leaves out because a model cannot read it is audited too.
     """
-    train, test = data.side("train"), data.side("test")
-    known = np.union1d(train.rows, np.setdiff1d(data.side("valid").rows, test.rows)).astype(int)
+    train, valid, test = (data.side(mode).needing(()) for mode in ("train", "valid", "test"))
+    known = np.union1d(train.rows, np.setdiff1d(valid.rows, test.rows)).astype(int)
     column = data.store.column
 
     def crossing(*names: str) -> int:
@@ -81,10 +76,10 @@ def audit(data: HF_KEMD) -> Audit:
         seen = {keys[i] for i in known if keys[i][-1]}
         return sum(keys[i] in seen for i in test.rows)
 
-    silent = column("audio_hash")[data.side("all").lengths == 0]
+    silent = column("audio_hash")[~data.store.has("speech")]
     recordings = set(column("audio_hash")[known]) - set(silent)
-    label = data.hard.argmax(-1)
-    labelled = ~np.isnan(data.hard).any(-1)
+    label = data.labels.hard.argmax(-1)
+    labelled = ~np.isnan(data.labels.hard).any(-1)
     lookup, majority = sentence_lookup(
         column("text"), label, known[labelled[known]], test.rows[labelled[test.rows]]
     )
@@ -97,28 +92,3 @@ def audit(data: HF_KEMD) -> Audit:
         lookup=lookup,
         majority=majority,
     )
-
-
-def sentence_lookup(
-    texts: np.ndarray, label: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> tuple[float, float]:
-    """Accuracy of the emotion a sentence mostly had in training, and of the most frequent emotion.
-
-    A sentence that training does not know, or no transcript, gets the most frequent emotion.
-
-    Args:
-        texts, label: [N], all utterances; train, test: their rows.
-
-    >>> texts, label = np.array(["yes", "no", "yes", "no"]), np.array([0, 1, 0, 1])
-    >>> sentence_lookup(texts, label, np.array([0, 1]), np.array([2, 3]))
-    (1.0, 0.5)
-    """
-    if not len(train) or not len(test):
-        return float("nan"), float("nan")
-    usual = int(np.bincount(label[train], minlength=len(EMOTIONS)).argmax())
-    seen: dict[str, Counter[int]] = defaultdict(Counter)
-    for i in train:
-        if texts[i]:
-            seen[texts[i]][int(label[i])] += 1
-    said = [seen[texts[i]].most_common(1)[0][0] if texts[i] in seen else usual for i in test]
-    return float((np.array(said) == label[test]).mean()), float((label[test] == usual).mean())

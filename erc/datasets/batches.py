@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Sampler
 
 from erc.base import audio
-from erc.datasets import HF_KEMD, Example
+from erc.datasets.view import Example, View
 
 REMEMBERED = 50_000  # transcripts whose tokens are kept; some 20 MB
 NO_TOKENS = torch.zeros(0, dtype=torch.long)
@@ -82,9 +82,9 @@ class Collator:
     _known: dict[str, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, examples: list[Example]) -> Batch:
-        bodies = [e.physiology for e in examples]
-        given = None if bodies[0] is None else bodies
-        batch = self.inputs([e.speech for e in examples], [e.text for e in examples], given)
+        bodies = [e.physiology for e in examples if e.physiology is not None]
+        speech, texts = [e.speech for e in examples], [e.text for e in examples]
+        batch = self.inputs(speech, texts, bodies or None)
         batch.rows = torch.tensor([e.row for e in examples])
         batch.target = _stack([e.target for e in examples])
         batch.valence_arousal = _stack([e.valence_arousal for e in examples])
@@ -241,7 +241,7 @@ class MemoryLoader:
 
 
 def loader(
-    data: HF_KEMD, collate: Collator, sampler: BucketSampler, num_workers: int = 0
+    data: View, collate: Collator, sampler: BucketSampler, num_workers: int = 0
 ) -> DataLoader | MemoryLoader:
     """Batches of one side; from memory where no recording has to be read.
 

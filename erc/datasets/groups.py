@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING
-
 from erc.base.errors import ConfigError, did_you_mean
-
-if TYPE_CHECKING:
-    from erc.datasets.store import Store
+from erc.base.files import bucket
+from erc.datasets.store import Store
 
 GROUPS = ("session", "sentence", "dialogue")
 
@@ -34,18 +30,9 @@ def group_by(group: str, store: Store) -> tuple[list[str], list[str]]:
         )
     if group == "session":
         return list(map(str, store.column("session"))), list(map(str, store.column("speaker")))
-    names = store.column("dialogue" if group == "dialogue" else "text")
+    names = list(store.column("dialogue" if group == "dialogue" else "text"))
     if group == "sentence":
         names = ["".join(filter(str.isalnum, (text or "").casefold())) for text in names]
     keys = [name or f"id {i}" for name, i in zip(names, store.column("id"), strict=True)]
     hashed = [f"{group}{bucket(key):03d}" for key in keys]
     return hashed, hashed
-
-
-def bucket(key: str, buckets: int = 1000) -> int:
-    """A number below `buckets` that depends on the key alone, the same on every machine.
-
-    >>> bucket("yes"), bucket("no")
-    (82, 647)
-    """
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") % buckets

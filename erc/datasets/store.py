@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from erc.base import audio, physiology
 from erc.base.errors import AudioError, CorpusError
 from erc.base.files import atomic, fingerprint, lock, write_json
 from erc.base.physiology_features import FEATURES, features
-from erc.corpora import Corpus, Rating, Report, Utterance, devices
+from erc.corpora import Corpus, devices
+from erc.corpora.utterance import Rating, Report, Utterance
 
 VERSION = 2  # raise when the columns, their meaning or the way to compute them change
 SHARD = 256  # utterances; a worker holds one record batch of them, not all
@@ -56,7 +58,7 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Store:
     """A built corpus: an Arrow table over memory-mapped files, and what was left out on the way."""
 
@@ -76,7 +78,8 @@ class Store:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         index = json.loads((self.path / "state.json").read_text("utf-8"))
-        self.table = _map([self.path / file["filename"] for file in index["_data_files"]])
+        files = [self.path / file["filename"] for file in index["_data_files"]]
+        vars(self)["table"] = _map(files)
 
     def pcm(self, row: int) -> np.ndarray:
         """int16 [T] samples of a row, a view into the mapped file; [0] if it has no recording."""
@@ -102,6 +105,18 @@ class Store:
     def column(self, name: str) -> np.ndarray:
         """A scalar column as a numpy array [N]."""
         return self.table[name].to_numpy()
+
+    def lengths(self) -> np.ndarray:
+        """Samples of each recording, int [N]; 0: none."""
+        return pc.binary_length(self.table["audio"]).to_numpy() // 2
+
+    def has(self, modality: str) -> np.ndarray:
+        """True where an utterance has "speech", a "text" or "physiology", bool [N]."""
+        if modality == "speech":
+            return self.lengths() > 0
+        if modality == "physiology":
+            return ~self.table["physiology"].is_null().to_numpy()
+        return np.array([bool(text) for text in self.column("text")], bool)
 
     def utterances(self, rows: np.ndarray) -> Iterator[Utterance]:
         """The utterances of these rows with every single rating, without their recordings."""
@@ -266,7 +281,7 @@ def _write_index(folder: Path, files: list[Path]) -> None:
     """The two small files by which `datasets.load_from_disk` knows a dataset."""
     with atomic(folder, folder=True) as temporary:
         write_json(temporary / "dataset_info.json", {})
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": f"../shards/{file.name}"} for file in files],
             "_fingerprint": folder.name.rpartition("-")[2],
             "_format_columns": None,

@@ -128,23 +128,35 @@ def pairwise_kappa(emotion: Any) -> np.ndarray:
         return np.where(chance < 1 - 1e-12, (agreed - chance) / (1 - chance), np.nan)
 
 
+def pairwise(table: RatingTable) -> dict[str, np.ndarray]:
+    """Agreement of every two raters, dimension → [R, R], nan on the diagonal.
+
+    Cohen's kappa for emotion, Pearson's correlation for valence and arousal.
+    """
+    matrices = {
+        "emotion": pairwise_kappa(table.emotion),
+        "valence": pairwise_correlation(table.valence),
+        "arousal": pairwise_correlation(table.arousal),
+    }
+    for matrix in matrices.values():
+        np.fill_diagonal(matrix, np.nan)
+    return matrices
+
+
 def outlier_raters(table: RatingTable, threshold: float = 3.5, gap: float = 0.1) -> dict[str, Any]:
     """Raters who agree far less with the others than the group does, by dimension.
 
-    A rater's score is the mean agreement with every other rater (Cohen's kappa for emotion, Pearson
-    for valence and arousal). An outlier lies below the group's median by more than `threshold`
-    scaled median absolute deviations, `0.6745 · (median − score) / MAD > 3.5` (Iglewicz & Hoaglin
-    1993), and by more than `gap`, lest a near-unanimous group name people for nothing. Groups under
-    four raters name nobody: they have no majority to stand out from.
+    A rater's score is the mean agreement with every other rater (`pairwise`). An outlier lies below
+    the group's median by more than `threshold` scaled median absolute deviations,
+    `0.6745 · (median − score) / MAD > 3.5` (Iglewicz & Hoaglin 1993), and by more than `gap`, lest a
+    near-unanimous group name people for nothing. Groups under four raters name nobody: they have no
+    majority to stand out from.
 
     Returns:
         dimension → names, in the table's order.
     """
     outliers = {}
-    for dimension in DIMENSIONS:
-        agree = pairwise_kappa if dimension == "emotion" else pairwise_correlation
-        agreement = agree(getattr(table, dimension))
-        np.fill_diagonal(agreement, np.nan)
+    for dimension, agreement in pairwise(table).items():
         known = ~np.isnan(agreement).all(1)
         score = np.full(len(table.raters), np.nan)
         score[known] = np.nanmean(agreement[known], 1)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError, did_you_mean
+from erc.corpora.utterance import Utterance
 from erc.labels.agreement import pairwise_kappa
 from erc.labels.ratings import RatingTable, rating_matrix
-
-if TYPE_CHECKING:
-    from erc.corpora import Utterance
 
 RULES = ("reliability", "dawid_skene")
 TINY = 1e-300  # log of a probability that is 0

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from erc.base.errors import LabelError
-
-if TYPE_CHECKING:
-    from erc.corpora import Utterance
+from erc.corpora.utterance import Utterance
 
 
 @dataclass(frozen=True)

@@ -3,98 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from erc.base.errors import ConfigError, did_you_mean
-from erc.labels import sharpen
+from erc.corpora.utterance import Utterance
+from erc.labels.distributions import sharpen
 from erc.labels.raters import RULES, learn
 from erc.labels.ratings import group_of, rating_matrix
 
-if TYPE_CHECKING:
-    from erc.corpora import Utterance
-
 TARGETS = ("hard", "soft", "peakl", "sharpened", "rater_weighted")
-TIES = ("centroid", "first", "drop", "soft")
-TEMPERATURE = 0.5  # of sharpened labels
 
 
-def choose_target(target: str | None, use_peakl: bool, multilabel: bool) -> str:
-    """The target that `model.target`, `model.use_peakl` and `dataset.multilabel` name together.
+@dataclass(frozen=True)
+class Target:
+    """What a model learns of the votes.
 
-    Without a target the two older keys decide; with one, it wins.
+    Attributes:
+        name: hard | soft | peakl | sharpened | rater_weighted.
+        temperature: of "sharpened", 0 (one-hot) … 1 (soft).
+        rater_weights: of "rater_weighted": reliability | dawid_skene.
 
     Raises:
-        ConfigError: no such target, or the keys contradict each other.
-
-    >>> choose_target(None, True, True), choose_target(None, True, False)
-    ('peakl', 'hard')
-    >>> choose_target("soft", True, True)
-    'soft'
+        ConfigError: no such target or weights, or a temperature out of range.
     """
-    if target is None:
-        return "hard" if not multilabel else "peakl" if use_peakl else "soft"
-    if target not in TARGETS:
-        raise ConfigError(
-            f"model.target={target} is not one of {', '.join(TARGETS)}"
-            f"{did_you_mean(target, TARGETS)}"
-        )
-    if not multilabel and target != "hard":
+
+    name: str = "peakl"
+    temperature: float = 0.5
+    rater_weights: str = RULES[0]
+
+    def __post_init__(self) -> None:
+        for key, word, allowed in (
+            ("target", self.name, TARGETS),
+            ("rater_weights", self.rater_weights, RULES),
+        ):
+            if word not in allowed:
+                raise ConfigError(
+                    f"model.{key}={word} is not one of {', '.join(allowed)}"
+                    f"{did_you_mean(word, allowed)}"
+                )
+        if not 0 <= self.temperature <= 1:
+            raise ConfigError(
+                f"model.sharpen_temperature={self.temperature:g} is outside 0 (one-hot) … 1 (soft)"
+            )
+
+    def distribution(self, soft: np.ndarray, hard: np.ndarray, peakl: np.ndarray) -> np.ndarray:
+        """What is learned, [N, 7], of every target but "rater_weighted" (see `by_raters`)."""
+        if self.name == "sharpened":
+            return sharpen(soft, self.temperature)
+        return {"hard": hard, "soft": soft, "peakl": peakl}[self.name]
+
+
+def choose_target(
+    target: str | None,
+    use_peakl: bool,
+    multilabel: bool,
+    sharpen_temperature: float | None = None,
+    rater_weights: str | None = None,
+) -> Target:
+    """The target that these keys of `model` and `dataset.multilabel` name together; None: by default.
+
+    Without `target` the two older keys decide; with one, it wins.
+
+    Raises:
+        ConfigError: see `Target`; or the keys contradict each other.
+
+    >>> choose_target(None, True, True).name, choose_target(None, True, False).name
+    ('peakl', 'hard')
+    >>> choose_target("sharpened", True, True, 0.25).temperature
+    0.25
+    """
+    options: dict[str, Any] = {"temperature": sharpen_temperature, "rater_weights": rater_weights}
+    older = "hard" if not multilabel else "peakl" if use_peakl else "soft"
+    found = Target(target or older, **{k: v for k, v in options.items() if v is not None})
+    if not multilabel and found.name != "hard":
         raise ConfigError(
             f"model.target={target} needs the votes, and dataset.multilabel=false replaces them by "
             "their majority; leave one of the two out"
         )
-    if not use_peakl and target == "peakl":
+    if not use_peakl and found.name == "peakl":
         raise ConfigError("model.target=peakl and model.use_peakl=false contradict each other")
-    return target
-
-
-def choose_options(
-    target: str, temperature: float | None, rater_weights: str | None
-) -> tuple[float, str]:
-    """Temperature and rule of the target, their defaults where they are None.
-
-    Raises:
-        ConfigError: out of range, or an option of another target.
-    """
     for key, value, owner in (
-        ("sharpen_temperature", temperature, "sharpened"),
+        ("sharpen_temperature", sharpen_temperature, "sharpened"),
         ("rater_weights", rater_weights, "rater_weighted"),
     ):
-        if value is not None and target != owner:
+        if value is not None and found.name != owner:
             raise ConfigError(
-                f"model.{key}={value} is of model.target={owner}, and the target is {target}"
+                f"model.{key}={value} is of model.target={owner}, and the target is {found.name}"
             )
-    if temperature is not None and not 0 <= temperature <= 1:
-        raise ConfigError(
-            f"model.sharpen_temperature={temperature:g} is outside 0 (one-hot) … 1 (soft)"
-        )
-    if rater_weights is not None and rater_weights not in RULES:
-        raise ConfigError(
-            f"model.rater_weights={rater_weights} is not one of {', '.join(RULES)}"
-            f"{did_you_mean(rater_weights, RULES)}"
-        )
-    return TEMPERATURE if temperature is None else temperature, rater_weights or RULES[0]
-
-
-def choose_tie(tie: str | None, remove_deuce: bool) -> str:
-    """The tie policy that `dataset.tie` and `dataset.remove_deuce` name together.
-
-    Raises:
-        ConfigError: no such policy, or the two contradict each other.
-    """
-    if tie is None:
-        return "drop" if remove_deuce else "centroid"
-    if tie not in TIES:
-        raise ConfigError(
-            f"dataset.tie={tie} is not one of {', '.join(TIES)}{did_you_mean(tie, TIES)}"
-        )
-    if remove_deuce and tie != "drop":
-        raise ConfigError(
-            f"dataset.remove_deuce=true drops ties, dataset.tie={tie} does not; leave one out"
-        )
-    return tie
+    return found
 
 
 def by_raters(
@@ -130,13 +129,6 @@ def by_raters(
             ):
                 kept[places[group]] = np.where(np.isnan(found), kept[places[group]], found)
     return soft, valence_arousal
-
-
-def distribution(target: str, soft: np.ndarray, hard: np.ndarray, peakl: np.ndarray, t: float):
-    """The learned distribution [N, 7] of every target but "rater_weighted"."""
-    if target == "sharpened":
-        return sharpen(soft, t)
-    return {"hard": hard, "soft": soft, "peakl": peakl}[target]
 
 
 def balanced(target: np.ndarray) -> np.ndarray:

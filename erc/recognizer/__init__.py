@@ -20,9 +20,10 @@ from erc.base.buckets import by_budget, gather, pad
 from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import AudioError, CheckpointError, ConfigError, ErcError
 from erc.base.text import normalise
+from erc.labels.regions import Regions, conflicts
 from erc.model.folder import TOKENIZER, find_folder, read_config
 from erc.model.tokenizer import load_tokens
-from erc.recognizer.prediction import Failure, Prediction, Regions, conflicts
+from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.runtimes import Runtime, open_runtime
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from erc.base.files import write_json
-from erc.corpora import Corpus, Utterance, find
+from erc.corpora import Corpus, find
+from erc.corpora.utterance import Utterance
 from erc.labels import soft, tied
 from erc.labels.agreement import (
     DIMENSIONS,
@@ -20,8 +21,7 @@ from erc.labels.agreement import (
     fleiss_kappa,
     krippendorff_alpha,
     outlier_raters,
-    pairwise_correlation,
-    pairwise_kappa,
+    pairwise,
 )
 from erc.labels.raters import learn
 from erc.labels.ratings import RatingTable, rating_matrix, value_counts, vote_matrix
@@ -170,18 +170,6 @@ def measure(corpus: Corpus) -> tuple[dict[str, Any], Agreement]:
             d: dict(zip(panel.raters, getattr(panel, d).tolist(), strict=True)) for d in DIMENSIONS
         }
     return found, summary
-
-
-def pairwise(table: RatingTable) -> dict[str, np.ndarray]:
-    """Agreement of every two raters, dimension → [R, R], nan on the diagonal."""
-    matrices = {
-        "emotion": pairwise_kappa(table.emotion),
-        "valence": pairwise_correlation(table.valence),
-        "arousal": pairwise_correlation(table.arousal),
-    }
-    for matrix in matrices.values():
-        np.fill_diagonal(matrix, np.nan)
-    return matrices
 
 
 def text(found: dict[str, Any], summary: Agreement) -> str:

@@ -15,7 +15,7 @@ from erc.labels.ratings import RatingTable, rating_matrix, vote_matrix
 from erc.scores.metrics import evaluate
 
 if TYPE_CHECKING:
-    from erc.corpora import Utterance
+    from erc.corpora.utterance import Utterance
 
 
 class Judged(NamedTuple):

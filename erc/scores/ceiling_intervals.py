@@ -16,7 +16,7 @@ from erc.scores.metrics import accuracy, f1, uar
 from erc.scores.statistics import Interval, interval
 
 if TYPE_CHECKING:
-    from erc.corpora import Utterance
+    from erc.corpora.utterance import Utterance
 
 
 def ceiling_intervals(

@@ -48,11 +48,11 @@ def audit_folds(overrides: Sequence[str]) -> None:
     """Print an audit of every fold; see `erc.datasets.audit`."""
     cfg = configure(overrides, Path("runs"))
     from erc.datasets.audit import audit
-    from erc.training.config import make
+    from erc.training.assembly import training_side
 
     fold, count = 0, 1
     while fold < count:
         cfg.dataset.validation_fold = fold
-        data = make(cfg.dataset, mode="train", cache=cfg.cache)
+        data = training_side(cfg)
         print(f"fold {fold}: {audit(data)}")
-        count, fold = data.folds, fold + 1
+        count, fold = data.fold.count, fold + 1

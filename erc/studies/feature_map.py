@@ -249,9 +249,10 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
 def of_split(data: Any, features: np.ndarray) -> Space:
     """The rated utterances of a split; ties carry no emotion here, lest ratings break them."""
     rows = data.rows
-    tie = data.tied[rows] | np.isnan(data.hard[rows]).any(-1)
-    label = np.where(tie, -1, np.nan_to_num(data.hard[rows]).argmax(-1))
-    va = data.valence_arousal[rows]
+    said = data.labels
+    tie = said.tied[rows] | np.isnan(said.hard[rows]).any(-1)
+    label = np.where(tie, -1, np.nan_to_num(said.hard[rows]).argmax(-1))
+    va = said.valence_arousal[rows]
     names = [data.store.column(c)[rows] for c in ("speaker", "id")]
     rated = ~np.isnan(va).any(-1)
     return Space(*(x[rated] for x in (features, va, label, *names)))

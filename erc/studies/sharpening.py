@@ -99,16 +99,11 @@ def choices(temperatures: Sequence[float]) -> dict[str, tuple[str, float | None]
 
 def label_entropy(overrides: Sequence[str], folder: Path) -> float:
     """Mean entropy (nats) of what is learned, over the labelled training utterances of fold 0."""
-    from omegaconf import OmegaConf
-
-    from erc.training.assembly import learning
-    from erc.training.config import make
+    from erc.training.assembly import target_of, training_side
 
     cfg = configure([*overrides, "dataset.validation_fold=0"], folder)
-    data = make(cfg.dataset, mode="train", cache=cfg.cache)
-    learning(OmegaConf.to_container(cfg.model), cfg.dataset.multilabel, data)  # type: ignore[arg-type]
-    learned = data.target[data.rows]
-    return float(np.nanmean(entropy(learned)))
+    data = training_side(cfg, target_of(dict(cfg.model), cfg.dataset.multilabel))
+    return float(np.nanmean(entropy(data.labels.target[data.rows])))
 
 
 def table(found: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
-from erc.recognizer.prediction import Prediction, Regions, conflicts
+from erc.labels.regions import Regions, conflicts
+from erc.recognizer.prediction import Prediction
 
 
 class Thresholds(Protocol):

@@ -16,7 +16,7 @@ from torch import Tensor
 from erc.base.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    from erc.datasets import HF_KEMD
+    from erc.datasets.view import View
     from erc.model.branch import Standardize
     from erc.model.emotion import EmotionModel
 
@@ -72,7 +72,7 @@ def adapt_table(
 
 
 def adapt_tables(
-    adaptation: str, model: EmotionModel, tables: dict[str, Tensor], data: HF_KEMD
+    adaptation: str, model: EmotionModel, tables: dict[str, Tensor], data: View
 ) -> dict[str, Tensor]:
     """`tables` with the speech features adapted to their speakers; {} for adaptation "none".
 

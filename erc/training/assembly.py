@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from erc.base import audio
 from erc.base.errors import ConfigError, did_you_mean, one_line_errors
 from erc.base.files import cache_dir
-from erc.datasets import HF_KEMD
 from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
-from erc.labels.targets import balanced, choose_options, choose_target
+from erc.datasets.view import View
+from erc.labels.targets import Target, balanced, choose_target
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.fusion import FUSIONS, fusion_options
@@ -56,20 +56,22 @@ class Assembly:
 
     def __init__(self, cfg: DictConfig, model: EmotionModel | None = None, tokenizer: Any = None):
         self.cfg = cfg
-        train: HF_KEMD = make(cfg.dataset, mode="train", cache=cfg.cache)
         options: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore
-        self.loss = learning(options, cfg.dataset.multilabel, train)
+        target = target_of(options, cfg.dataset.multilabel)
         body = model.physiology if model else None
-        train.measure(body.kind if body else None if model else options.get("physiology_encoder"))
-        self.sides = {side: train.side(side) for side in SIDES}
+        kind = body.kind if body else None if model else options.get("physiology_encoder")
+        train = training_side(cfg, target, kind)
+        self.loss = loss_of(options, train)
         fresh = model is None
         if model is None:
             start = cfg.module.load_from_checkpoint
             model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
         self.model = model
+        every = model.fusion.needs_all
+        self.sides = {s: train.side(s).needing(model.modalities, every) for s in SIDES}
         for side, data in self.sides.items():
-            if left_out := data.require(model.modalities, every=model.fusion.needs_all):
-                needed = (" and " if model.fusion.needs_all else " or ").join(model.modalities)
+            if left_out := len(train.side(side)) - len(data):
+                needed = (" and " if every else " or ").join(model.modalities)
                 print(f"{side}: {left_out} utterances without {needed} are left out")
         normalize = bool(model.speech and model.speech.normalize)
         self.collate = Collator(tokenizer, normalize, cfg.dataset.txt_max_length)
@@ -94,23 +96,40 @@ class Assembly:
         return loader(data, self.collate, sampler, options.num_workers)
 
 
-def learning(options: dict[str, Any], multilabel: bool, train: HF_KEMD) -> MultiTaskLoss:
-    """What is learned, set on `train`, and by what loss, returned; takes its keys out of `options`.
+def training_side(cfg: DictConfig, target: Target | None = None, kind: str | None = None) -> View:
+    """The training side of the fold that `cfg.dataset` names; its other sides follow from it.
+
+    Args:
+        target: what the model learns; None: of no matter.
+        kind: what an encoder of physiology reads: features | conv; None: there is none.
+    """
+    view = make(cfg.dataset, _partial_=True)
+    return view(mode="train", cache=cfg.cache, target=target or Target(), physiology=kind)
+
+
+def target_of(options: dict[str, Any], multilabel: bool) -> Target:
+    """What is learned; takes its keys out of `options`, the `model` group.
 
     Raises:
         ConfigError: keys that contradict each other; see `erc.labels.targets`.
     """
-    use_peakl = options.pop("use_peakl")
-    target = choose_target(options.pop("target", None), use_peakl, multilabel)
-    temperature, rater_weights = choose_options(
-        target, options.pop("sharpen_temperature", None), options.pop("rater_weights", None)
-    )
-    train.aim(target, temperature, rater_weights)
+    use_peakl = options.pop("use_peakl")  # runs of older versions name no other key
+    keys = ("target", "sharpen_temperature", "rater_weights")
+    target, temperature, rater_weights = (options.pop(key, None) for key in keys)
+    return choose_target(target, use_peakl, multilabel, temperature, rater_weights)
+
+
+def loss_of(options: dict[str, Any], train: View) -> MultiTaskLoss:
+    """By what loss it is learned; takes its keys out of `options`.
+
+    Raises:
+        ConfigError: unknown class weights; see `MultiTaskLoss` for the others.
+    """
     weighting, weights = options.pop("class_weights", None), None
     if weighting not in (None, "balanced"):
         raise ConfigError(f"model.class_weights={weighting} is neither balanced nor null")
     if weighting:
-        weights = balanced(train.target[train.rows]).tolist()
+        weights = balanced(train.labels.target[train.rows]).tolist()
     return MultiTaskLoss(
         options.pop("cls_loss"),
         options.pop("reg_loss"),
@@ -122,7 +141,7 @@ def learning(options: dict[str, Any], multilabel: bool, train: HF_KEMD) -> Multi
 
 
 def build(
-    options: dict[str, Any], txt_processor: str | None, train: HF_KEMD, place: str | None = None
+    options: dict[str, Any], txt_processor: str | None, train: View, place: str | None = None
 ) -> tuple[EmotionModel, Any]:
     """Model and tokenizer from the `model` group; a tiny text encoder learns its tokens here.
 

@@ -15,7 +15,7 @@ from erc.scores.agreement import agreement
 from erc.training.config import resolve
 
 if TYPE_CHECKING:
-    from erc.datasets import HF_KEMD
+    from erc.datasets.view import View
     from erc.training.assembly import Assembly
 
 LABELS = {"votes": "soft", "PeakL": "peakl", "majority": "hard"}  # name → array of a dataset
@@ -47,7 +47,7 @@ def data_record(parts: Assembly) -> dict[str, Any]:
     }
 
 
-def side(data: HF_KEMD) -> dict[str, Any]:
+def side(data: View) -> dict[str, Any]:
     """One side of a fold in numbers."""
     rows = data.rows
     return {
@@ -55,8 +55,8 @@ def side(data: HF_KEMD) -> dict[str, Any]:
         "minutes": float(data.lengths.sum() / SAMPLE_RATE / 60),
         "speakers": len(set(data.store.column("speaker")[rows])),
         "sessions": len(set(data.store.column("session")[rows])),
-        "ties": int(data.tied[rows].sum()),
-        "labels": {name: shares(getattr(data, kind)[rows]) for name, kind in LABELS.items()},
+        "ties": int(data.labels.tied[rows].sum()),
+        "labels": {name: shares(getattr(data.labels, kind)[rows]) for name, kind in LABELS.items()},
     }
 
 

@@ -16,9 +16,9 @@ import torch
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import SCALE
 from erc.base.files import write_json
-from erc.datasets import HF_KEMD
 from erc.datasets.audit import audit
 from erc.datasets.batches import BucketSampler, Collator, loader
+from erc.datasets.view import View
 from erc.model.emotion import EmotionModel
 from erc.scores.ceiling import human_ceiling
 from erc.scores.results import ADAPTED, Human, Results, System
@@ -48,7 +48,7 @@ class Predictions:
 @torch.inference_mode()
 def predict_split(
     model: EmotionModel,
-    dataset: HF_KEMD,
+    dataset: View,
     collate: Collator,
     tables: Tables | None = None,
     use: tuple[str, ...] | None = None,
@@ -80,7 +80,7 @@ def predict_split(
 
 def scored(
     system: str,
-    data: HF_KEMD,
+    data: View,
     probabilities: np.ndarray,
     dimensions: np.ndarray,
     rows: np.ndarray | None = None,
@@ -92,17 +92,18 @@ def scored(
         rows: [N] of the store, among those of the split; None: all of them.
     """
     rows = data.rows if rows is None else rows
-    known = np.nan_to_num(data.hard[rows]).max(-1) > 0.999  # not nan, and no shared tie
+    said = data.labels
+    known = np.nan_to_num(said.hard[rows]).max(-1) > 0.999  # not nan, and no shared tie
     return Scored(
         system,
         **{name: data.store.column(name)[rows] for name in NAMES},
         seconds=data.lengths[np.searchsorted(data.rows, rows)] / SAMPLE_RATE,
         probabilities=probabilities,
         dimensions=dimensions,
-        votes=data.soft[rows],
-        label=np.where(known, np.nan_to_num(data.hard[rows]).argmax(-1), -1),
-        ratings=data.valence_arousal[rows],
-        tie=data.tied[rows],
+        votes=said.soft[rows],
+        label=np.where(known, np.nan_to_num(said.hard[rows]).argmax(-1), -1),
+        ratings=said.valence_arousal[rows],
+        tie=said.tied[rows],
     )
 
 
@@ -134,9 +135,9 @@ def evaluate(
     results = Results(
         systems={one.system: System.of(one) for one in rows},
         human=Human(human_ceiling(data.store.utterances(data.rows))),
-        protocol=data.protocol,
-        fold=data.validation_fold,
-        folds=data.folds,
+        protocol=data.fold.protocol,
+        fold=data.fold.number,
+        folds=data.fold.count,
         n=len(data),
         speakers=len(set(rows[0].speaker)),
         sessions=tuple(sorted(set(rows[0].session))),

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from erc.base.audio import SAMPLE_RATE
 from erc.base.buckets import by_budget
 from erc.base.files import fingerprint
-from erc.datasets import HF_KEMD
 from erc.datasets.batches import Batch, Collator
+from erc.datasets.view import View
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel, Output
 from erc.training.feature_cache import EmbeddingTable
@@ -59,7 +59,7 @@ def encode(
 
 
 def pooled(
-    model: EmotionModel, dataset: HF_KEMD, collate: Collator, cache: Path, all_layers: bool = False
+    model: EmotionModel, dataset: View, collate: Collator, cache: Path, all_layers: bool = False
 ) -> Tables:
     """What `Branch.encode` says of every utterance of the store, for each frozen encoder.
 
@@ -86,7 +86,7 @@ def pooled(
 
 
 def _features(
-    branch: Branch, modality: str, data: HF_KEMD, collate: Collator, cache: Path, all_layers: bool
+    branch: Branch, modality: str, data: View, collate: Collator, cache: Path, all_layers: bool
 ) -> Tensor:
     """Features [rows of the store, …] of one encoder; a row without this modality is zero."""
     layer, chosen = stored_layer(branch, all_layers)
@@ -133,7 +133,7 @@ def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, in
 
 
 def identity(
-    branch: Branch, modality: str, data: HF_KEMD, collate: Collator, layer: int | str | None
+    branch: Branch, modality: str, data: View, collate: Collator, layer: int | str | None
 ) -> dict[str, Any]:
     """All that shapes the features of a recording or transcript, besides itself; plain JSON."""
     encoder = branch.encoder
@@ -169,7 +169,7 @@ def _precision(encoder: nn.Module) -> str:
 def _encoder(
     branch: Branch,
     modality: str,
-    data: HF_KEMD,
+    data: View,
     collate: Collator,
     rows: np.ndarray,
     work: np.ndarray,

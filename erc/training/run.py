@@ -19,9 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from erc.base import devices
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets.audit import audit
+from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
-from erc.recognizer.prediction import regions_of
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
 from erc.scores.tables import results_table
@@ -136,7 +136,7 @@ def finish(
     temperature, valid = 1.0, parts.sides["valid"]
     if len(valid):
         said = evaluation.predict_split(model, valid, parts.collate, parts.tables)
-        temperature = fit_temperature(said.logits, valid.soft[valid.rows])
+        temperature = fit_temperature(said.logits, valid.labels.soft[valid.rows])
     results = evaluation.evaluate(parts, "test", temperature, argv, run)
     settings = {
         "temperature": temperature,
@@ -145,7 +145,9 @@ def finish(
         "adaptation": cfg.get("adaptation", "none"),
     }
     train = parts.sides["train"]
-    settings["regions"] = regions_of(train.hard[train.rows], train.valence_arousal[train.rows])
+    settings["regions"] = regions_of(
+        train.labels.hard[train.rows], train.labels.valence_arousal[train.rows]
+    )
     if model.physiology:
         settings["physiology_baseline"] = cfg.dataset.physiology_baseline
     checkpoint.save(

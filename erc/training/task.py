@@ -12,8 +12,8 @@ from torch import Tensor
 
 from erc.base.emotions import SCALE
 from erc.base.errors import ConfigError, did_you_mean
-from erc.datasets import HF_KEMD
 from erc.datasets.batches import Batch
+from erc.datasets.view import View
 from erc.model.emotion import EmotionModel, Output
 from erc.model.losses import MultiTaskLoss
 from erc.scores.metrics import COUNTS
@@ -49,7 +49,7 @@ class EmotionTask(L.LightningModule):
         self,
         model: EmotionModel,
         loss: MultiTaskLoss,
-        valid: HF_KEMD,
+        valid: View,
         *,
         lr: float = 1e-4,
         separate_lr: dict[str, float] | None = None,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from erc.base import files
@@ -162,3 +163,12 @@ def test_a_link_to_a_folder_is_replaced_and_what_it_leads_to_stays(tmp_path):
         (temporary / "a").write_text("new")
     assert (tmp_path / "other" / "a").read_text() == "kept"
     assert (tmp_path / "model" / "a").read_text() == "new"
+
+
+def test_buckets_depend_on_the_key_alone() -> None:
+    assert [files.bucket(k) for k in ("yes", "no", "")] == [
+        files.bucket(k) for k in ("yes", "no", "")
+    ]
+    counts = np.bincount([files.bucket(f"utterance {i}", 40) for i in range(4000)], minlength=40)
+    assert counts.min() > 60
+    assert counts.max() < 145

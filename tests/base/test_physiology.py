@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -12,19 +13,14 @@ import erc
 from erc import corpora
 from erc.base.errors import ConfigError
 from erc.base.physiology import SIGNALS, Signals, Track, beats_of_ecg, r_peaks, resample
-from erc.base.physiology_features import (
-    FEATURES,
-    features,
-    given_input,
-    model_input,
-    model_inputs,
-    standardised,
-)
-from erc.corpora import Report, Utterance, devices
+from erc.base.physiology_features import FEATURES, features, given_input, model_input
+from erc.corpora import devices
 from erc.corpora import simulated as synthetic
 from erc.corpora.devices import FORMS, Reader, read
+from erc.corpora.utterance import Report, Utterance
 from erc.datasets import HF_KEMD, store
 from erc.datasets.batches import Collator
+from erc.datasets.body import model_inputs, standardised
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.physiology import PhysiologyEncoder
@@ -610,9 +606,10 @@ def test_signals_of_refuses_what_it_cannot_use():
 def test_an_utterance_without_the_modality_asked_for_still_gets_an_answer(bodies):
     built, _ = bodies
     root = built.path.parent.parent / "kemdy19"
-    data = HF_KEMD(str(root), "test", 0, num_folds=4, cache=str(built.path.parent))
-    data.measure("features")
+    data = HF_KEMD(
+        str(root), "test", 0, num_folds=4, cache=str(built.path.parent), physiology="features"
+    )
     assert not data.has("physiology").all() or len(data.rows) == data.has("physiology").sum()
-    data.body = [x[:0] for x in data.body]  # nobody wore anything
+    data = dataclasses.replace(data, body=[x[:0] for x in data.body])  # nobody wore anything
     said = predict_split(build(), data, Collator(None), use=("physiology",))
     assert np.isfinite(said.logits).all()

@@ -11,8 +11,8 @@ import soundfile
 
 from erc.base.errors import ConfigError
 from erc.datasets import HF_KEMD
-from erc.datasets.audit import Audit, audit, sentence_lookup
-from erc.datasets.groups import bucket
+from erc.datasets.audit import Audit, audit
+from erc.datasets.view import View
 
 
 def corpus(folder: Path, texts: list[str], emotions: list[str], speakers: list[str]) -> str:
@@ -28,7 +28,7 @@ def corpus(folder: Path, texts: list[str], emotions: list[str], speakers: list[s
     return str(folder / "manifest.csv")
 
 
-def fold(path: str, **options) -> HF_KEMD:
+def fold(path: str, **options) -> View:
     folder = str(Path(path).parent / "cache")
     options = {"num_folds": 2, "protocol": "fixed", "validation_fold": 1, "cache": folder} | options
     return HF_KEMD(path, "train", dataset_name="manifest", **options)
@@ -76,22 +76,6 @@ def test_copies_are_found(tmp_path: Path) -> None:
     path = corpus(tmp_path, **ACTED)
     (tmp_path / "7.wav").write_bytes((tmp_path / "0.wav").read_bytes())
     assert audit(fold(path)).recordings == 1
-
-
-def test_lookup_literally() -> None:
-    texts = np.array(["a", "a", "a", "b", None, "a", "b", "c", None], dtype=object)
-    label = np.array([1, 1, 2, 3, 1, 1, 1, 1, 2])
-    # a → 1 (right), b → 3 (wrong), unknown c → most frequent 1 (right), none → 1 (wrong)
-    train, test = np.arange(5), np.arange(5, 9)
-    assert sentence_lookup(texts, label, train, test) == (0.5, 0.75)
-    assert np.isnan(sentence_lookup(texts, label, train, test[:0])).all()
-
-
-def test_buckets_depend_on_the_key_alone() -> None:
-    assert [bucket(k) for k in ("yes", "no", "")] == [bucket(k) for k in ("yes", "no", "")]
-    counts = np.bincount([bucket(f"utterance {i}", 40) for i in range(4000)], minlength=40)
-    assert counts.min() > 60
-    assert counts.max() < 145
 
 
 def test_a_clean_split_has_no_warning() -> None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from erc.base import audio
-from erc.datasets import Example
 from erc.datasets.batches import BucketSampler, Collator
+from erc.datasets.view import Example
 from erc.model.tokenizer import train_tokenizer
 
 NAN = np.full(7, np.nan)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
-from erc import labels
+from erc import corpora, labels
 from erc.base.errors import ConfigError, CorpusError
 from erc.datasets import HF_KEMD, KEMDy19Dataset, KEMDy20Dataset, SyntheticKEMD
+from erc.labels import ties
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +49,9 @@ def test_strict_never_stops_on_the_held_out_fold(kemdy19):
 
 def test_ties_are_broken_by_centroids_of_the_training_side_only(kemdy19, monkeypatch):
     asked = []
-    original = labels.va_centroids
+    original = ties.va_centroids
     monkeypatch.setattr(
-        labels, "va_centroids", lambda soft, va: asked.append(len(soft)) or original(soft, va)
+        ties, "va_centroids", lambda soft, va: asked.append(len(soft)) or original(soft, va)
     )
     data = HF_KEMD(str(kemdy19), validation_fold=1)
     assert asked == [len(data)]
@@ -60,9 +64,9 @@ def test_cut_and_selection(kemdy19):
     assert max(data.lengths) == 8000 == max(len(data[i].speech) for i in range(7))
     assert len(data.side("all")) == 40
     one_hot = HF_KEMD(str(kemdy19), multilabel=False)
-    assert set(np.unique(one_hot.peakl)) == {0.0, 1.0}
+    assert set(np.unique(one_hot.labels.peakl)) == {0.0, 1.0}
     untied = HF_KEMD(str(kemdy19), remove_deuce=True)
-    assert not untied.tied[untied.rows].any()
+    assert not untied.labels.tied[untied.rows].any()
 
 
 def test_both_corpora_found_in_one_folder(kemdy19, kemdy20, tmp_path):
@@ -93,12 +97,58 @@ def test_a_model_that_only_reads_is_not_given_what_has_no_words(kemdy19, tmp_pat
     for txt in sorted(tree.glob("wav/Session01/*/*.txt"))[:3]:
         txt.unlink()
     data = HF_KEMD(str(tree), mode="all")
-    assert data.require(("speech", "text")) == 0
-    assert data.require(("text",)) == 3
-    assert len(data) == len(data.lengths) == 37
-    assert data.has("text").all()
-    empty = HF_KEMD(str(tree), protocol="fixed").side("valid")
-    assert empty.require(("text",), every=True) == 0
+    assert len(data.needing(("speech", "text"))) == 40
+    reads = data.needing(("text",))
+    assert len(reads) == len(reads.lengths) == 37
+    assert reads.has("text").all()
+    assert len(data.needing(("speech", "text"), every=True)) == 37
+    assert len(data) == len(reads.side("all")) == 40  # nobody's rows changed under them
+    assert (
+        len(HF_KEMD(str(tree), protocol="fixed").side("valid").needing(("text",), every=True)) == 0
+    )
+
+
+def test_a_view_never_changes_and_its_sides_do_not_depend_on_their_order(train):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        train.mode = "test"
+    direct = train.side("test")
+    roundabout = train.side("all").needing(("speech",)).side("valid").side("test").needing(())
+    assert (direct.rows == roundabout.rows).all()
+    assert direct.labels is roundabout.labels
+    assert train.mode == "train"
+
+
+def test_an_empty_side_prints(kemdy19):
+    assert "0 utterances" in str(HF_KEMD(str(kemdy19), protocol="fixed").side("valid"))
+
+
+CORPUS = """
+from erc.corpora.utterance import Utterance
+FILES = "*.lines"
+def read(root, report, *, shout=True):
+    for i, line in enumerate((root / "my.lines").read_text().splitlines()):
+        words = line.upper() if shout else line
+        votes = tuple(float(k == i % 7) for k in range(7))
+        yield Utterance(f"u{i}", "lines", None, words, f"s{i}", f"s{i}", votes)
+"""
+
+
+def test_a_corpus_is_one_file_and_its_options_reach_it(tmp_path, monkeypatch):
+    (tmp_path / "lines.py").write_text(CORPUS)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "my.lines").write_text("\n".join("abcdefghij"))
+    monkeypatch.setattr(corpora, "__path__", [*corpora.__path__, str(tmp_path)])
+    corpora.readers.cache_clear()
+    try:
+        place = str(tmp_path / "data")
+        assert HF_KEMD(place)[0].text == "A"
+        assert HF_KEMD(place, shout=False)[0].text == "a"
+        assert HF_KEMD(place, shout=None, emotion_map=None)[0].text == "A"
+        with pytest.raises(ConfigError, match=r"no option 'shuot' .did you mean 'shout'"):
+            HF_KEMD(place, shuot=True)
+    finally:
+        corpora.readers.cache_clear()
+        sys.modules.pop("erc.corpora.lines", None)
 
 
 def test_what_it_prints(train):

@@ -13,16 +13,17 @@ from torch.utils.data import DataLoader
 from erc.corpora.simulated import write_tree
 from erc.datasets import HF_KEMD
 from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
+from erc.datasets.view import View
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> HF_KEMD:
+def data(tmp_path_factory: pytest.TempPathFactory) -> View:
     folder: Path = tmp_path_factory.mktemp("loader")
     write_tree(folder / "corpus", "kemdy19", 5, 4, 0)
     return HF_KEMD(str(folder / "corpus"), cache=str(folder / "cache"))
 
 
-def test_memory_gives_the_same_batches(data: HF_KEMD) -> None:
+def test_memory_gives_the_same_batches(data: View) -> None:
     collate = Collator(pooled=frozenset({"speech"}))
     memory = loader(data, collate, BucketSampler(data.lengths, 3))
     plain = DataLoader(data, batch_sampler=BucketSampler(data.lengths, 3), collate_fn=collate)
@@ -36,7 +37,7 @@ def test_memory_gives_the_same_batches(data: HF_KEMD) -> None:
 
 
 @pytest.mark.parametrize("pooled", [frozenset(), frozenset({"speech"})])
-def test_lightning_shuffles_every_epoch_anew(data: HF_KEMD, pooled: frozenset[str]) -> None:
+def test_lightning_shuffles_every_epoch_anew(data: View, pooled: frozenset[str]) -> None:
     class Spy(L.LightningModule):
         def __init__(self):
             super().__init__()

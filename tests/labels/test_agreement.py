@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_kappa
 
 from erc.base.errors import LabelError
-from erc.corpora import Rating, Utterance
+from erc.corpora.utterance import Rating, Utterance
 from erc.labels.agreement import (
     alpha_from_counts,
     fleiss_kappa,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from erc.base.errors import LabelError
-from erc.corpora import Rating, Utterance
 from erc.corpora.simulated import PANELS, latents, rate
+from erc.corpora.utterance import Rating, Utterance
 from erc.labels.raters import (
     dawid_skene,
     emotion_reliability,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from erc.base.errors import LabelError
-from erc.corpora import Rating, Utterance
+from erc.corpora.utterance import Rating, Utterance
 from erc.labels.ratings import rating_matrix, value_counts, vote_matrix
 
 NAN = float("nan")

@@ -17,13 +17,12 @@ from erc.corpora import simulated as synthetic
 from erc.datasets import HF_KEMD
 from erc.labels.targets import (
     TARGETS,
+    Target,
     balanced,
     by_raters,
-    choose_options,
     choose_target,
-    choose_tie,
-    distribution,
 )
+from erc.labels.ties import choose_tie
 from erc.training.config import compose
 from erc.training.evaluation import scored
 
@@ -85,7 +84,7 @@ def test_sharpening_runs_from_the_majority_to_the_votes():
     ],
 )
 def test_the_older_keys_keep_their_meaning(target, use_peakl, multilabel, expected):
-    assert choose_target(target, use_peakl, multilabel) == expected
+    assert choose_target(target, use_peakl, multilabel).name == expected
 
 
 @pytest.mark.parametrize(
@@ -94,10 +93,10 @@ def test_the_older_keys_keep_their_meaning(target, use_peakl, multilabel, expect
         (lambda: choose_target("peakl", False, True), "contradict"),
         (lambda: choose_target("soft", True, False), "multilabel"),
         (lambda: choose_target("sharpend", True, True), "did you mean 'sharpened'"),
-        (lambda: choose_options("soft", 0.5, None), "sharpen_temperature"),
-        (lambda: choose_options("soft", None, "dawid_skene"), "rater_weights"),
-        (lambda: choose_options("sharpened", 1.5, None), "outside 0"),
-        (lambda: choose_options("rater_weighted", None, "dawid"), "not one of"),
+        (lambda: choose_target("soft", True, True, 0.5), "sharpen_temperature"),
+        (lambda: choose_target(None, True, True, None, "dawid_skene"), "rater_weights"),
+        (lambda: choose_target("sharpened", True, True, 1.5), "outside 0"),
+        (lambda: choose_target("rater_weighted", True, True, None, "dawid"), "not one of"),
         (lambda: choose_tie("first", True), "remove_deuce"),
         (lambda: choose_tie("centroids", False), "did you mean 'centroid'"),
     ],
@@ -108,52 +107,54 @@ def test_contradictions_are_refused(call, message):
 
 
 def test_tie_policies(data):
-    tied = data().tied
+    tied = data().labels.tied
     assert tied.any(), "the simulated corpus must hold ties for this test"
     dropped = [data(remove_deuce=True), data(tie="drop")]
     for view in dropped:
-        assert not view.tied[view.rows].any()
+        assert not view.labels.tied[view.rows].any()
     assert (dropped[0].rows == dropped[1].rows).all()
     first, shared = data(tie="first"), data(tie="soft")
-    assert (first.hard == labels.hard(first.soft)).all()
-    shares = shared.hard[tied].max(1)
+    assert (first.labels.hard == labels.hard(first.labels.soft)).all()
+    shares = shared.labels.hard[tied].max(1)
     assert (shares <= 0.5 + 1e-9).all()
-    np.testing.assert_allclose(shared.hard.sum(1), 1)
+    np.testing.assert_allclose(shared.labels.hard.sum(1), 1)
     everything = shared.side("all")
     label = truth(everything).label
     assert (label[tied] == -1).all()  # neither right nor wrong
-    assert (label[~tied] == shared.hard[~tied].argmax(1)).all()
+    assert (label[~tied] == shared.labels.hard[~tied].argmax(1)).all()
     assert (truth(data(tie="centroid").side("all")).label >= 0).all()
 
 
 def test_every_target_of_the_dataset(data):
-    view = data()
-    assert (view[0].target == view[0].peakl).all()  # as before there was a choice
+    plain = data()
+    assert (plain[0].target == plain[0].peakl).all()  # as before there was a choice
+    said = plain.labels
     expected = {
-        "hard": view.hard,
-        "soft": view.soft,
-        "peakl": view.peakl,
-        "sharpened": labels.sharpen(view.soft, 0.25),
+        "hard": said.hard,
+        "soft": said.soft,
+        "peakl": said.peakl,
+        "sharpened": labels.sharpen(said.soft, 0.25),
     }
-    for target in TARGETS:
-        view.aim(target, 0.25)
-        assert view.target.shape == view.soft.shape
-        np.testing.assert_allclose(view.target.sum(1), 1)
-        if target in expected:
-            np.testing.assert_allclose(view.target, expected[target])
-            np.testing.assert_array_equal(view.target_valence_arousal, view.valence_arousal)
-    assert (view.target != view.soft).any()  # rater_weighted
-    assert (view.target_valence_arousal[:, 1] != view.valence_arousal[:, 1]).any()
-    assert (view.side("test")[0].target == view.target[view.side("test").rows[0]]).all()
-    assert (
-        truth(view).ratings == view.valence_arousal[view.rows]
-    ).all()  # scored against plain means
+    for name in TARGETS:
+        view = data(target=Target(name, 0.25))
+        learned = view.labels.target
+        assert learned.shape == said.soft.shape
+        np.testing.assert_allclose(learned.sum(1), 1)
+        if name in expected:
+            np.testing.assert_allclose(learned, expected[name])
+            np.testing.assert_array_equal(view.labels.target_valence_arousal, said.valence_arousal)
+    weighted, rated = view.labels, said.valence_arousal
+    assert (weighted.target != said.soft).any()  # rater_weighted
+    assert (weighted.target_valence_arousal[:, 1] != rated[:, 1]).any()
+    test = view.side("test")
+    assert (test[0].target == weighted.target[test.rows[0]]).all()
+    assert (truth(view).ratings == rated[view.rows]).all()  # scored against plain means
 
 
 def test_whom_to_trust_is_learned_from_training_sessions_only(data):
     view = data(validation_fold=4)
     utterances = list(view.store.utterances(np.arange(len(view.store))))
-    training = {int(i) for i in view._sides["train"]}
+    training = {int(i) for i in view.fold.sides["train"]}
     swapped = [
         u
         if i in training
@@ -162,7 +163,7 @@ def test_whom_to_trust_is_learned_from_training_sessions_only(data):
         )
         for i, u in enumerate(utterances)
     ]
-    args = (sorted(training), "dawid_skene", view.soft, view.valence_arousal)
+    args = (sorted(training), "dawid_skene", view.labels.soft, view.labels.valence_arousal)
     before, after = by_raters(utterances, *args), by_raters(swapped, *args)
     rows = sorted(training)
     np.testing.assert_array_equal(before[0][rows], after[0][rows])
@@ -192,7 +193,7 @@ def test_balanced_weights_are_those_of_scikit_learn():
 
 def test_distribution_of_all_zero_temperature_is_the_majority():
     soft = labels.soft(VOTES)
-    found = distribution("sharpened", soft, soft, soft, 0.0)
+    found = Target("sharpened", 0.0).distribution(soft, soft, soft)
     np.testing.assert_allclose(found, labels.majority(soft))
 
 

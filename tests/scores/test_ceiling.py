@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from erc.base.errors import LabelError
-from erc.corpora import Rating, Utterance
+from erc.corpora.utterance import Rating, Utterance
 from erc.labels.ratings import rating_matrix
 from erc.scores.ceiling import NO_COUNTERPART, human_ceiling, rater_ceiling, vote_ceiling
 from erc.scores.metrics import evaluate

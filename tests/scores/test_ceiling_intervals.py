@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from erc.corpora import Rating, Utterance
+from erc.corpora.utterance import Rating, Utterance
 from erc.scores.ceiling import human_ceiling, value_ceiling
 from erc.scores.ceiling_intervals import ceiling_intervals
 from erc.scores.metrics import ccc

@@ -11,8 +11,8 @@ import pytest
 from planted_scores import answers
 from sklearn import metrics as sk
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, LabelError
-from erc.labels import EMOTIONS
 from erc.scores.scored import FORMULA, NAMES, Scored, pool, read, write
 
 UGLY = [

@@ -118,9 +118,11 @@ def test_ties_and_unrated_utterances_do_not_count():
     class Data:
         rows = np.arange(30)
         store = Column()
-        tied = np.arange(30) == 4
-        hard = np.eye(7)[np.arange(30) % 5]
-        valence_arousal = np.where(np.arange(30)[:, None] == 7, np.nan, 3.0)
+
+        class labels:
+            tied = np.arange(30) == 4
+            hard = np.eye(7)[np.arange(30) % 5]
+            valence_arousal = np.where(np.arange(30)[:, None] == 7, np.nan, 3.0)
 
     found = embedding.of_split(Data(), np.zeros((30, 2)))
     assert len(found) == 29

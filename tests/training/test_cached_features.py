@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from erc.corpora import simulated as synthetic
 from erc.datasets import HF_KEMD
 from erc.datasets.batches import Collator
+from erc.datasets.view import View
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
@@ -33,13 +35,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def data(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> HF_KEMD:
+def data(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> View:
     return HF_KEMD(str(corpus), num_folds=2, validation_fold=0, wav_max_length=32000,
                    cache=str(tmp_path_factory.mktemp("cache")))  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def tokenizer(data: HF_KEMD):
+def tokenizer(data: View):
     return train_tokenizer([t for t in data.store.column("text") if t], 300)
 
 
@@ -64,12 +66,12 @@ def listener(layer: int | str = -1, speech: str = "tiny-wav2vec2", **options) ->
     return EmotionModel(encoder, dim=8, freeze_speech=True, **options)
 
 
-def features(model: EmotionModel, data: HF_KEMD, cache: Path, *args, **options) -> torch.Tensor:
+def features(model: EmotionModel, data: View, cache: Path, *args, **options) -> torch.Tensor:
     collate = Collator(None, model.speech.normalize)
     return pooled(model, data, collate, cache, *args, **options)["speech"]
 
 
-def one_by_one(model: EmotionModel, data: HF_KEMD, collate: Collator) -> dict[str, torch.Tensor]:
+def one_by_one(model: EmotionModel, data: View, collate: Collator) -> dict[str, torch.Tensor]:
     model.eval()
     everything, said = data.side("all"), []
     with torch.inference_mode():
@@ -109,7 +111,7 @@ def test_rows_belong_to_the_audio_not_to_the_corpus(data, corpus, tmp_path, enco
     people = [f"a{i % 2}" for i in numbers]
     rows = rows.assign(speaker=people, session=people, emotion="happy")
 
-    def manifest(number: int) -> HF_KEMD:
+    def manifest(number: int) -> View:
         rows[:number].to_csv(tmp_path / "mine.csv", index=False)
         return HF_KEMD(str(tmp_path / "mine.csv"), dataset_name="manifest", num_folds=2,
                        validation_fold=0, wav_max_length=32000, cache=str(tmp_path))  # fmt: skip
@@ -128,7 +130,7 @@ def test_rows_belong_to_the_audio_not_to_the_corpus(data, corpus, tmp_path, enco
 
 
 def test_what_shapes_features_is_told_apart_and_nothing_else(data, tmp_path, encoded) -> None:
-    def rows(model: EmotionModel, data: HF_KEMD = data) -> int:
+    def rows(model: EmotionModel, data: View = data) -> int:
         encoded.clear()
         features(model, data, tmp_path)
         return sum(encoded)
@@ -144,8 +146,7 @@ def test_what_shapes_features_is_told_apart_and_nothing_else(data, tmp_path, enc
     normalised = listener()
     normalised.speech.normalize = not normalised.speech.normalize
     assert rows(normalised) == everything
-    short = data.side("train")
-    short.wav_max_length = 16000
+    short = dataclasses.replace(data, wav_max_length=16000)
     assert rows(listener(), short) == everything
     # The same again: another head, another number for the last layer, what only training uses.
     assert rows(listener(2, dropout=0.5)) == 0

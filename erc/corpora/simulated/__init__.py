@@ -32,6 +32,7 @@ from erc.corpora.simulated.kemdy_writer import Session, Votes, write_kemdy19, wr
 from erc.corpora.simulated.sentences import sentence, transcript
 from erc.corpora.simulated.signals import live
 from erc.corpora.simulated.voice import SAMPLE_RATE, Delivery, Speaker, cast, speak
+from erc.corpora.utterance import SIMULATED
 
 # Valence, arousal, dominance of each emotion on an unbounded scale centred at 3. Valence and arousal
 # are KEMDy19's rated centroids, stretched because raters shrink (`SHRINK`); dominance is set so that
@@ -66,7 +67,6 @@ SCRIPTS = [f"script{i:02d}" for i in range(1, 7)]
 DIALOGUES = {"kemdy19": [*SCRIPTS, *(f"impro{i:02d}" for i in range(1, 5))], "kemdy20": SCRIPTS}
 SESSIONS = {"kemdy19": 20, "kemdy20": 40}  # as many as the real corpora have
 TURNS = 999  # three digits count the utterances of a dialogue
-NOTE = "SIMULATED.txt"
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,9 @@ def latents(layout: str, session: int, utterances: int = 40, seed: int = 0) -> L
     if layout == "kemdy20":
         genders = ("F", "M")[:: 1 if rng.random() < 0.5 else -1]
         genders = (genders[0], genders[0] if rng.random() < 0.2 else genders[1])
-        people = tuple(f"User{2 * session - 1 + i:03d}{g}" for i, g in enumerate(genders))
-    ids, counts = [], {}
+        people = (f"User{2 * session - 1:03d}{genders[0]}", f"User{2 * session:03d}{genders[1]}")
+    ids: list[str] = []
+    counts: dict[tuple[str, int], int] = {}
     for dialogue, p in zip(dialogues, person, strict=True):
         counts[dialogue, p] = count = counts.get((dialogue, p), 0) + 1
         mark = "" if layout == "kemdy19" else "_"
@@ -275,18 +276,18 @@ def _claim(root: Path, layout: str, sessions: int, note: str) -> None:
     if root.exists() and not root.is_dir():
         raise ConfigError(f"{root} is a file; name a folder for the simulated corpus")
     if root.is_dir() and any(root.iterdir()):
-        there = root / NOTE
+        there = root / SIMULATED
         if not there.is_file() or there.read_text(encoding="utf-8") != note:
             raise ConfigError(
                 f"{root} is not empty and holds no simulated corpus with these settings (see its "
-                f"{NOTE}, if any); name another folder or delete this one"
+                f"{SIMULATED}, if any); name another folder or delete this one"
             )
         if (root / "wav" / f"Session{sessions + 1:02d}").exists():
             raise ConfigError(
                 f"{root} holds more than {sessions} sessions; ask for as many, or delete it"
             )
     root.mkdir(parents=True, exist_ok=True)
-    (root / NOTE).write_text(note, encoding="utf-8")
+    (root / SIMULATED).write_text(note, encoding="utf-8")
 
 
 def _note(layout: str, utterances: int, seed: int, defects: bool) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.recognizer.prediction import Prediction, Regions
+from erc.labels.regions import Regions
+from erc.recognizer.prediction import Prediction
 
 BINS = 200  # of a waveform
 NAMES = {"speech": "the voice", "text": "the words", "physiology": "the body"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.labels import EMOTIONS
 from erc.recognizer.prediction import Failure
 from erc.server.web.figures import dot, envelope, percent, safe, seconds, ticks
 from erc.timeline import Timeline, write

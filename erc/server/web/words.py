@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from erc.base.figures import COLOURS
+from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.recognizer.explain import Explanation
-from erc.recognizer.prediction import Prediction, Regions, table
+from erc.recognizer.prediction import Prediction, table
 from erc.scores.results import Human, Results, System
 from erc.scores.tables import COLUMNS
 from erc.server.web.figures import bars, moments, percent, plane, safe, seconds, shares, words
