@@ -157,6 +157,7 @@ def test_pooled_folds_and_the_difference_of_two_systems():
     gap = a.minus(b, ["accuracy"])["accuracy"]
     assert gap.value == pytest.approx((108 - 60) / 120)
     assert not gap.within_noise
+    assert gap.clusters == 18  # speakers, not the three sessions
     assert a.minus(a, ["accuracy"])["accuracy"].value == 0
     with pytest.raises(LabelError, match="not tested on the same utterances"):
         a.minus(answers(120), ["accuracy"])
