@@ -35,7 +35,8 @@ PUBLIC = (  # heading, words, (module, names)
     (
         "Data and labels", "",
         [
-            ("datasets", "HF_KEMD Example"), ("corpora", "load Utterance Report"),
+            ("datasets", "HF_KEMD"), ("datasets.view", "View Example"),
+            ("corpora", "load"), ("corpora.utterance", "Utterance Report"),
             ("labels", "soft entropy peakl majority sharpen tied hard va_centroids"),
             ("base.emotions", "emotion_index"),
         ],

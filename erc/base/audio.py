@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import select
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000  # Hz; what every speech encoder here was trained on
 MIN_SAMPLES = 400  # 25 ms: one analysis window; a shorter clip gives wav2vec2 not a single frame
 MAX_SAMPLES = 7 * SAMPLE_RATE  # 7 s, where the published system cuts
+
+NOBODY, PATIENCE = 3, 60  # s to wait for someone who writes to a pipe, and for what he writes
+MAX_PIPE = 1_000_000_000  # bytes
 
 Source = str | Path | bytes | BinaryIO | np.ndarray
 
@@ -109,10 +115,12 @@ def name_of(source: Source) -> str:
 
 
 def _check_path(path: Path) -> None:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists also of a name that is too long
         raise AudioError(f"{path}: no such file")
     if path.is_dir():
         raise AudioError(f"{path}: is a folder, not a recording")
+    if not path.is_file():
+        raise AudioError(f"{path}: is a device, not a recording")
     try:
         with path.open("rb") as data:
             head = data.read(40)
@@ -129,9 +137,12 @@ def _open(source: str | Path | bytes | BinaryIO, name: str) -> Iterator[SoundFil
     """libsndfile on a source; it opens paths itself, which is quicker than reading through Python."""
     import soundfile
 
-    if isinstance(source, str | Path):
+    if isinstance(source, str | Path) and is_pipe(source):
+        source = io.BytesIO(read_pipe(source))
+    elif isinstance(source, str | Path):
         _check_path(Path(source))
-        source = str(source)
+        # libsndfile takes the bytes of a name as they are; they need not be UTF-8
+        source = os.fsencode(source) if os.name == "posix" else str(source)
     elif isinstance(source, bytes | bytearray):
         source = io.BytesIO(source)
     source = _guarded(source, name)
@@ -147,9 +158,48 @@ def _open(source: str | Path | bytes | BinaryIO, name: str) -> Iterator[SoundFil
         ) from None
 
 
-def _guarded(source: str | BinaryIO, name: str) -> str | BinaryIO:
+def is_pipe(path: str | Path) -> bool:
+    """Whether it is a FIFO or what a shell makes of `<(…)`: to be read once, to its end."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def read_pipe(path: str | Path) -> bytes:
+    """All that comes through a pipe.
+
+    Raises:
+        AudioError: nobody writes to it, whoever does says nothing for `PATIENCE`, or it has no end.
+    """
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    found, asked, ready = bytearray(), False, select.poll()
+    ready.register(pipe, select.POLLIN)
+    try:
+        while len(found) <= MAX_PIPE:
+            try:
+                piece = os.read(pipe, 1 << 20)
+            except BlockingIOError:  # someone holds it open, and has nothing to say yet
+                if not ready.poll(1000 * PATIENCE):
+                    raise AudioError(
+                        f"{path}: nothing came through this pipe for {PATIENCE} s"
+                    ) from None
+                continue
+            found += piece
+            if not piece and (found or asked):
+                return bytes(found)
+            if not piece:  # nobody has opened it yet, or has gone without a word
+                asked = bool(ready.poll(1000 * NOBODY))
+                if not asked:
+                    raise AudioError(f"{path}: nobody writes to this pipe")
+        raise AudioError(f"{path}: more than {MAX_PIPE / 1e9:g} GB came through this pipe")
+    finally:
+        os.close(pipe)
+
+
+def _guarded(source: str | bytes | BinaryIO, name: str) -> str | bytes | BinaryIO:
     """The source, or as much of it as libsndfile can be trusted with; see `erc.base.wav`."""
-    with open(source, "rb") if isinstance(source, str) else nullcontext(source) as file:
+    with open(source, "rb") if isinstance(source, str | bytes) else nullcontext(source) as file:
         if not file.seekable():
             return source
         header = read_header(file, name)

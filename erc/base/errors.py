@@ -77,7 +77,7 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print an `ErcError`, or what to install, as one line on stderr and exit with 2.
+    """Print an `ErcError`, an `OSError` or what to install as one line on stderr and exit with 2.
 
     Everything else goes through.
 
@@ -89,16 +89,16 @@ def one_line_errors() -> Iterator[None]:
             yield
         if sys.stdout is not None:
             sys.stdout.flush()
-    except ErcError as error:
+    except BrokenPipeError:
+        with suppress(OSError, ValueError):  # what is still in the buffer goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except (ErcError, OSError) as error:  # a full disk is no fault of the program either
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:
-        with suppress(OSError, ValueError):  # what is still in the buffer goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
 
 
 def one_line_errors_of_fire() -> None:

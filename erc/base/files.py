@@ -41,7 +41,7 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:20]}."))
     temporary = holder / path.name
     try:
         if folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from erc.base.console import console
 from erc.cli.check_findings import ERROR, NOTE, SEVERITIES, WARNING, remedy_of, severity_of
 from erc.cli.command import QUIET, Option, command
 from erc.cli.corpus import CORPUS, ROOT
@@ -45,11 +46,9 @@ def check(corpus: str | None, root: str, json: bool, workers: int, quiet: bool) 
 
 def show(found: Diagnosis) -> None:
     """Print a table for people: counts and the first places."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
     table = Table("", "", "finding", "where", "what to do", box=None, pad_edge=False)
     colour = {ERROR: "bold red", WARNING: "yellow", NOTE: "dim"}
     for name, places in found.findings.items():
@@ -59,11 +58,12 @@ def show(found: Diagnosis) -> None:
         short = [place.replace(f"{found.root}/", "") for place in shown]
         table.add_row(Text(kind, colour[kind]), f"{len(places)}", Text(name),
                       Text("\n".join(short), overflow="fold"), Text(remedy_of(name)))  # fmt: skip
-    if found.findings:
-        console.print(table)
     counts = ", ".join(f"{found.count(s)} {s}{'s' * (found.count(s) != 1)}" for s in SEVERITIES)
-    console.print(
-        f"{found.root} ({' + '.join(found.corpora)}): {found.utterances} utterances, "
-        f"{found.recordings} recordings, {found.hours:.2f} h; {counts}",
-        style="bold", highlight=False, markup=False,
-    )  # fmt: skip
+    with console() as page:
+        if found.findings:
+            page.print(table)
+        page.print(
+            f"{found.root} ({' + '.join(found.corpora)}): {found.utterances} utterances, "
+            f"{found.recordings} recordings, {found.hours:.2f} h; {counts}",
+            style="bold", highlight=False, markup=False,
+        )  # fmt: skip

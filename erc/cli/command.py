@@ -130,7 +130,9 @@ def command(*options: Option) -> Callable[[Callable[..., int | None]], Command]:
     return made
 
 
-MODEL = Option("--model", "model folder (default: $ERC_MODEL, else the newest in runs/)")
+MODEL = Option(
+    "--model", "model folder, or a run's (default: $ERC_MODEL, `erc use`, else the newest in runs/)"
+)
 RUNTIME = Option("--runtime", "auto | torch-fp32 | onnx-int8 | …", default="auto")
 QUIET = Option("-q --quiet", "no progress, no summary", flag=True)
 OVERRIDES = Option("overrides", "see config/train.yaml", count="*", metavar="KEY=VALUE")

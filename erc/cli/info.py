@@ -1,7 +1,8 @@
-"""`erc info`: what a model is and is not."""
+"""Commands about one model: what it is and is not, and that it is the one to take."""
 
 from __future__ import annotations
 
+from erc.base.errors import ConfigError
 from erc.cli.command import Option, command
 
 
@@ -14,3 +15,23 @@ def info(model: str | None, json: bool) -> int:
     from erc.recognizer.info import show
 
     return show(model, json)
+
+
+@command(
+    Option("model", "model folder, a run's, or a hub id; none: say which one answers", count="?"),
+    Option("--forget", "take the newest in runs/ again", flag=True),
+)
+def use(model: str | None, forget: bool) -> None:
+    """Choose the model that answers when none is named.
+
+    Raises:
+        CheckpointError: it is not a model folder.
+    """
+    from erc.model.folder.find import choose, set_default
+
+    if model and forget:
+        raise ConfigError("give a model or --forget, not both")
+    if model or forget:
+        set_default(model)
+    folder, why = choose()
+    print(f"{folder} ({why})")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from erc.base.errors import ConfigError
 from erc.base.files import fingerprint
 from erc.base.progress import progress
 from erc.cli.command import MODEL, QUIET, Option, command
-from erc.cli.predict_inputs import Input, collect
+from erc.cli.predict_inputs import Input, Inputs, collect
 from erc.cli.predict_resume import Resumable, Screen, alone
 from erc.cli.predict_rows import FORMATS, Json, writer
 from erc.model.folder import CARD
@@ -58,7 +59,8 @@ def predict(
     again, the file is byte for byte what it would have been.
 
     Returns:
-        0, or 1 if some input failed. Failures keep their row and are named on stderr.
+        0, or 1 if some input failed or a file in a folder was not read. Failures keep their row and
+        are named on stderr.
 
     Raises:
         ConfigError: nothing to predict, contradicting options, or an output that is something else.
@@ -71,8 +73,9 @@ def predict(
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
     form = writer(format, output, top_k)
-    inputs = collect(files, text, getattr(sys.stdin, "buffer", None))
-    folder = find_model(model)
+    named = collect(files, text, getattr(sys.stdin, "buffer", None))
+    inputs, folder = named.found, find_model(model)
+    _list_unread(named, quiet)
     with ExitStack() as stack:
         sink: Resumable | Screen = Screen()
         if output:
@@ -84,13 +87,14 @@ def predict(
             sink = Resumable(output, settings, overwrite)
         if sink.complete:
             _say(f"{output} is complete ({sink.rows} rows): nothing to do", quiet)
-            return 1 if sink.failures else 0
+            return 1 if sink.failures or named.unread else 0
         if sink.rows:
             _say(f"{output}: going on after {sink.rows} of {len(inputs)} rows", quiet)
 
         from erc.recognizer import load
 
         recognizer = load(folder, workers=workers, runtime=runtime, device=device, abstain=abstain)
+        inputs = _understood(inputs, recognizer.spec.modalities)
         try:
             results = recognizer.predict_many(one.arguments() for one in inputs[sink.rows :])
             with progress("recordings", len(inputs), quiet, sink.rows) as advance:
@@ -106,7 +110,7 @@ def predict(
         if output:
             failed = f", {sink.failures} failed" if sink.failures else ""
             _say(f"wrote {output}: {sink.rows} rows{failed}", quiet)
-        return 1 if sink.failures else 0
+        return 1 if sink.failures or named.unread else 0
 
 
 def _keep(window: list[Any], form: Json, sink: Resumable | Screen) -> None:
@@ -116,6 +120,32 @@ def _keep(window: list[Any], form: Json, sink: Resumable | Screen) -> None:
         print(f"erc predict: {row['error']}", file=sys.stderr)
     head = "" if sink.rows else form.head()
     sink.append(head + "".join(map(form.row, rows)), len(rows), len(failed))
+
+
+def _list_unread(named: Inputs, quiet: bool) -> None:
+    """Say which files of the folders are no recordings; those that may have been meant make exit 1."""
+    for path in named.unread:
+        print(
+            f"erc predict: not read, its name is not that of a recording: {path}", file=sys.stderr
+        )
+    if named.beside:
+        _say(f"{named.beside} texts, tables or pictures beside the recordings are not read", quiet)
+
+
+def _understood(inputs: list[Input], takes: Sequence[str]) -> list[Input]:
+    """Without the half that the model does not take, of inputs that have both; one line says so."""
+    for modality, part in (("text", "text"), ("speech", "audio")):
+        both = sum(1 for one in inputs if one.text and one.audio is not None)
+        if modality not in takes and both:
+            _say(
+                f"this model takes {' and '.join(takes)}: the {part} of {both} inputs is not used",
+                False,
+            )
+            inputs = [
+                replace(one, **{part: None}) if one.text and one.audio is not None else one
+                for one in inputs
+            ]
+    return inputs
 
 
 def _windows(results: Iterable[Any]) -> Iterator[list[Any]]:

@@ -1,7 +1,7 @@
 """What to predict: files, folders, patterns, lists and standard input → one `Input` each.
 
-    a.wav              a recording
-    takes/             every recording below, sorted
+    a.wav              a recording; also a pipe: <(…), a FIFO, /dev/stdin
+    takes/             every recording below, sorted; what is no recording is named in `unread`
     'takes/**/*.wav'   a pattern, quoted so that the shell leaves it alone
     @list.txt          one path a line, relative to the list; # begins a comment
     table.csv          columns audio (or file, path) and, optionally, text; relative to the table
@@ -15,23 +15,31 @@ from __future__ import annotations
 import csv
 import glob
 import io
+import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from erc.base.errors import ConfigError, did_you_mean
+from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import fingerprint
 from erc.base.text import decode
 
-AUDIO = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".au", ".opus"}
-MAGIC = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b"\xff\xfb")  # how encoded audio begins
+RECORDINGS = set(  # what the name of a recording or film ends with, whether it can be read or not
+    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .au .w64 .caf "
+    ".m4a .mp4 .aac .webm .mka .mkv .mov .avi .3gp .amr .wma .wv .ape".split()
+)
+BESIDE = set(  # what may lie beside recordings without being missed
+    ".txt .csv .tsv .json .jsonl .srt .vtt .textgrid .eaf .xml .md .html .pdf .png .jpg".split()
+)
 COLUMNS = ("audio", "file", "path")
+STDIN = "<stdin>"  # what messages call it
 
 
 @dataclass(frozen=True)
 class Input:
-    """One utterance: `audio` is a path, or bytes that came through a pipe; None: text only."""
+    """One utterance: `audio` is a path, or bytes that came through standard input; None: text only."""
 
     name: str
     audio: str | bytes | None
@@ -46,17 +54,30 @@ class Input:
         """Changes if the recording, its transcript or its name does; a file counts by size and time."""
         if isinstance(self.audio, bytes):
             return [self.name, self.text, fingerprint(self.audio)]
-        stat = Path(self.audio).stat() if self.audio and Path(self.audio).is_file() else None
+        stat = os.stat(self.audio) if self.audio and os.path.isfile(self.audio) else None
         return [self.name, self.text, stat and [stat.st_size, stat.st_mtime_ns]]
 
 
+@dataclass
+class Inputs:
+    """What was named.
+
+    Attributes:
+        found: in the order of the names.
+        unread: files in folders that are no recordings, and not what usually lies beside them.
+        beside: how many of those there are: transcripts, tables, pictures.
+    """
+
+    found: list[Input] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    beside: int = 0
+
+
 class _Piped(io.BytesIO):
-    name = "<stdin>"  # what messages call it
+    name = STDIN
 
 
-def collect(
-    names: Iterable[str], text: str | None = None, stdin: BinaryIO | None = None
-) -> list[Input]:
+def collect(names: Iterable[str], text: str | None = None, stdin: BinaryIO | None = None) -> Inputs:
     """Everything the names stand for, in their order.
 
     Args:
@@ -68,95 +89,145 @@ def collect(
         ConfigError: nothing to predict, a pattern or folder without recordings, a list that cannot
             be read, or a transcript for several recordings.
     """
-    names = list(names)
+    names, inputs = list(names), Inputs()
     if not names and text is None:
         raise ConfigError("give a recording, a folder of recordings, or --text; see --help")
-    found = [one for name in names for one in _expand(name, stdin)]
-    if text is None:
-        return found
-    if len(found) > 1:
-        raise ConfigError(
-            f"--text belongs to one recording, not {len(found)}; put many into a table: "
-            "erc predict table.csv, with columns audio and text"
-        )
-    return [Input(found[0].name, found[0].audio, text) if found else Input("<text>", None, text)]
+    for name in names:
+        inputs.found += _expand(name, stdin, inputs)
+    if text is not None:
+        if len(inputs.found) > 1:
+            raise ConfigError(
+                f"--text belongs to one recording, not {len(inputs.found)}; put many into a table: "
+                "erc predict table.csv, with columns audio and text"
+            )
+        one = inputs.found[0] if inputs.found else Input("<text>", None)
+        inputs.found = [Input(one.name, one.audio, text)]
+    return inputs
 
 
-def recordings(folder: str | Path) -> list[str]:
-    """All recordings below a folder, sorted."""
-    paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in AUDIO and p.is_file())
-    return [str(p) for p in paths]
+def shown(path: str) -> str:
+    r"""A path as text that every file and terminal takes: bytes that are not UTF-8 as `\xb0`.
+
+    >>> shown("감정.wav"), shown("\udcb0\udca8.wav")
+    ('감정.wav', '\\xb0\\xa8.wav')
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _expand(name: str, stdin: BinaryIO | None) -> Iterator[Input]:
+def _expand(name: str, stdin: BinaryIO | None, inputs: Inputs) -> Iterator[Input]:
     if name == "-":
-        yield from _stdin(stdin)
+        yield from _stdin(stdin, inputs)
     elif name.startswith("@"):
-        yield from _list(Path(name[1:]))
+        yield from _list(Path(name[1:]), inputs)
     elif name.lower().endswith((".csv", ".tsv")):
         yield from _table(Path(name))
+    elif os.path.isdir(name) or (glob.has_magic(name) and not os.path.exists(name)):
+        paths = _folder(name, inputs) if os.path.isdir(name) else _pattern(name)
+        if not paths:
+            what = f"no recordings ({' '.join(sorted(RECORDINGS))}) in"
+            raise ConfigError(
+                f"{what if os.path.isdir(name) else 'no file matches'} '{shown(name)}'"
+            )
+        yield from map(_file, paths)
     else:
-        yield from (Input(path, path) for path in _paths(name))
+        yield _file(name)  # if there is none, that is said in its row
 
 
-def _paths(name: str) -> list[str]:
-    """A file as it is (missing ones are reported later, in their place), else what it stands for."""
-    if Path(name).is_dir():
-        found = recordings(name)
-        if not found:
-            raise ConfigError(f"no recordings ({' '.join(sorted(AUDIO))}) in {name}")
-        return found
-    if not glob.has_magic(name) or Path(name).exists():
-        return [name]
-    matches = sorted(path for path in glob.glob(name, recursive=True) if not Path(path).is_dir())
-    if not matches:
-        raise ConfigError(f"no file matches '{name}'")
-    return matches
+def _file(path: str) -> Input:
+    return Input(shown(path), path)
 
 
-def _stdin(stdin: BinaryIO | None) -> Iterator[Input]:
+def _pattern(name: str) -> list[str]:
+    return sorted(path for path in glob.glob(name, recursive=True) if not os.path.isdir(path))
+
+
+def _folder(name: str, inputs: Inputs) -> list[str]:
+    """Recordings below a folder, sorted; links are followed, but into no folder twice."""
+    paths, seen = [], set()
+    for root, folders, files in os.walk(name, followlinks=True):
+        if os.path.realpath(root) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(root))
+        paths += [Path(root, file) for file in files]
+    found = []
+    for path in sorted(paths):
+        kind = path.suffix.lower()
+        if kind in RECORDINGS:
+            found.append(str(path))
+        elif kind in BESIDE:
+            inputs.beside += 1
+        elif not path.name.startswith("."):
+            inputs.unread.append(shown(str(path)))
+    return found
+
+
+def _stdin(stdin: BinaryIO | None, inputs: Inputs) -> Iterator[Input]:
     data = stdin.read() if stdin else b""
-    if data.startswith(MAGIC):
-        yield Input(_Piped.name, data)
-        return
-    yield from _lines(decode(data, "standard input"), Path())
     if not data.strip():
         raise ConfigError("'-' reads paths or one recording from standard input, which is empty")
+    if b"\0" in data:  # in no path, but soon in every recording
+        yield Input(STDIN, data)
+    else:
+        yield from _lines(data, "", inputs)
 
 
-def _list(path: Path) -> Iterator[Input]:
+def _list(path: Path, inputs: Inputs) -> Iterator[Input]:
     if path.suffix.lower() in (".csv", ".tsv"):
         yield from _table(path)
     else:
-        yield from _lines(decode(_read(path), str(path)), path.parent)
+        yield from _lines(_read(path), str(path.parent), inputs)
 
 
-def _lines(text: str, folder: Path) -> Iterator[Input]:
-    for line in map(str.strip, text.splitlines()):
-        if line and not line.startswith("#"):
-            yield from (Input(found, found) for found in _paths(str(folder / line)))
+def _lines(data: bytes, folder: str, inputs: Inputs) -> Iterator[Input]:
+    for line in filter(bytes.strip, data.removeprefix(b"\xef\xbb\xbf").splitlines()):
+        path = os.path.join(folder, os.fsdecode(line))  # the very bytes, if they name something
+        if not os.path.exists(path):
+            if line.lstrip().startswith(b"#"):
+                continue
+            with suppress(CorpusError):
+                path = os.path.join(folder, decode(line.strip()))
+        if os.path.isdir(path) or not os.path.exists(path):
+            paths = _folder(path, inputs) if os.path.isdir(path) else _pattern(path)
+            yield from map(_file, paths or [path])
+        else:
+            yield _file(path)
 
 
 def _table(path: Path) -> Iterator[Input]:
+    csv.field_size_limit(1 << 30)  # characters; a transcript may be longer than csv's 131,072
     text = decode(_read(path), str(path))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=",\t"[path.suffix.lower() == ".tsv"])
-    header = [cell.strip().lower() for cell in next(rows, [])]
-    column = next((c for c in COLUMNS if c in header), None)
-    if column is None and "text" not in header:
-        near = next(filter(None, (did_you_mean(c, COLUMNS) for c in header)), "")
-        raise ConfigError(
-            f"{path}: no column {', '.join(COLUMNS)} or text{near}; it has: {', '.join(header)}"
-        )
-    for number, cells in enumerate(rows, 2):  # as a spreadsheet counts: the header is row 1
-        row = dict(zip(header, map(str.strip, cells)))
-        if any(row.values()):
-            audio = row.get(column or "")
-            source = str(path.parent / audio) if audio else None
-            yield Input(source or f"{path} row {number}", source, row.get("text") or None)
+    separator = ",\t"[path.suffix.lower() == ".tsv"]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        header = [cell.strip().lower() for cell in next(rows, [])]
+        column = next((c for c in COLUMNS if c in header), None)
+        if column is None and "text" not in header:
+            raise ConfigError(f"{path}: {_wrong(header, separator)}")
+        for number, cells in enumerate(rows, 2):  # as a spreadsheet counts: the header is row 1
+            row = dict(zip(header, map(str.strip, cells), strict=False))
+            if any(row.values()):
+                audio = row.get(column or "")
+                source = os.path.join(path.parent, audio) if audio else None
+                name = shown(source) if source else f"{path} row {number}"
+                yield Input(name, source, row.get("text") or None)
+    except csv.Error as error:
+        raise ConfigError(f"{path}: line {rows.line_num}: {error}") from None
+
+
+def _wrong(header: list[str], separator: str) -> str:
+    """What is wrong with a header that names no input."""
+    for other, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
+        words = {word.strip() for cell in header for word in cell.split(other)}
+        if other != separator and words & {*COLUMNS, "text"}:
+            here = {",": "commas", "\t": "tabs"}[separator]
+            return f"cells are separated by {name}, not by {here}; save it as UTF-8 CSV with {here}"
+    near = next(filter(None, (did_you_mean(cell, COLUMNS) for cell in header)), "")
+    return f"no column {', '.join(COLUMNS)} or text{near}; it has: {', '.join(header)}"
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
+        raise ConfigError(f"{shown(str(path))}: {error.strerror or error}") from None

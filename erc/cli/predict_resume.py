@@ -127,7 +127,8 @@ class Screen:
         """Show them."""
         self.rows += rows
         self.failures += failures
-        sys.stdout.write(text)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
 
     def finish(self) -> None:
@@ -139,14 +140,18 @@ def alone(path: str) -> Iterator[None]:
     """Keep every other process from writing the file; raises ConfigError if one does already."""
     from filelock import Timeout
 
+    mine = lock(path)
     try:
-        held = lock(path).acquire(blocking=False)
+        mine.acquire(blocking=False)
     except Timeout:
         raise ConfigError(
             f"{path} is being written by another erc predict; wait, or give another name to -o"
         ) from None
-    with held:
+    try:
         yield
+    finally:
+        Path(mine.lock_file).unlink(missing_ok=True)  # filelock sees that, and takes no such file
+        mine.release()
 
 
 def _digest(path: Path) -> str:

@@ -23,8 +23,8 @@ class Json:
 
     name = "json"
 
-    def __init__(self, top_k: int):
-        self.top_k = top_k
+    def __init__(self, top_k: int, ascii: bool = False):
+        self.top_k, self.ascii = top_k, ascii
 
     def head(self) -> str:
         """What comes before the first row."""
@@ -32,7 +32,7 @@ class Json:
 
     def row(self, values: dict[str, Any]) -> str:
         """The text of one row."""
-        return json.dumps(_rounded(values, self.top_k), ensure_ascii=False) + "\n"
+        return json.dumps(_rounded(values, self.top_k), ensure_ascii=self.ascii) + "\n"
 
     def tail(self) -> str:
         """What comes after the last row."""
@@ -43,19 +43,21 @@ class Csv(Json):
     """The columns of `prediction.table`; with `top_k` the other probabilities are blank."""
 
     name = "csv"
-    FIELDS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-              "conflict", *(f"p_{e}" for e in EMOTIONS), "error")  # fmt: skip
 
     def head(self) -> str:
-        return ",".join(self.FIELDS) + "\n"
+        from erc.recognizer.prediction import COLUMNS
+
+        return ",".join(COLUMNS) + "\n"
 
     def row(self, values: dict[str, Any]) -> str:
+        from erc.recognizer.prediction import COLUMNS
+
         row = _rounded(values, self.top_k)
         row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
         row["modalities"] = "+".join(row.get("modalities", ()))
         cells = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
         line = io.StringIO()
-        csv.DictWriter(line, self.FIELDS, restval="", lineterminator="\n").writerow(cells)
+        csv.DictWriter(line, COLUMNS, restval="", lineterminator="\n").writerow(cells)
         return line.getvalue()
 
 
@@ -64,7 +66,7 @@ class Table(Json):
 
     name = "table"
 
-    def __init__(self, top_k: int):
+    def __init__(self, top_k: int, ascii: bool = False):
         super().__init__(min(top_k, 2) if top_k == len(EMOTIONS) else top_k)
         self.rows: list[dict[str, Any]] = []
 
@@ -125,7 +127,8 @@ def writer(format: str | None, output: str | None, top_k: int) -> Json:
         )
     if format == "table" and output:
         raise ConfigError("a table is for the screen; give -o with --format json or csv")
-    return WRITERS[format](top_k)
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    return WRITERS[format](top_k, ascii=not output and not encoding.startswith("utf"))
 
 
 def _short(files: list[str]) -> list[str]:

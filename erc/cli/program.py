@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +48,9 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
         train.train, train.cross_validate, train.evaluate, report.report, report.embed,
         train.sharpen, train.reproduce,
     ),
-    "use a model": (predict.predict, timeline.timeline, info.info, serve.serve, serve.web),
+    "use a model": (
+        predict.predict, timeline.timeline, info.info, info.use, serve.serve, serve.web,
+    ),
     "carry it elsewhere": (export.tune, export.export, export.import_reference),
 }  # fmt: skip
 COMMANDS = {one.name: one for group in GROUPS.values() for one in group}
@@ -85,6 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without a word it prints the help, which is no error: 0.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a console of CP949 or ASCII shows "?", and goes on
     with one_line_errors():
         if words[0] in ("-h", "--help"):
             print(help_page())

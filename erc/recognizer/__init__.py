@@ -21,7 +21,7 @@ from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import AudioError, CheckpointError, ConfigError, ErcError
 from erc.base.text import normalise
 from erc.labels.regions import Regions, conflicts
-from erc.model.folder import TOKENIZER, find_folder, read_config
+from erc.model.folder import TOKENIZER, find_folder, model_id, read_config
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.runtimes import Runtime, open_runtime
@@ -67,6 +67,7 @@ class Recognizer:
         abstain: an answer with a confidence below this says so (`Prediction.abstain`).
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
+        model: what answers are signed with, see `erc.model.folder.model_id`.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Recognizer:
         abstain: float = 0.0,
         batch_seconds: float = BATCH_SECONDS,
         workers: int = WORKERS,
+        model: str = "",
     ):
         self.runtime, self.spec, self.config, self.tokens = runtime, runtime.spec, config, tokens
         settings = config["meta"].get("prediction", {})
@@ -85,7 +87,7 @@ class Recognizer:
         self.temperature: float = settings.get("temperature", 1.0)
         self.baseline: str = settings.get("physiology_baseline", "none")
         self.regions: Regions = settings.get("regions", {})
-        self.abstain, self.workers = abstain, workers
+        self.abstain, self.workers, self.model = abstain, workers, model
         self._answer: Answer | None = None
         self.budgets = {
             "speech": int(batch_seconds * audio.SAMPLE_RATE),
@@ -310,6 +312,7 @@ class Recognizer:
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
             abstain=bool(p.max() < self.abstain),
             conflict=conflicts(label, valence, arousal, self.regions),
+            model=self.model,
         )
 
 
@@ -356,4 +359,5 @@ def load(
         abstain=abstain,
         batch_seconds=batch_seconds,
         workers=workers,
+        model=model_id(folder, config),
     )

@@ -9,11 +9,12 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from erc.base.console import console
 from erc.base.effort import words
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, read_config
-from erc.model.folder.find import find_model
+from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
+from erc.model.folder.find import choose, find_model
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import COLUMNS, number
 
@@ -40,8 +41,9 @@ def show(model: str | None = None, as_json: bool = False) -> int:
 def info(folder: Path) -> dict[str, Any]:
     """The facts of a model folder as plain JSON; None where the folder does not say.
 
-    Keys: folder, takes, gives, encoders, fusion, parameters, megabytes, exports, data, protocol,
-    scores and intervals (system → metric), temperature, abstention, licences, not_for.
+    Keys: folder, id, default (why it answers when none is named), takes, gives, encoders, fusion,
+    parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
+    temperature, abstention, licences, not_for.
     """
     config = read_config(folder)
     built, meta = config["model"], config["meta"]
@@ -53,6 +55,8 @@ def info(folder: Path) -> dict[str, Any]:
     longest = settings.get("wav_max_length")
     return {
         "folder": str(folder),
+        "id": model_id(folder, config),
+        "default": _default(folder),
         "takes": list(parts),
         "gives": [*EMOTIONS, "valence 1–5", "arousal 1–5"],
         "encoders": {name: _encoder(part) for name, part in parts.items()},
@@ -72,6 +76,15 @@ def info(folder: Path) -> dict[str, Any]:
         "imported_from": meta.get("imported_from"),
         "not_for": " ".join(USE.partition("Not for:")[2].split()),
     }
+
+
+def _default(folder: Path) -> str | None:
+    """What makes this the model that answers when none is named; None: another one does."""
+    try:
+        chosen, why = choose()
+    except CheckpointError:
+        return None
+    return why if chosen.resolve() == folder.resolve() else None
 
 
 def _encoder(part: dict[str, Any]) -> str:
@@ -142,17 +155,17 @@ def _licences(card: Path) -> list[str]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    page = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 2))
     made = "simulated speech (no person was recorded)" if facts["simulated"] else facts["data"]
     parameters = facts["parameters"]
     size = f"{facts['megabytes']:g} MB"
     rows = {
         "model": facts["folder"],
+        "id": facts["id"],
+        "default": facts["default"],
         "takes": " + ".join(facts["takes"]),
         "gives": ", ".join(facts["gives"]),
         "encoders": "; ".join(f"{m}: {e}" for m, e in facts["encoders"].items()),
@@ -170,15 +183,16 @@ def _print(facts: dict[str, Any]) -> None:
     }
     for name, value in rows.items():
         if value:
-            page.add_row(Text(name, "dim"), Text(str(value)))
-    console.print(page)
-    if facts["scores"]:
-        console.print(
-            _table(facts),
-            Text("below each score its 95 % interval, resampling speakers\n", "dim"),
-            sep="\n",
-        )
-    console.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))
+            table.add_row(Text(name, "dim"), Text(str(value)))
+    with console(highlight=False) as page:
+        page.print(table)
+        if facts["scores"]:
+            page.print(
+                _table(facts),
+                Text("below each score its 95 % interval, resampling speakers\n", "dim"),
+                sep="\n",
+            )
+        page.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))
 
 
 def _table(facts: dict[str, Any]) -> Any:

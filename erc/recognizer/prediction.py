@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", *(f"p_{e}" for e in EMOTIONS), "error")  # fmt: skip
+           "conflict", *(f"p_{e}" for e in EMOTIONS), "model", "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +35,7 @@ class Prediction:
             better shown to a person than used.
         conflict: valence and arousal lie where raters rarely placed this emotion, see
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
+        model: which one said so, `NAME@VERSION`.
         start, end: of a turn in a long recording, s.
         text, speaker: what is said in a turn, and by whom.
 
@@ -52,6 +53,7 @@ class Prediction:
     modalities: tuple[str, ...]
     abstain: bool = False
     conflict: bool | None = None
+    model: str = ""
     start: float | None = None
     end: float | None = None
     text: str | None = None

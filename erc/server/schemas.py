@@ -22,7 +22,7 @@ HAPPY: Any = {
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
-    "abstain": False, "conflict": False,
+    "abstain": False, "conflict": False, "model": "kemdy@3fa4c2d1",
 }  # fmt: skip
 BAD: Any = {
     "type": "AudioError",
@@ -104,6 +104,7 @@ class Answer(BaseModel):
     conflict: bool | None = Field(
         description="Valence and arousal lie where raters rarely placed this emotion; null: unknown."
     )
+    model: str = Field(description="Which model says so: NAME@VERSION.")
     explanation: Why | None = None
 
 

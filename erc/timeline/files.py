@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.etree import ElementTree as Xml
 
+from erc.base.console import console
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic
@@ -184,7 +185,6 @@ def _legal(text: str) -> str:
 
 
 def _table(timeline: Record, sink: TextIO) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -213,10 +213,10 @@ def _table(timeline: Record, sink: TextIO) -> None:
             *times, f"[bold]{best}[/bold]", f"{p:.0%}", f"{second} {q:.0%}",
             f"{turn.valence:.1f}", f"{turn.arousal:.1f}", Text(turn.text or ""),
         )  # fmt: skip
-    console = Console(file=sink)
-    console.print(table)
-    console.print(repr(timeline), style="dim", markup=False, highlight=False)
-    console.print(SCALES, style="dim")
+    with console(file=sink) as page:
+        page.print(table)
+        page.print(repr(timeline), style="dim", markup=False, highlight=False)
+        page.print(SCALES, style="dim")
 
 
 WRITERS = {"csv": _csv, "json": _json, "vtt": _vtt, "eaf": _eaf, "table": _table}

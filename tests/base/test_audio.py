@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 
 import numpy as np
 import pytest
@@ -151,3 +153,53 @@ def test_normalize_against_float64(offset, size):
     assert np.abs(out - expected).max() < 1e-5
     assert np.abs(audio.normalize(audio.from_int16(pcm)) - expected).max() < 1e-5
     assert not audio.normalize(np.full(size, 77, np.int16)).any()  # silence stays silence
+
+
+class TestPipes:
+    def test_all_of_it_in_pieces(self, tmp_path):
+        pipe, samples = tmp_path / "pipe", np.zeros(80_000, np.float32)
+        os.mkfifo(pipe)
+        data = io.BytesIO()
+        soundfile.write(data, samples, 16_000, format="WAV")
+
+        def write() -> None:
+            with pipe.open("wb", buffering=0) as out:
+                for start in range(0, len(data.getvalue()), 50_000):
+                    out.write(data.getvalue()[start : start + 50_000])
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert len(audio.load(pipe)) == len(samples)
+        writer.join()
+
+    def test_nobody_writes(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(audio, "NOBODY", 0.01)
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(AudioError, match="nobody writes"):
+            audio.load(tmp_path / "pipe")
+
+    def test_whoever_writes_says_nothing_or_too_much(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(audio, "PATIENCE", 0.01)
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        keep = os.open(pipe, os.O_RDWR)
+        with pytest.raises(AudioError, match="nothing came"):
+            audio.load(pipe)
+        monkeypatch.setattr(audio, "MAX_PIPE", 10)
+        os.write(keep, b"x" * 100)
+        with pytest.raises(AudioError, match="more than"):
+            audio.load(pipe)
+        os.close(keep)
+
+    def test_a_writer_that_goes_without_a_word(self, tmp_path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(b"",))
+        writer.start()
+        with pytest.raises(AudioError, match="cannot be decoded"):
+            audio.load(pipe)
+        writer.join()
+
+    def test_a_device_is_refused(self):
+        with pytest.raises(AudioError, match="device"):
+            audio.load("/dev/zero")

@@ -129,7 +129,7 @@ def test_predict(run, kemdy19, capsys):
     row = json.loads(capsys.readouterr().out)
     assert list(row) == [
         "file", "label", "probabilities", "valence", "arousal", "confidence", "modalities",
-        "abstain", "conflict",
+        "abstain", "conflict", "model",
     ]  # fmt: skip
     assert len(row["probabilities"]) == 7
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1
@@ -147,6 +147,23 @@ def test_predict_a_folder(run, kemdy19, tmp_path, capsys):
     )
     assert len(lines) == 4
     assert "broken.wav" in capsys.readouterr().err
+
+
+def test_use_chooses_the_model(run, kemdy19, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("ERC_MODEL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["use", str(run)]) == 0
+    assert capsys.readouterr().out == f"{run / 'model'} (by `erc use`)\n"
+    clip = str(next(kemdy19.glob("wav/*/*/*.wav")))
+    assert main(["predict", clip]) == 0
+    signed = json.loads(capsys.readouterr().out)["model"]
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["id"], facts["default"]) == (signed, "by `erc use`")
+    with pytest.raises(SystemExit):
+        main(["use", "--forget"])  # and nothing else is there
+    assert "no model under runs/" in capsys.readouterr().err
 
 
 def test_evaluate(run, tmp_path, capsys):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from erc.__main__ import main
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.cli.predict_inputs import collect
-from erc.cli.predict_resume import Resumable
+from erc.cli.predict_resume import Resumable, alone
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder.checkpoint import save
@@ -69,7 +70,7 @@ def erc(*words: str, **options) -> subprocess.CompletedProcess:
 
 class TestInputs:
     def names(self, *words, **options):
-        return [Path(one.name).name for one in collect(map(str, words), **options)]
+        return [Path(one.name).name for one in collect(map(str, words), **options).found]
 
     def test_folders_patterns_and_files(self, clips):
         all_five = [f"{i:03d}.wav" for i in range(5)]
@@ -83,12 +84,12 @@ class TestInputs:
         path.write_text("# chosen by hand\n\ntakes/003.wav\n takes/001.wav \ntakes\n", "utf-8")
         assert self.names(f"@{path}")[:2] == ["003.wav", "001.wav"]
         assert len(self.names(f"@{path}")) == 7
-        assert all(Path(one.audio).is_file() for one in collect([f"@{path}"]))
+        assert all(Path(one.audio).is_file() for one in collect([f"@{path}"]).found)
 
     def test_a_table_gives_text_too(self, clips):
         path = clips.parent / "table.csv"
         path.write_text('File,Text\ntakes/000.wav,"좋아, 정말"\n,말만\n\ntakes/001.wav,\n', "utf-8")
-        found = collect([str(path)])
+        found = collect([str(path)]).found
         assert [(one.text, bool(one.audio)) for one in found] == [
             ("좋아, 정말", True), ("말만", False), (None, True),
         ]  # fmt: skip
@@ -98,8 +99,55 @@ class TestInputs:
         lines = f"{clips / '002.wav'}\n{clips / '000.wav'}\n".encode()
         assert self.names("-", stdin=io.BytesIO(lines)) == ["002.wav", "000.wav"]
         data = (clips / "000.wav").read_bytes()
-        (one,) = collect(["-"], "좋아", io.BytesIO(data))
+        (one,) = collect(["-"], "좋아", io.BytesIO(data)).found
         assert (one.audio, one.text, one.name) == (data, "좋아", "<stdin>")
+
+    def test_what_a_folder_holds_is_read_or_named(self, tmp_path):
+        for name in ("b.m4a", "a.WAV", "a.txt", "cover.png", "take.sph", ".hidden", "in/c.flac"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(b"")
+        (tmp_path / "in" / "loop").symlink_to(tmp_path)
+        elsewhere = tmp_path.parent / f"{tmp_path.name}-linked"
+        elsewhere.mkdir()
+        (elsewhere / "d.wav").write_bytes(b"")
+        (tmp_path / "link").symlink_to(elsewhere)
+        found = collect([str(tmp_path)])
+        names = [os.path.relpath(one.name, tmp_path) for one in found.found]
+        assert names == ["a.WAV", "b.m4a", "in/c.flac", "link/d.wav"]
+        assert [Path(path).name for path in found.unread] == ["take.sph"]
+        assert found.beside == 2
+
+    def test_lines_of_a_list_are_names_before_they_are_anything_else(self, tmp_path):
+        korean = os.fsdecode("감정.wav".encode("cp949"))
+        for name in ("#1 take.wav", "take [1].wav", " b.wav", korean):
+            (tmp_path / name).write_bytes(b"")
+        lines = ["#1 take.wav", "# a comment", "take [1].wav", "take [2].wav", " b.wav", korean]
+        path = tmp_path / "list.txt"
+        path.write_bytes(b"\xef\xbb\xbf" + os.fsencode("\r\n".join(lines)))
+        lines.remove("# a comment")
+        found = [Path(one.audio).name for one in collect([f"@{path}"]).found]
+        assert found == lines
+        path.write_bytes("가.wav\n".encode("cp949"))
+        assert Path(collect([f"@{path}"]).found[0].audio).name == "가.wav"
+
+    @pytest.mark.parametrize("kind", ["WAV", "RF64", "W64", "AU", "AIFF", "FLAC", "OGG", "MP3"])
+    def test_a_recording_of_any_kind_on_standard_input(self, kind, clips):
+        sound, data = soundfile.read(clips / "000.wav")[0], io.BytesIO()
+        soundfile.write(data, sound, 16_000, format=kind)
+        (one,) = collect(["-"], None, io.BytesIO(data.getvalue())).found
+        assert one.audio == data.getvalue()
+
+    def test_a_long_transcript_and_a_wrong_separator(self, tmp_path):
+        path = tmp_path / "table.csv"
+        path.write_text("text\n" + "가" * 200_000 + "\n", "utf-8")
+        assert len(collect([str(path)]).found[0].text) == 200_000
+        path.write_text("audio;text\na.wav;좋아\n", "utf-8")
+        with pytest.raises(ConfigError, match="separated by semicolons, not by commas"):
+            collect([str(path)])
+        tabs = tmp_path / "table.tsv"
+        tabs.write_text("audio,text\na.wav,좋아\n", "utf-8")
+        with pytest.raises(ConfigError, match="separated by commas, not by tabs"):
+            collect([str(tabs)])
 
     @pytest.mark.parametrize(
         ("words", "text", "says"),
@@ -176,6 +224,88 @@ class TestForms:
         assert there.pop("file") == "<stdin>"
         assert here.pop("file") == str(path)
         assert here == there
+
+    def test_names_that_are_no_text_or_too_long_and_pipes(self, model, clips, tmp_path, capsys):
+        data = (clips / "000.wav").read_bytes()
+        strange = os.fsdecode(os.fsencode(tmp_path) + "/감정.wav".encode("cp949"))
+        Path(strange).write_bytes(data)
+        pipe = tmp_path / "pipe.wav"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+        writer.start()
+        words = [str(clips / "000.wav"), strange, str(pipe), "a" * 300 + ".wav", "/dev/null"]
+        target = tmp_path / ("가" * 80 + ".jsonl")  # 246 of 255 bytes
+        assert main(["predict", *words, "--model", str(model), "-o", str(target), "-q"]) == 1
+        writer.join()
+        rows = [json.loads(line) for line in target.read_text("utf-8").splitlines()]
+        assert [row.get("probabilities") == rows[0]["probabilities"] for row in rows] == [
+            True, True, True, False, False,
+        ]  # fmt: skip
+        assert rows[1]["file"].endswith(r"/\xb0\xa8\xc1\xa4.wav")
+        assert "no such file" in rows[3]["error"]
+        assert "device" in rows[4]["error"]
+
+    @pytest.mark.parametrize("encoding", ["ascii", "cp949", "utf-8"])
+    def test_a_console_that_lacks_letters(self, encoding, model, clips, tmp_path, monkeypatch):
+        clip = tmp_path / "café 감정.wav"
+        clip.write_bytes((clips / "000.wav").read_bytes())
+
+        def said(*words: str) -> str:
+            screen = io.TextIOWrapper(io.BytesIO(), encoding)
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", screen)
+                assert main(list(words)) == 0
+            screen.flush()
+            return screen.buffer.getvalue().decode(encoding)
+
+        words = ["predict", str(clip), "--model", str(model), "-q"]
+        assert json.loads(said(*words))["file"] == str(clip)
+        name = "café 감정.wav".encode(encoding, "backslashreplace").decode(encoding)
+        assert name in said(*words, "--format", "csv")
+        assert "erc COMMAND" in said("--help")
+        assert "valence" in said("info", str(model))
+
+    def test_files_that_are_not_read_are_named(self, model, clips, tmp_path, capsys):
+        folder = tmp_path / "takes"
+        shutil.copytree(clips, folder)
+        words = ["predict", str(folder), "--model", str(model), "-o", str(tmp_path / "o.csv")]
+        (folder / "000.txt").write_text("좋아", "utf-8")
+        assert main(words) == 0
+        (folder / "take.sph").write_bytes(b"")
+        for _ in range(2):  # also when there is nothing left to do
+            assert main(words) == 1
+            assert "take.sph" in capsys.readouterr().err
+
+    def test_a_model_of_speech_leaves_the_text_aside(self, clips, tmp_path, capsys):
+        torch.manual_seed(0)
+        deaf = EmotionModel(SpeechEncoder.from_name("tiny-whisper"), dim=16)
+        save(tmp_path / "model", deaf)
+        path = tmp_path / "table.csv"
+        path.write_text(
+            f"audio,text\n{clips / '000.wav'},좋아\n{clips / '001.wav'},\n,말만\n", "utf-8"
+        )
+        assert main(["predict", str(path), "--model", str(tmp_path / "model")]) == 1
+        out, err = capsys.readouterr()
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert ["error" in row for row in rows] == [False, False, True]
+        assert rows[0]["modalities"] == ["speech"]
+        assert "the text of 1 inputs is not used" in err
+
+    def test_every_row_says_which_model_and_version(self, model, clips, tmp_path, capsys):
+        copy = tmp_path / "other"
+        shutil.copytree(model, copy)
+        signed = []
+        for folder in (model, copy):
+            main(["predict", str(clips / "000.wav"), "--model", str(folder)])
+            signed.append(json.loads(capsys.readouterr().out)["model"].split("@"))
+        assert signed[0][1] == signed[1][1]
+        assert (signed[1][0], len(signed[1][1])) == ("other", 8)
+        config = json.loads((copy / "config.json").read_text("utf-8"))
+        config["meta"]["prediction"] = {"temperature": 2.0}
+        (copy / "config.json").write_text(json.dumps(config), "utf-8")
+        main(["predict", str(clips / "000.wav"), "--model", str(copy), "--format", "csv"])
+        (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+        assert row["model"].split("@")[1] != signed[0][1]
 
     @pytest.mark.parametrize(
         ("words", "says"),
@@ -287,6 +417,23 @@ class TestResume:
         assert target.read_bytes() == before
         assert main(run(folder, source, target, *more, "--overwrite")) == 0
         assert target.read_bytes().count(b"\n") == 3
+
+    def test_two_commands_do_not_write_one_file(self, model, clips, tmp_path, capsys):
+        target = tmp_path / "out.jsonl"
+        with alone(str(target)):
+            with pytest.raises(SystemExit) as stop:
+                main(run(model, clips, target))
+            assert stop.value.code == 2
+            assert f"{target} is being written" in capsys.readouterr().err
+        assert main(run(model, clips, target)) == 0
+        assert not list(tmp_path.glob(".*"))
+
+    def test_a_place_that_cannot_be_written_is_one_line(self, model, clips, tmp_path, capsys):
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(SystemExit) as stop:
+            main(run(model, clips, tmp_path / "file" / "out.csv"))
+        assert stop.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
 
     def test_rows_nobody_counted_are_cut_off(self, tmp_path):
         sink = Resumable(tmp_path / "a", {"x": 1})

@@ -9,7 +9,7 @@ from typing import Any
 from erc.base import hub
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.base.files import recover
+from erc.base.files import fingerprint, recover
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
@@ -43,6 +43,20 @@ def find_folder(name: str | Path, **options: Any) -> Path:
     if not hub.is_id(str(name)):
         raise CheckpointError(f"there is no model folder '{name}'")
     return hub.snapshot(str(name), **options)
+
+
+def model_id(folder: Path, config: dict[str, Any]) -> str:
+    """`NAME@VERSION`: what the folder is called, and eight digits that change with every training.
+
+    The version stands for `config.json` without what `erc tune` adds to it: architecture, data,
+    scores, temperature. A copy has the version of its original.
+    """
+    place = folder.resolve()
+    if place.parent.name == "snapshots":  # of the hub: models--user--name/snapshots/…
+        name = place.parent.parent.name.removeprefix("models--").replace("--", "/")
+    else:
+        name = (place.parent if place.name == "model" else place).name
+    return f"{name}@{fingerprint({k: v for k, v in config.items() if k != 'runtime'})[:8]}"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
