@@ -10,34 +10,29 @@ from erc.scores.scored import read
 from erc.scores.summary import Summary
 from erc.scores.tables import summary_table
 from erc.studies.experiment import configure, new_folder
-from erc.training.check import check
+from erc.studies.folds import folds, train
 
 
-def cross_validate(overrides: Sequence[str], folder: Path | None = None) -> Summary:
-    """Train and test once per fold; a fold that has its `results.json` is not run again.
+def cross_validate(
+    overrides: Sequence[str], folder: Path | None = None, workers: int | None = None
+) -> Summary:
+    """Train and test once per fold, print and write what the folds say together.
 
     Args:
         overrides: as for `python train.py`; `dataset.validation_fold` is set here.
-        folder: of all folds.
+        folder: of all folds; those that are finished there are not trained again.
+        workers: folds at a time; see `erc.studies.folds.train`.
 
-    Returns:
-        mean ± standard deviation over folds, and the scores of all held-out utterances together.
+    Raises:
+        ConfigError: a fold in `folder` was made from something else; see `Fold.finished`.
     """
     folder = folder or new_folder("cross-validation")
-    fold, count = 0, 1
-    while fold < count:
-        words = [*overrides, f"dataset.validation_fold={fold}"]
-        place = folder / f"fold{fold}"
-        if not (place / "results.json").exists():
-            cfg = configure(words, place)
-            check(cfg)
-            from erc.training.run import train
-
-            train(cfg, ["python", "train.py", *words])
-        count, fold = Results.read(place).folds, fold + 1
-    places = [folder / f"fold{k}" for k in range(count)]
+    wanted = folds(overrides, folder)
+    for _ in train(wanted, workers):
+        pass
     summary = Summary.of(
-        [*map(Results.read, places)], [read(p / "predictions.csv") for p in places]
+        [Results.read(fold.folder) for fold in wanted],
+        [read(fold.folder / "predictions.csv") for fold in wanted],
     )
     summary.write(folder / "results.json")
     print(summary_table(summary))

@@ -14,7 +14,7 @@ from erc.base.errors import ConfigError
 from erc.scores.results import Results
 from erc.scores.tables import results_table
 from erc.training.check import check
-from erc.training.config import claim, compose, of_run
+from erc.training.config import claim, compose, of_run, quoted
 
 if TYPE_CHECKING:
     from erc.training.assembly import Assembly
@@ -33,8 +33,7 @@ def configure(overrides: Sequence[str], folder: Path) -> DictConfig:
     """`compose`, with the output folder that Hydra's launcher would have chosen."""
     if any(o.startswith("-") for o in overrides):
         raise ConfigError(f"only KEY=VALUE here, not {shlex.join(overrides)}; use python train.py")
-    quoted = str(folder).replace("'", "\\'")  # unquoted, a comma would be a list
-    return compose([f"run_dir='{quoted}'", *overrides])
+    return compose([f"run_dir={quoted(folder)}", *overrides])
 
 
 def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None) -> Results:

@@ -6,22 +6,18 @@ on small encoders that were trained on other simulated speakers. Finished folds 
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from erc import corpora
 from erc.base.errors import ConfigError, CorpusError
 from erc.base.files import write_json
 from erc.scores.results import Results
-from erc.studies.experiment import configure, run
-from erc.training.config import make
+from erc.studies.folds import folds, log, single, train
+from erc.studies.reproduction_table import SYSTEM, Row, compare, markdown
 
 FUSIONS = {
     "tensor mixer": "mlp_mixer_roberta",
@@ -30,7 +26,6 @@ FUSIONS = {
 }
 TARGETS = {"hard": "hard", "soft": "soft", "PeakL": "peakl"}
 PROTOCOLS = ("paper", "strict")
-FOLDS = 5
 ENCODER_SEED = 1000  # of the simulated corpus that the small encoders are trained on
 POOLED = ["model.speech_pooling=mean_std", "model.text_pooling=mean"]
 SMALL = {  # what `experiment=reproduce` needs to know of each fusion
@@ -41,20 +36,6 @@ SMALL = {  # what `experiment=reproduce` needs to know of each fusion
         "model.fusion_options={heads: 4, depth: 1}",
     ],
 }  # fmt: skip
-
-
-class Row(NamedTuple):
-    """One line of the table."""
-
-    protocol: str
-    fusion: str
-    target: str
-    words: tuple[str, ...]  # overrides of python train.py
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return f"{self.fusion}, {self.target}"
 
 
 def reproduce(
@@ -85,10 +66,7 @@ def reproduce(
     start = time.monotonic()
     common = [f"dataset.paths={data or 'data'}"] if real else simulate(folder)
     rows = plan(folder, common, protocols, real)
-    train_all(rows, workers or (1 if real else os.cpu_count() or 1))
-
-    from erc.studies.reproduction_table import compare, markdown
-
+    train_all(rows, folder, workers or (1 if real else os.cpu_count() or 1))
     results = compare(rows) | {"seconds": round(time.monotonic() - start)}
     write_json(folder / "results.json", results)
     (folder / "table.md").write_text(markdown(results), "utf-8")
@@ -112,21 +90,21 @@ def is_kemdy(root: Path, required: bool) -> bool:
 
 
 def simulate(folder: Path) -> list[str]:
-    """Corpus and small encoders, made once; the overrides by which all runs use them.
+    """Small encoders, trained once; the overrides by which all runs use them and their own corpus.
 
     The encoders learn (PeakL, tensor mixer) from a corpus of another seed: other speakers, other
     utterances. They are frozen in every row, so no row has seen anything of its test fold.
     """
     encoders, seed = folder / "encoders", f"dataset.synthetic_seed={ENCODER_SEED}"
-    if not (encoders / "model").is_dir():
+    words = ["experiment=demo", f"dataset.paths={folder / 'corpus-encoders'}", seed]
+    with log(encoders):
+        run = single([*words, "trainer.enable_progress_bar=false"], encoders)
+    if not run.finished():
         print("training the small encoders on another simulated corpus …", flush=True)
         with log(encoders):
-            words = ["experiment=demo", f"dataset.paths={folder / 'corpus-encoders'}", seed]
-            run([*words, "trainer.enable_progress_bar=false"], encoders)
-    words = [f"dataset.paths={folder / 'corpus'}", f"module.load_from_checkpoint={encoders}"]
-    with log(folder):  # here, before several workers would all want to write it
-        make(configure(["experiment=reproduce", *words], folder).dataset)
-    return ["experiment=reproduce", *words]
+            run.train()
+    paths = [f"dataset.paths={folder / 'corpus'}", f"module.load_from_checkpoint={encoders}"]
+    return ["experiment=reproduce", *paths]
 
 
 def plan(folder: Path, common: list[str], protocols: Sequence[str], real: bool) -> list[Row]:
@@ -142,55 +120,22 @@ def plan(folder: Path, common: list[str], protocols: Sequence[str], real: bool) 
     return rows
 
 
-def train_all(rows: Sequence[Row], workers: int) -> None:
-    """Every fold of every row that has no results yet, `workers` at a time."""
-    jobs = [(row, fold) for row in rows for fold in range(FOLDS)]
-    todo = [(r, k) for r, k in jobs if not (r.folder / f"fold{k}" / "results.json").exists()]
-    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} finished before", flush=True)
-    if not todo:
-        return
-    # spawn: a forked process would inherit torch's threads in an unknown state.
-    context, threads = (
-        multiprocessing.get_context("spawn"),
-        max(1, (os.cpu_count() or 1) // workers),
-    )
-    with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
-        started = {pool.submit(train_fold, r.words, r.folder, k, threads): (r, k) for r, k in todo}
-        for done, job in enumerate(as_completed(started), 1):
-            row, fold = started[job]
-            score, seconds = job.result()
-            print(
-                f"{done:3d}/{len(todo)}  {row.protocol:6}  {row.name:22}  fold {fold}  "
-                f"F1 weighted {score:.3f}  {seconds:.0f} s",
-                flush=True,
-            )
+def train_all(rows: Sequence[Row], folder: Path, workers: int) -> None:
+    """Every fold of every row that is not finished, `workers` at a time.
 
+    Weights are deleted: those of 90 runs would fill a disk.
 
-def train_fold(words: Sequence[str], folder: Path, fold: int, threads: int) -> tuple[float, float]:
-    """One run in a process of its own; goes on from its last checkpoint if it was stopped.
-
-    Weights are deleted at the end: those of 45 runs would fill a disk.
-
-    Returns:
-        Weighted F1 of speech + text, seconds.
+    Args:
+        folder: for what is printed while the corpus is read, or written.
     """
-    import torch
-
-    torch.set_num_threads(threads)
-    start, place = time.monotonic(), folder / f"fold{fold}"
-    last = place / "checkpoints" / "last.ckpt"
-    resume = [f"ckpt_path={last}"] if last.exists() else []
-    with log(place):
-        run([*words, f"dataset.validation_fold={fold}", *resume], place)
-    for leftover in ("checkpoints", "model"):
-        shutil.rmtree(place / leftover, ignore_errors=True)
-    score = Results.read(place).systems["speech + text"]["f1_weighted"].value
-    return score, time.monotonic() - start
-
-
-@contextlib.contextmanager
-def log(folder: Path):
-    """What a run prints goes to `log.txt`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log.txt").open("a") as file, contextlib.redirect_stdout(file):
-        yield
+    with log(folder):
+        jobs = {fold: row for row in rows for fold in folds(row.words, row.folder)}
+    todo = [fold for fold in jobs if not fold.finished()]
+    print(f"{len(jobs)} runs, {len(jobs) - len(todo)} finished before", flush=True)
+    for done, (fold, seconds) in enumerate(train(todo, workers, keep_weights=False), 1):
+        row, found = jobs[fold], Results.read(fold.folder)
+        print(
+            f"{done:3d}/{len(todo)}  {row.protocol:6}  {row.name:22}  fold {found.fold}  "
+            f"F1 weighted {found.systems[SYSTEM]['f1_weighted'].value:.3f}  {seconds:.0f} s",
+            flush=True,
+        )

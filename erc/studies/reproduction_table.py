@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +16,6 @@ from erc.scores.results import Human, Results, System
 from erc.scores.scored import Scored, pool, read
 from erc.scores.statistics import paired_t
 from erc.scores.tables import number
-
-if TYPE_CHECKING:
-    from erc.studies.reproduction import Row
 
 SYSTEM = "speech + text"
 METRICS = {
@@ -42,6 +41,22 @@ SIMULATED = (
     "**Simulated corpus: nobody was recorded.** These figures test the machinery; they say nothing "
     "about KEMDy and are not comparable with the published ones."
 )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    protocol: str
+    fusion: str
+    target: str
+    words: tuple[str, ...]  # overrides of python train.py
+    folder: Path  # of its folds
+
+    @property
+    def name(self) -> str:
+        """As it stands in the table."""
+        return f"{self.fusion}, {self.target}"
 
 
 def compare(rows: Sequence[Row]) -> dict[str, Any]:

@@ -54,6 +54,15 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         raise ConfigError(_explain(str(error), overrides)) from None
 
 
+def quoted(path: Path) -> str:
+    """A path as a value of KEY=VALUE: unquoted, a comma would make it a list.
+
+    >>> print(quoted(Path("a, b")))
+    'a, b'
+    """
+    return "'" + str(path).replace("'", "\\'") + "'"
+
+
 def resolve(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain dicts, for files and reports."""
     return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))

@@ -1,0 +1,177 @@
+"""One model per fold: trained once, and known again by what it was made from.
+
+`fold.json` beside a run holds its identity: the resolved settings, the store its data came from, the
+version of erc. A finished run of equal identity is reused, a stopped one goes on from its last
+checkpoint, another one is refused by name. Cross-validation, the sharpening curve and the paper's
+table all train here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from erc.base.errors import ConfigError
+from erc.base.files import write_json
+from erc.studies.experiment import configure, run
+from erc.training.check import check
+from erc.training.config import make, quoted, resolve
+
+FILE = "fold.json"
+PLACES = (  # and the group `logger`: settings that say where and how fast, not what
+    "run_dir", "cache", "ckpt_path", "dataset.paths", "dataset.num_proc", "dataloader.num_workers",
+    "trainer.enable_progress_bar",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One training of a study.
+
+    Attributes:
+        words: overrides of `python train.py`, the fold among them.
+        folder: of the run.
+        identity: what it is made from, dotted key → value: every setting that shapes the result,
+            `data` (the store: its rows, and path, size and time of their files) and `erc` (the version).
+    """
+
+    words: tuple[str, ...]
+    folder: Path
+    identity: Mapping[str, Any]
+
+    def finished(self) -> bool:
+        """True if this very run was made before; False if it was not, or was stopped on the way.
+
+        Raises:
+            ConfigError: the folder holds something else; names what differs.
+        """
+        if not (self.folder / FILE).is_file():
+            if not (self.folder / "results.json").exists():
+                return False
+            raise ConfigError(
+                f"{self.folder} holds results, but no {FILE} that says what made them: delete it, or "
+                "choose another folder"
+            )
+        found = json.loads((self.folder / FILE).read_text("utf-8"))
+        old, new = found["identity"], dict(self.identity)
+        differ = [k for k in sorted(old.keys() | new) if old.get(k) != new.get(k)]
+        if differ:
+            said = "; ".join(f"{k}: {old.get(k)} there, {new.get(k)} here" for k in differ)
+            raise ConfigError(
+                f"{self.folder} was made from something else ({said}): delete it, or choose another "
+                "folder"
+            )
+        return found["finished"]
+
+    def train(self, keep_weights: bool = True) -> None:
+        """Train and test it, from its last checkpoint if there is one."""
+        record = {"identity": self.identity, "finished": False}
+        write_json(self.folder / FILE, record)
+        last = self.folder / "checkpoints" / "last.ckpt"
+        run([*self.words, *([f"ckpt_path={quoted(last)}"] if last.exists() else [])], self.folder)
+        if not keep_weights:
+            for leftover in ("checkpoints", "model"):
+                shutil.rmtree(self.folder / leftover, ignore_errors=True)
+        write_json(self.folder / FILE, record | {"finished": True})
+
+
+def single(overrides: Sequence[str], folder: Path) -> Fold:
+    """The run of a configuration; its corpus is read, or found in the cache."""
+    cfg, data = _open(overrides, folder)
+    return Fold(tuple(overrides), folder, _identity(cfg, data))
+
+
+def folds(overrides: Sequence[str], folder: Path) -> list[Fold]:
+    """Every fold of a configuration, in FOLDER/fold0, fold1, …
+
+    Args:
+        overrides: as for `python train.py`; `dataset.validation_fold` is set here.
+    """
+    cfg, data = _open([*overrides, "dataset.validation_fold=0"], folder)
+    found = []
+    for k in range(data.fold.count):
+        cfg.dataset.validation_fold = k
+        words = (*overrides, f"dataset.validation_fold={k}")
+        found.append(Fold(words, folder / f"fold{k}", _identity(cfg, data)))
+    return found
+
+
+def train(
+    wanted: Sequence[Fold], workers: int | None = None, keep_weights: bool = True
+) -> Iterator[tuple[Fold, float]]:
+    """Train what is not finished; nothing is trained if some folder holds something else.
+
+    Args:
+        workers: how many at a time, each in a process of its own that prints to `log.txt` in the
+            folder of its run; None: here, one after another.
+        keep_weights: False deletes checkpoints and model of a finished run.
+
+    Yields:
+        each run when it is done, and the seconds it took.
+    """
+    todo = [fold for fold in wanted if not fold.finished()]
+    if workers is None or not todo:
+        for fold in todo:
+            start = time.monotonic()
+            fold.train(keep_weights)
+            yield fold, time.monotonic() - start
+        return
+    # spawn: a forked process would inherit torch's threads in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
+        jobs = {pool.submit(_apart, fold, threads, keep_weights): fold for fold in todo}
+        for job in as_completed(jobs):
+            yield jobs[job], job.result()
+
+
+def _apart(fold: Fold, threads: int, keep_weights: bool) -> float:
+    import torch
+
+    torch.set_num_threads(threads)
+    start = time.monotonic()
+    with log(fold.folder):
+        fold.train(keep_weights)
+    return time.monotonic() - start
+
+
+@contextlib.contextmanager
+def log(folder: Path) -> Iterator[None]:
+    """What a run prints goes to `log.txt`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.txt").open("a") as file, contextlib.redirect_stdout(file):
+        yield
+
+
+def _open(overrides: Sequence[str], folder: Path) -> tuple[DictConfig, Any]:
+    cfg = configure(overrides, folder)
+    check(cfg)
+    return cfg, make(cfg.dataset, mode="train", cache=cfg.cache)
+
+
+def _identity(cfg: DictConfig, data: Any) -> dict[str, Any]:
+    settings = resolve(cfg)
+    del settings["logger"]
+    shaping = {k: v for k, v in _leaves(settings) if k not in PLACES}
+    return shaping | {"data": data.store.path.name, "erc": version("erc")}
+
+
+def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key, value of everything in nested settings."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
