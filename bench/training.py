@@ -104,7 +104,8 @@ def ours(sizes: list[int], lora: bool = False, seconds: float | None = None) -> 
     """bf16 autocast, convolutions as pretrained, batches of like length, our allocator settings."""
     from erc.base.devices import tune_memory
     from erc.datasets.batches import BucketSampler
-    from erc.model.tuning import add_lora, freeze_front
+    from erc.model.lora import add_lora
+    from erc.model.tuning import freeze_front
 
     tune_memory()
     rows = data(sizes)
@@ -127,6 +128,7 @@ def head(
     import torch
 
     from erc.base.devices import tune_memory
+    from erc.model.encoded import Encoded
     from erc.model.losses import MultiTaskLoss
     from erc.training.task import parameter_groups
 
@@ -146,7 +148,7 @@ def head(
             x = {m: p[part] for m, p in pooled.items()}
             there = {m: torch.ones(len(part), dtype=torch.bool) for m in x}
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                output = net.fuse(x, there)
+                output = net.fuse(Encoded(x, there))
             value = loss(output, target[part], va[part]).total
             optimizer.zero_grad()
             value.backward()

@@ -26,7 +26,7 @@ def measure(form: str, dim: int, patch: int, rank: int, batch: int) -> dict[str,
     """Milliseconds (median) and MB of one case, in this process."""
     import torch
 
-    from erc.model.trilinear import Trilinear
+    from erc.model.fusion import Trilinear
 
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ _PUBLIC = {
     "Prediction": "erc.recognizer.prediction",
     "Failure": "erc.recognizer.prediction",
     "table": "erc.recognizer.prediction",
-    "EmotionModel": "erc.model.emotion",
+    "EmotionModel": "erc.model.folder.published",
 }
 __all__ = [
     "EmotionModel",

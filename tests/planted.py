@@ -64,7 +64,8 @@ class Heard(Runtime):
         loud = [float(np.sqrt(np.mean(row[:n] ** 2))) for row, n in zip(x, lengths)]
         return np.stack([lengths / SAMPLE_RATE, loud], 1).astype(np.float32), np.ones(len(x), bool)
 
-    def fuse(self, pooled, present):
+    def fuse(self, encoded):
+        pooled = encoded.pooled
         seconds, loud = pooled["speech"].T
         logits = np.zeros((len(seconds), len(EMOTIONS)), np.float32)
         logits[:, 2], logits[:, 4] = 20 * loud, seconds / 4

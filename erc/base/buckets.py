@@ -6,7 +6,7 @@ import numpy as np
 
 
 def by_budget(
-    lengths: np.ndarray, budget: int, equal: bool = False, most: int | None = None
+    lengths: np.ndarray, budget: float, equal: bool = False, most: int | None = None
 ) -> list[np.ndarray]:
     """Indices sorted by length and cut so that (longest × number) of a batch fits the budget.
 

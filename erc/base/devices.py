@@ -6,7 +6,7 @@ import ctypes
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from erc.base.errors import ConfigError
 
@@ -61,6 +61,27 @@ def device_of(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device '{name}' cannot be used here: {reason}; try cpu") from None
     return device
+
+
+def device_of_trainer(accelerator: str = "auto", number: Any = 1) -> torch.device:
+    """The device that Lightning's trainer computes on, of this process where there are several.
+
+    Args:
+        accelerator, number: `trainer.accelerator`, `trainer.devices`.
+
+    Raises:
+        ConfigError: this machine has no such device.
+    """
+    from lightning.fabric import Fabric
+
+    try:
+        return Fabric(accelerator=accelerator, devices=number).device
+    except (ImportError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"trainer.accelerator={accelerator} trainer.devices={number}: {reason}; "
+            "try trainer.accelerator=cpu"
+        ) from None
 
 
 def name_of(device: torch.device) -> str:

@@ -49,7 +49,7 @@ def export(
 )
 def import_reference(checkpoint: str, config: str, out_dir: str) -> None:
     """Turn a checkpoint with the published key names into a model folder."""
-    from erc.model.folder.checkpoint import import_reference
+    from erc.model.folder.reference import import_reference
 
     import_reference(checkpoint, config, out_dir)
     print(f"wrote {out_dir}")

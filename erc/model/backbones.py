@@ -7,6 +7,8 @@ of its L layers, and the final output.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -22,7 +24,32 @@ SAMPLE_RATE = 16_000
 CONTEXTS = ("real", "30s")
 
 
-class Wav2Vec2Backbone(nn.Module):
+class Backbone(nn.Module):
+    """What both kinds share; see the module's docstring.
+
+    Attributes:
+        model: the Hugging Face model.
+        size: width D of a state.
+        layers: number L of transformer layers.
+        min_samples, max_samples: shortest and longest clip.
+        padding_safe: clips of unequal length may share a batch.
+    """
+
+    model: Any  # transformers types its models' parts as little as torch does
+    size: int
+    layers: int
+    min_samples: int
+    max_samples: int | None = None
+    padding_safe: bool = True
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, speech: Tensor, lengths: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+
+class Wav2Vec2Backbone(Backbone):
     """Wav2Vec2Model, HubertModel, WavLMModel, Data2VecAudioModel (Baevski et al. 2020 and after).
 
     With layer norm in the convolutions (large and XLSR models) every frame depends on its own 400
@@ -36,16 +63,13 @@ class Wav2Vec2Backbone(nn.Module):
             own config says; skipped for batches shorter than one span.
     """
 
-    max_samples: int | None = None
-
     def __init__(self, model: PreTrainedModel, spec_augment: bool = False):
         super().__init__()
         config = model.config
         if getattr(config, "add_adapter", False):
             raise ConfigError("speech models with an adapter (add_adapter=true) are not supported")
         self.model = model
-        self.size: int = config.hidden_size
-        self.layers: int = config.num_hidden_layers
+        self.size, self.layers = config.hidden_size, config.num_hidden_layers
         self.spec_augment = spec_augment
         self.padding_safe = (
             config.model_type != "data2vec-audio"  # its positions are a stack of convolutions
@@ -59,7 +83,7 @@ class Wav2Vec2Backbone(nn.Module):
         # Hugging Face asks for the gradient of the samples themselves, which nobody uses, and with it
         # for that of everything above, frozen or not.
         if hasattr(model, "feature_extractor"):
-            model.feature_extractor._requires_grad = False
+            self.model.feature_extractor._requires_grad = False
         config.apply_spec_augment = False
         if hasattr(model, "masked_spec_embed") and not spec_augment:
             model.masked_spec_embed.requires_grad_(False)
@@ -86,10 +110,12 @@ class Wav2Vec2Backbone(nn.Module):
         self.model.config.apply_spec_augment = (
             self.spec_augment and frames >= self.model.config.mask_time_length
         )
-        padded = lengths is not None and bool((lengths < speech.shape[1]).any())
+        padded = None
+        if lengths is not None and bool((lengths < speech.shape[1]).any()):
+            padded = mask(lengths, speech.shape[1]).long()
         output = self.model(
             speech.to(self.model.dtype),
-            attention_mask=mask(lengths, speech.shape[1]).long() if padded else None,
+            attention_mask=padded,
             output_hidden_states=True,
         )
         states = [*output.hidden_states[:-1], output.last_hidden_state]
@@ -101,7 +127,7 @@ class Wav2Vec2Backbone(nn.Module):
         return list(zip(config.conv_kernel, config.conv_stride, strict=True))
 
 
-class WhisperBackbone(nn.Module):
+class WhisperBackbone(Backbone):
     """The Whisper encoder (Radford et al. 2022) on the real length of the clip instead of 30 s.
 
     The log-mel spectrogram is that of `WhisperFeatureExtractor`: 25 ms windows each 10 ms,
@@ -116,18 +142,18 @@ class WhisperBackbone(nn.Module):
 
     window, hop, stride = 400, 160, 2
     min_samples = hop
-    padding_safe = True
+    max_samples: int
+    filters: Tensor
+    hann: Tensor
 
     def __init__(self, model: PreTrainedModel, context: str = "real"):
         super().__init__()
         if context not in CONTEXTS:
             raise ConfigError(f"context '{context}' is not one of {', '.join(CONTEXTS)}")
         config = model.config
-        self.model = model
-        self.context = context
-        self.size: int = config.d_model
-        self.layers: int = config.encoder_layers
-        self.max_samples: int = config.max_source_positions * self.stride * self.hop
+        self.model, self.context = model, context
+        self.size, self.layers = config.d_model, config.encoder_layers
+        self.max_samples = config.max_source_positions * self.stride * self.hop
         filters = mel_filter_bank(
             num_frequency_bins=1 + self.window // 2,
             num_mel_filters=config.num_mel_bins,
@@ -186,9 +212,7 @@ class WhisperBackbone(nn.Module):
         return [state[:, :frames] for state in states]
 
 
-def backbone(
-    model: PreTrainedModel, context: str, spec_augment: bool
-) -> Wav2Vec2Backbone | WhisperBackbone:
+def backbone(model: PreTrainedModel, context: str, spec_augment: bool) -> Backbone:
     """The backbone for a Hugging Face speech model.
 
     Raises:

@@ -7,13 +7,14 @@ Everything trainable comes after: the weights of the layers, attention, the proj
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, ValuesView
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from erc.base.errors import ConfigError, did_you_mean
 from erc.model.encoders import Encoder
 from erc.model.pooling import (
-    NAMES,
     POOLINGS,
     SEGMENTS,
     SEQUENCES,
@@ -30,6 +31,9 @@ class Standardize(nn.Module):
     Args:
         shape: of a feature: (D,), or (layers, D) for each layer on its own.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(self, *shape: int):
         super().__init__()
@@ -93,13 +97,6 @@ class Branch(nn.Module):
         segments: int = SEGMENTS,
     ):
         super().__init__()
-        if pooling not in NAMES:
-            raise ConfigError(
-                f"pooling '{pooling}' is not one of {', '.join(NAMES)}"
-                f"{did_you_mean(pooling, NAMES)}"
-            )
-        if segments < 1:
-            raise ConfigError(f"segments {segments} is below 1")
         self.encoder, self.pooling, self.segments = encoder, pooling, segments
         self.reduction = pooling
         if pooling == "attention":
@@ -124,10 +121,10 @@ class Branch(nn.Module):
         if not len(rows):
             steps = {"frames": (1,), "segments": (self.segments,)}.get(self.reduction, ())
             return torch.zeros(len(lengths), *steps, *self.shape, device=lengths.device)
-        found = self._reduce(*self.encoder(x[rows], lengths[rows]))
+        found = self.reduce(*self.encoder(x[rows], lengths[rows]))
         return found.new_zeros(len(lengths), *found.shape[1:]).index_copy(0, rows, found)
 
-    def _reduce(self, frames: Tensor, lengths: Tensor) -> Tensor:
+    def reduce(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """[B, N, D] → [B, *shape] or [B, steps, *shape]; of stacked layers each on its own."""
         if self.encoder.stacked:
             return torch.stack([self._reduce_one(f, lengths) for f in frames.unbind(2)], -2)
@@ -154,3 +151,13 @@ class Branch(nn.Module):
             vectors, present = self.attention(vectors, present), present.any(-1)
         vectors = self.projector(self.dropout(vectors))
         return torch.where(present[..., None], vectors, 0)
+
+
+class Branches(nn.ModuleDict):
+    """Modality → `Branch`, in the order of the fusion."""
+
+    if TYPE_CHECKING:
+
+        def __getitem__(self, key: str) -> Branch: ...
+        def values(self) -> ValuesView[Branch]: ...  # type: ignore[override]
+        def items(self) -> ItemsView[str, Branch]: ...  # type: ignore[override]

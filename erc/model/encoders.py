@@ -18,11 +18,35 @@ from erc.model.tuning import freeze_front, recompute_activations, train_last
 
 
 class Encoder(nn.Module):
-    """What the speech and the text encoder share. `size`: width D of a frame or token state."""
+    """What encoders share: input [B, T, …] and lengths [B] → frames [B, N, D] and their lengths [B].
+
+    Attributes:
+        size: width D of a frame or token state.
+        layer: hidden layer that is taken, where there is a choice.
+        stacked: number of layers, if all of them are returned: [B, N, layers, D].
+        frozen: see `freeze`.
+    """
 
     size: int
-    stacked: int | None = None  # number of layers, if all of them are returned: [B, N, layers, D]
-    frozen = False
+    layer: int | str | None = None
+    stacked: int | None = None
+    frozen: bool = False
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def frame_lengths(self, lengths: Tensor) -> Tensor:
+        """Number of frames that an input of `lengths` [B] gives, [B]: as many, but for speech."""
+        return lengths
+
+    def to_config(self) -> dict[str, Any]:
+        """Plain JSON from which `from_config` builds the same encoder, without weights."""
+        raise NotImplementedError
+
+    @property
+    def network(self) -> nn.Module:
+        """The pretrained part."""
+        return self
 
     def freeze(self) -> Self:
         """No gradients, and evaluation mode (no dropout) even inside a model in training mode."""
@@ -35,8 +59,9 @@ class Encoder(nn.Module):
 
     def half(self) -> Self:
         """Compute in bfloat16 (for prediction): weights of half the size, states come out float32."""
-        network = self.backbone.model if hasattr(self, "backbone") else self.model
-        network.to(torch.bfloat16)  # what lies around it, e.g. Whisper's mel filters, stays float32
+        self.network.to(
+            torch.bfloat16
+        )  # what lies around it, e.g. Whisper's mel filters, stays float32
         return self
 
     def _tune(
@@ -141,6 +166,10 @@ class SpeechEncoder(Encoder):
             normalize = bool(getattr(extractor, "do_normalize", False))
         return cls(model, normalize=normalize, **options)
 
+    @property
+    def network(self) -> nn.Module:
+        return self.backbone.model
+
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Number of frames that `lengths` [B] samples give, [B]."""
         return self.backbone.frame_lengths(lengths)
@@ -214,6 +243,8 @@ class TextEncoder(Encoder):
         pad_token_id: what stands beyond a row's length.
     """
 
+    model: Any
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -225,15 +256,15 @@ class TextEncoder(Encoder):
         config = model.config
         if config.is_encoder_decoder or not getattr(config, "max_position_embeddings", 0):
             raise ConfigError(f"'{config.model_type}' is not a text encoder in the manner of BERT")
-        if hasattr(model, "pooler"):
-            model.pooler = None  # states are pooled here; an unused layer would never train
         self.model = model
+        if hasattr(model, "pooler"):
+            self.model.pooler = None  # states are pooled here; an unused layer would never train
         self.tuning = self._tune(model, train_layers, checkpointing)
         self.size: int = config.hidden_size
         self.pad_token_id: int = config.pad_token_id or 0
         # RoBERTa numbers its positions from pad_token_id + 1.
-        embeddings = getattr(model, "embeddings", None)
-        offset = embeddings.padding_idx + 1 if hasattr(embeddings, "padding_idx") else 0
+        padding = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+        offset = 0 if padding is None else padding + 1
         self.max_tokens: int = config.max_position_embeddings - offset
 
     @classmethod
@@ -249,15 +280,11 @@ class TextEncoder(Encoder):
             CheckpointError: nothing usable there.
         """
         if name in TINY_TEXT:
-            config = TINY_TEXT[name].to_dict()
-            config |= {"vocab_size": vocab_size or config["vocab_size"]}
-            return cls(build(parse(config)), **options)
+            tiny = TINY_TEXT[name].to_dict()
+            tiny |= {"vocab_size": vocab_size or tiny["vocab_size"]}
+            return cls(build(parse(tiny)), **options)
         config = from_hub(AutoConfig.from_pretrained, name, "text encoder")
         return cls(load_model(AutoModel, name, config), **options)
-
-    def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Number of states that `lengths` [B] tokens give: as many."""
-        return lengths
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States of each token.
@@ -299,8 +326,3 @@ class TextEncoder(Encoder):
         return cls(
             build(parse(config["model"])), **{k: v for k, v in config.items() if k != "model"}
         )
-
-
-def freeze(encoder: Encoder) -> Encoder:
-    """See `Encoder.freeze`."""
-    return encoder.freeze()

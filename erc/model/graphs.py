@@ -8,15 +8,17 @@ and what is exact for unequal lengths in torch is exact here; see `tests/recogni
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc.model.backbones import WhisperBackbone
+from erc.model.backbones import Backbone, WhisperBackbone
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.physiology import PhysiologyEncoder
 from erc.model.pooling import mask
 
 
@@ -31,8 +33,12 @@ class EncodeGraph(nn.Module):
         super().__init__()
         self.branch, encoder = branch.eval(), branch.encoder
         if isinstance(encoder, SpeechEncoder):
-            whisper = isinstance(encoder.backbone, WhisperBackbone)
-            self.states = (WhisperStates if whisper else Wav2Vec2States)(encoder.backbone)
+            waves = encoder.backbone
+            self.states: nn.Module = (
+                WhisperStates(waves)
+                if isinstance(waves, WhisperBackbone)
+                else Wav2Vec2States(waves)
+            )
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         encoder = self.branch.encoder
@@ -48,9 +54,9 @@ class EncodeGraph(nn.Module):
             ids = torch.where(inside, x, encoder.pad_token_id)
             frames = encoder.model(input_ids=ids, attention_mask=inside.long()).last_hidden_state
         else:
-            frames = encoder.frames(x, lengths)
+            frames = cast(PhysiologyEncoder, encoder).frames(x, lengths)
         steps = encoder.frame_lengths(lengths)
-        pooled = self.branch._reduce(frames, steps)
+        pooled = self.branch.reduce(frames, steps)
         if self.branch.reduction == "frames":
             return pooled, mask(steps, frames.shape[1])
         return (pooled,)
@@ -59,7 +65,7 @@ class EncodeGraph(nn.Module):
 class Wav2Vec2States(nn.Module):
     """Hidden states of the wav2vec2 family; of one with group norm only for rows of equal length."""
 
-    def __init__(self, backbone: nn.Module):
+    def __init__(self, backbone: Backbone):
         super().__init__()
         self.model, self.masked = backbone.model, backbone.padding_safe
 
@@ -71,6 +77,8 @@ class Wav2Vec2States(nn.Module):
 
 class WhisperStates(nn.Module):
     """Hidden states of Whisper's encoder; the spectrum is a convolution with windowed waves."""
+
+    waves: Tensor
 
     def __init__(self, backbone: WhisperBackbone):
         super().__init__()
@@ -116,10 +124,7 @@ class FuseGraph(nn.Module):
         pooled, present = given[:half], list(given[half:])
         branches = model.branches.values()
         vectors = [b.project(x, p) for b, x, p in zip(branches, pooled, present, strict=True)]
-        features = (
-            model.fusion(vectors, present) if model.fusion.needs_frames else model.fusion(vectors)
-        )
-        scores = model.head(features)
+        scores = model.head(model.fusion(vectors, present))
         return scores[:, :-2], scores[:, -2:]
 
 

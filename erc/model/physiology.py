@@ -28,6 +28,9 @@ class PhysiologyEncoder(Encoder):
         dropout: between the layers.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, kind: str = "features", *, size: int = 32, dropout: float = 0.1):
         super().__init__()
         if kind not in KINDS:
@@ -56,10 +59,6 @@ class PhysiologyEncoder(Encoder):
         deviation = (torch.where(known, rows - mean, 0).square().sum(0) / n).sqrt()
         self.mean.copy_(mean)
         self.scale.copy_(torch.where(deviation > 1e-6, deviation, 1))
-
-    def frame_lengths(self, lengths: Tensor) -> Tensor:
-        """Number of frames that `lengths` [B] steps give: as many."""
-        return lengths
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Frames of each utterance.

@@ -71,14 +71,16 @@ def parse(config: dict[str, Any]) -> PretrainedConfig:
 def build(config: PretrainedConfig) -> PreTrainedModel:
     """A float32 model with random weights; of Whisper only the encoder."""
     config = type(config).from_dict(config.to_dict())  # the model changes its config: not ours
-    if config.model_type == "whisper":
+    if isinstance(config, WhisperConfig):
         return WhisperEncoder(config)
     return AutoModel.from_config(config, dtype=torch.float32)
 
 
 def load_model(
-    kind: type, name: str, config: PretrainedConfig, key_mapping: dict[str, str] | None = None
+    kind: Any, name: str, config: PretrainedConfig, key_mapping: dict[str, str] | None = None
 ) -> PreTrainedModel:
+    """Weights of a Hugging Face class `kind` in float32, by id or folder; none may be missing."""
+
     def load(name: str, local_files_only: bool) -> PreTrainedModel:
         # Without a dtype, weights stored as float16 stay so, and a CPU multiplies those 100 × slower.
         model, info = kind.from_pretrained(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 from math import factorial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-
-if TYPE_CHECKING:
-    from erc.recognizer import Clip, Recognizer
-    from erc.recognizer.prediction import Prediction
+from erc.model.encoded import subsets
+from erc.recognizer.engine import Clip, Engine
+from erc.recognizer.prediction import Prediction
 
 MOMENT = 0.25  # s, the shortest stretch that is silenced
 MOMENTS = 24  # at most so many stretches of a clip, and so many words are left out one by one
@@ -47,30 +47,30 @@ class Explanation:
         return asdict(self) | {"prediction": self.prediction.to_dict()}
 
 
-def explain(recognizer: Recognizer, clip: Clip) -> Explanation:
+def explain(engine: Engine, clip: Clip) -> Explanation:
     """Explain the prediction for a clip that `Recognizer.read` made.
 
     Raises:
         ConfigError: a model that cannot do without one of its modalities.
     """
-    if recognizer.spec.needs_all and len(recognizer.spec.modalities) > 1:
+    if engine.spec.needs_all and len(engine.spec.modalities) > 1:
         raise ConfigError(
-            f"{clip.name}: this model cannot do without {' or '.join(recognizer.spec.modalities)}, "
+            f"{clip.name}: this model cannot do without {' or '.join(engine.spec.modalities)}, "
             "so that no share of either can be told; train one with fusion_options.constant=true"
         )
-    prediction = recognizer.answer([clip])[0]
+    prediction = engine.answer([clip])[0]
     label = EMOTIONS.index(prediction.label)
-    nothing, shares = shapley(recognizer, clip, label)
+    nothing, shares = shapley(engine, clip, label)
     return Explanation(
         prediction,
         nothing,
         shares,
-        _moments(recognizer, clip, label),
-        _words(recognizer, clip, label),
+        _moments(engine, clip, label),
+        _words(engine, clip, label),
     )
 
 
-def shapley(recognizer: Recognizer, clip: Clip, label: int) -> tuple[float, dict[str, float]]:
+def shapley(engine: Engine, clip: Clip, label: int) -> tuple[float, dict[str, float]]:
     """Exact Shapley values (Shapley 1953) of the modalities for the probability of a label.
 
     `φ_m = Σ_S |S|! (M − |S| − 1)! / M! · (p(S ∪ m) − p(S))` over the subsets S without m. Features
@@ -79,30 +79,26 @@ def shapley(recognizer: Recognizer, clip: Clip, label: int) -> tuple[float, dict
     Returns:
         p(∅), and the value of each modality that is there.
     """
-    names = tuple(m for m in recognizer.spec.modalities if m in clip.inputs)
-    if recognizer.spec.needs_all:
-        p = recognizer.score(*recognizer.encode_all([clip]))[0]
-        return 0.0, {names[0]: float(p[0, label])}
-    subsets = [s for k in range(len(names) + 1) for s in combinations(names, k)]
-    pooled, present = recognizer.encode_all([clip])
-    pooled = {m: np.repeat(x, len(subsets), 0) for m, x in pooled.items()}
-    chosen = {m: np.array([m in s for s in subsets]) for m in present}
-    present = {
-        m: np.repeat(x, len(subsets), 0) & chosen[m].reshape(-1, *(1,) * (x.ndim - 1))
-        for m, x in present.items()
-    }
-    worth = dict(zip(subsets, recognizer.score(pooled, present)[0][:, label].tolist(), strict=True))
+    names = tuple(m for m in engine.spec.modalities if m in clip.inputs)
+    encoded = engine.encode_all([clip])
+
+    def worth(use: tuple[str, ...]) -> float:
+        return float(engine.score(encoded.only(use))[0][0, label])
+
+    if engine.spec.needs_all:
+        return 0.0, {names[0]: worth(names)}
+    p = {use: worth(use) for use in subsets(names, least=0)}
     values = dict.fromkeys(names, 0.0)
     for m in names:
-        for s in subsets:
+        for s in p:
             if m not in s:
                 weight = factorial(len(s)) * factorial(len(names) - len(s) - 1)
                 union = tuple(n for n in names if n in s or n == m)
-                values[m] += weight / factorial(len(names)) * (worth[union] - worth[s])
-    return worth[()], values
+                values[m] += weight / factorial(len(names)) * (p[union] - p[s])
+    return p[()], values
 
 
-def _moments(recognizer: Recognizer, clip: Clip, label: int) -> list[tuple[float, float, float]]:
+def _moments(engine: Engine, clip: Clip, label: int) -> list[tuple[float, float, float]]:
     """Silence stretch after stretch of the recording."""
     if "speech" not in clip.inputs:
         return []
@@ -114,32 +110,31 @@ def _moments(recognizer: Recognizer, clip: Clip, label: int) -> list[tuple[float
         x = speech.copy()
         x[first:last] = 0
         silenced.append(x)
-    falls = _falls(recognizer, clip, "speech", silenced, label)
+    falls = _falls(engine, clip, "speech", silenced, label)
     times = (edges / SAMPLE_RATE).round(3).tolist()
     return list(zip(times, times[1:], falls, strict=False))
 
 
-def _words(recognizer: Recognizer, clip: Clip, label: int) -> list[tuple[str, float]]:
+def _words(engine: Engine, clip: Clip, label: int) -> list[tuple[str, float]]:
     """Leave out word after word of the transcript."""
-    if "text" not in clip.inputs or not clip.text or recognizer.tokens is None:
+    if "text" not in clip.inputs or not clip.text or engine.tokens is None:
         return []
     if len(clip.text.split()) == 1 and len(clip.inputs) == 1:
         return []  # nothing would be left to answer from
     words = clip.text.split()[:WORDS]
     rest = clip.text.split()[WORDS:]
     shorter = [" ".join([*words[:i], *words[i + 1 :], *rest]) for i in range(len(words))]
-    ids = [np.array(recognizer.tokens(text), np.int64) if text else None for text in shorter]
-    return list(zip(words, _falls(recognizer, clip, "text", ids, label), strict=True))
+    ids = [np.array(engine.tokens(text), np.int64) if text else None for text in shorter]
+    return list(zip(words, _falls(engine, clip, "text", ids, label), strict=True))
 
 
 def _falls(
-    recognizer: Recognizer, clip: Clip, modality: str, others: list[np.ndarray | None], label: int
+    engine: Engine, clip: Clip, modality: str, others: Sequence[np.ndarray | None], label: int
 ) -> list[float]:
     """p(label) of the clip − p(label) with its modality replaced; None: without it."""
     without = {m: x for m, x in clip.inputs.items() if m != modality}
     changed = [
         replace(clip, inputs=without | ({modality: x} if x is not None else {})) for x in others
     ]
-    pooled, present = recognizer.encode_all([clip, *changed])
-    p = recognizer.score(pooled, present)[0][:, label]
+    p = engine.score(engine.encode_all([clip, *changed]))[0][:, label]
     return (p[0] - p[1:]).tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,15 +59,15 @@ def compare(reference: Recognizer, other: Recognizer, inputs: list[Clip]) -> dic
         label_agreement: share of equal labels; pooled: modality → largest ‖a − b‖ / ‖a‖ of an
         utterance's features a (of the reference).
     """
-    (a, in_a), (b, in_b) = reference.encode_all(inputs), other.encode_all(inputs)
-    (p, va), (q, wb) = reference.score(a, in_a), other.score(b, in_b)
+    a, b = reference.encode_all(inputs), other.encode_all(inputs)
+    (p, va), (q, wb) = reference.score(a), other.score(b)
     return {
         "reference": reference.runtime.name,
         "max_probability": float(np.abs(p - q).max()),
         "max_valence": float(np.abs(va - wb)[:, 0].max()),
         "max_arousal": float(np.abs(va - wb)[:, 1].max()),
         "label_agreement": float((p.argmax(1) == q.argmax(1)).mean()),
-        "pooled": {name: _relative(a[name], b[name]) for name in a},
+        "pooled": {name: _relative(a.pooled[name], b.pooled[name]) for name in a.pooled},
     }
 
 
@@ -120,9 +120,7 @@ def _with_tokens(recognizer: Recognizer) -> Recognizer:
     """For a folder without tokenizer (`erc import-reference`): made-up ids below 32, which all have."""
     if "text" not in recognizer.spec.modalities or recognizer.tokens is not None:
         return recognizer
-    recognizer = copy.copy(recognizer)
-    recognizer.tokens = lambda text: [2 + ord(letter) % 30 for letter in text][:40]
-    return recognizer
+    return replace(recognizer, tokens=lambda text: [2 + ord(c) % 30 for c in text][:40])
 
 
 def _body(rng: np.random.Generator) -> dict[str, Any]:

@@ -236,8 +236,8 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
     from erc.training.evaluation import predict_split
 
     data = parts.sides["test"]
-    features = predict_split(parts.model, data, parts.collate, parts.tables).features
-    space = of_split(data, features)
+    [said] = predict_split(parts, "test")
+    space = of_split(data, said.features)
     found = align(space, seed=seed) | {"simulated": data.simulated}
     folder = Path(output or run)
     write_json(folder / "embedding.json", found)

@@ -16,8 +16,11 @@ from erc.recognizer.prediction import Prediction
 class Thresholds(Protocol):
     """What a recognizer knows of when an answer is doubtful."""
 
-    abstain: float
-    regions: Regions
+    @property
+    def abstain(self) -> float: ...
+
+    @property
+    def regions(self) -> Regions: ...
 
 
 def vector(prediction: Prediction) -> np.ndarray:

@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
-from erc.base import audio
+from erc.base import audio, devices
 from erc.base.errors import ConfigError, did_you_mean, one_line_errors
 from erc.base.files import cache_dir
 from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
@@ -24,13 +24,12 @@ from erc.datasets.view import View
 from erc.labels.targets import Target, balanced, choose_target
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
-from erc.model.fusion import FUSIONS, fusion_options
+from erc.model.lora import add_lora
 from erc.model.losses import GAMMA, MultiTaskLoss
 from erc.model.physiology import PhysiologyEncoder
-from erc.model.pooling import SEQUENCES
+from erc.model.plan import plan
 from erc.model.pretrained import TINY_TEXT
 from erc.model.tokenizer import load_tokenizer, train_tokenizer
-from erc.model.tuning import add_lora
 from erc.training import features
 from erc.training import start_weights as starting
 from erc.training.adaptation import adapt_tables
@@ -52,10 +51,13 @@ class Assembly:
         model, loss, collate: as configured.
         tables: features of frozen encoders, for every row of the store.
         adapted: the same against each speaker's own baseline; {} without adaptation.
+        device: of `trainer.accelerator`; what the model says, for a table or a score, is computed
+            there. The tables lie in main memory.
     """
 
     def __init__(self, cfg: DictConfig, model: EmotionModel | None = None, tokenizer: Any = None):
         self.cfg = cfg
+        self.device = devices.device_of_trainer(cfg.trainer.accelerator, cfg.trainer.devices)
         options: dict[str, Any] = OmegaConf.to_container(cfg.model, resolve=True)  # type: ignore
         target = target_of(options, cfg.dataset.multilabel)
         body = model.physiology if model else None
@@ -66,7 +68,7 @@ class Assembly:
         if model is None:
             start = cfg.module.load_from_checkpoint
             model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
-        self.model = model
+        self.model = model.to(self.device)
         every = model.fusion.needs_all
         self.sides = {s: train.side(s).needing(model.modalities, every) for s in SIDES}
         for side, data in self.sides.items():
@@ -156,12 +158,14 @@ def build(
         CheckpointError: an encoder or tokenizer cannot be loaded.
         ConfigError: options that do not exist or contradict each other.
     """
-    options = fitting(options)
+    options = dict(options)
     options.pop("objective")
     speech_name, speech_options = options.pop("speech_encoder"), options.pop("speech_options")
     text_name, text_options = options.pop("text_encoder"), options.pop("text_options")
     vocab_size, lora = options.pop("vocab_size"), options.pop("lora")
     kind = options.pop("physiology_encoder", None)
+    named = {"speech": speech_name, "text": text_name, "physiology": kind}
+    made = plan([modality for modality, name in named.items() if name], options)
     body = PhysiologyEncoder(kind) if kind else None
     if body and train.body:
         body.fit(torch.from_numpy(np.concatenate([train.body[row] for row in train.rows])))
@@ -180,7 +184,7 @@ def build(
         else:
             tokenizer = load_tokenizer(txt_processor or text_name)
         text = TextEncoder.from_name(text_name, vocab_size=len(tokenizer), **text_options)
-    model = EmotionModel(speech, text, body, **options)
+    model = EmotionModel(speech, text, body, **made.to_config())
     if start:
         # The words of a tiny encoder are its own; those of another come with its name.
         words = tokenizer if start.tokenizer or text_name in TINY_TEXT else None
@@ -196,27 +200,6 @@ def _known(options: dict[str, Any], encoder: type, where: str) -> None:
             raise ConfigError(
                 f"{where} has no '{key}'; it has {', '.join(allowed)}{did_you_mean(key, allowed)}"
             )
-
-
-def fitting(options: dict[str, Any]) -> dict[str, Any]:
-    """The options for the fusion that was chosen, so that `model=tiny model.fusion=gated` suffices.
-
-    Options that only other fusions have are left out. A fusion that reads sequences gets them where
-    a pooling gives one vector: segments of a frozen encoder, all frames of another.
-    """
-    options = dict(options)
-    encoders = [options["speech_encoder"], options["text_encoder"], options["physiology_encoder"]]
-    fusion = options["fusion"] or ("single" if sum(map(bool, encoders)) == 1 else None)
-    if fusion:
-        other = set().union(*map(fusion_options, FUSIONS)) - set(fusion_options(fusion))
-        given = options["fusion_options"] or {}
-        options["fusion_options"] = {k: v for k, v in given.items() if k not in other}
-        if FUSIONS[fusion].needs_frames:
-            for modality in ("speech", "text"):
-                if options[f"{modality}_pooling"] not in SEQUENCES:
-                    frozen = options[f"freeze_{modality}"]
-                    options[f"{modality}_pooling"] = "segments" if frozen else "frames"
-    return options
 
 
 if __name__ == "__main__":

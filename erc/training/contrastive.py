@@ -74,8 +74,10 @@ class ContrastiveTask(EmotionTask):
 
     def pairs(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Projected speech and text [N, D] of the utterances that have both, and their transcripts."""
-        encoded, present = features.encode(self.model, batch, self.tables)
-        u, v = (self.model.branches[m].project(encoded[m], present[m]) for m in ("speech", "text"))
+        encoded, branches = features.encode(self.model, batch, self.tables), self.model.branches
+        u, v = (
+            branches[m].project(encoded.pooled[m], encoded.present[m]) for m in ("speech", "text")
+        )
         both = (batch.speech_lengths > 0) & (batch.text_lengths > 0)
         return u[both], v[both], self.words[batch.rows.cpu()].to(u.device)[both]
 
@@ -116,8 +118,8 @@ def finish(
     task: ContrastiveTask, parts: Assembly, run: Path, cfg: DictConfig, argv: Sequence[str]
 ) -> dict[str, Any]:
     """Score the test side, write `pretraining.json` and the model folder."""
-    task.eval()
-    pairs = [task.pairs(batch) for batch in parts.loader("test")]
+    task.eval().to(parts.device)
+    pairs = [task.pairs(batch.to(parts.device)) for batch in parts.loader("test")]
     scores = score(*(torch.cat(c) for c in zip(*pairs, strict=True)), task.scale)
     results = {"objective": "contrastive", "test": scores, "command": list(argv)}
     write_json(run / "pretraining.json", results | {"config": resolve(cfg)})

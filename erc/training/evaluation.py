@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import SCALE
 from erc.base.files import write_json
+from erc.base.numbers import softmax
 from erc.datasets.audit import audit
-from erc.datasets.batches import BucketSampler, Collator, loader
+from erc.datasets.batches import BucketSampler, loader
 from erc.datasets.view import View
-from erc.model.emotion import EmotionModel
+from erc.model.emotion import Output
+from erc.model.encoded import subsets
 from erc.scores.ceiling import human_ceiling
 from erc.scores.results import ADAPTED, Human, Results, System
 from erc.scores.scored import NAMES, Scored, write
 from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
-from erc.training.features import Tables, run
+from erc.training.features import encode, known
 
 PACKAGES = ("torch", "transformers", "lightning", "numpy")  # whose versions are recorded
 
@@ -40,42 +42,70 @@ class Predictions:
 
     def probabilities(self, temperature: float = 1.0) -> np.ndarray:
         """[N, 7], rows sum to 1."""
-        z = self.logits / temperature
-        p = np.exp(z - z.max(-1, keepdims=True))
-        return p / p.sum(-1, keepdims=True)
+        return softmax(self.logits / temperature)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a model may use of an utterance, and whether it hears the speaker's own baseline."""
+
+    use: tuple[str, ...]
+    adapted: bool = False
+
+    @property
+    def name(self) -> str:
+        """E.g. "speech + text, speaker-adapted"."""
+        return " + ".join(self.use) + f", {ADAPTED}" * self.adapted
+
+
+def conditions(parts: Assembly) -> list[Condition]:
+    """Modalities alone, then together, as far as the model can do without; adapted ones last."""
+    modalities = parts.model.modalities
+    least = len(modalities) if parts.model.fusion.needs_all else 1
+    plain = [Condition(use) for use in subsets(modalities, least)]
+    heard = [one for one in plain if "speech" in one.use]
+    return plain + [replace(one, adapted=True) for one in heard if parts.adapted]
 
 
 @torch.inference_mode()
 def predict_split(
-    model: EmotionModel,
-    dataset: View,
-    collate: Collator,
-    tables: Tables | None = None,
-    use: tuple[str, ...] | None = None,
+    parts: Assembly,
+    side: str,
+    asked: Sequence[Condition] | None = None,
     batch_size: int = 16,
-) -> Predictions:
-    """Run the model over every utterance of a split once.
+) -> list[Predictions]:
+    """What a model says of every utterance of a side, on `parts.device`; encoders run once.
 
     Args:
-        collate: the one the model was trained with.
-        tables: features of frozen encoders, from `erc.training.features.pooled`.
-        use: modalities the model may see, e.g. ("speech",), an utterance without them gets what
-            the model says of nothing; None: all that are there.
+        side: train | valid | test.
+        asked: an answer for each; an utterance without any of `use` gets what the model says of
+            nothing. None: one answer, from all modalities.
         batch_size: utterances; batches are made of like lengths.
     """
-    model.eval()
-    sampler = BucketSampler(dataset.lengths, batch_size, shuffle=False)
-    device = next(model.parameters()).device
-    found = []
-    for batch in loader(dataset, collate, sampler):
-        batch = batch.to(device).only(use)
-        output = run(model, batch, tables, void_ok=use is not None)
-        found.append(
-            [t.float().cpu() for t in (output.logits, output.valence_arousal, output.features)]
-        )
+    model, data = parts.model.eval().to(parts.device), parts.sides[side]
+    asked = asked or [Condition(model.modalities)]
+    sampler = BucketSampler(data.lengths, batch_size, shuffle=False)
+    found: list[list[Output]] = [[] for _ in asked]
+    for batch in loader(data, parts.collate, sampler):
+        batch = batch.to(parts.device)
+        encoded = encode(model, batch, parts.tables)
+        adapted = encoded.heard_as(known(batch, parts.adapted))
+        for one, outputs in zip(asked, found, strict=True):
+            view = (adapted if one.adapted else encoded).only(one.use)
+            outputs.append(model.fuse(view, void_ok=True))
     back = np.argsort(np.concatenate([list(indices) for indices in sampler]))
-    logits, va, features = (torch.cat(part).numpy()[back] for part in zip(*found, strict=True))
-    return Predictions(logits, va.clip(*SCALE), features)
+
+    def whole(parts: Iterable[Tensor]) -> np.ndarray:
+        return torch.cat([part.float().cpu() for part in parts]).numpy()[back]
+
+    return [
+        Predictions(
+            logits=whole(o.logits for o in outputs),
+            valence_arousal=whole(o.valence_arousal for o in outputs).clip(*SCALE),
+            features=whole(o.features for o in outputs),
+        )
+        for outputs in found
+    ]
 
 
 def scored(
@@ -125,13 +155,11 @@ def evaluate(
         folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
     """
     data = parts.sides[side]
-    systems = [(use, " + ".join(use), parts.tables) for use in subsets(parts.model)]
-    if parts.adapted:
-        systems += [(u, f"{n}, {ADAPTED}", parts.adapted) for u, n, _ in systems if "speech" in u]
-    rows = []
-    for use, name, tables in systems:
-        said = predict_split(parts.model, data, parts.collate, tables, use)
-        rows.append(scored(name, data, said.probabilities(temperature), said.valence_arousal))
+    asked = conditions(parts)
+    rows = [
+        scored(one.name, data, said.probabilities(temperature), said.valence_arousal)
+        for one, said in zip(asked, predict_split(parts, side, asked), strict=True)
+    ]
     results = Results(
         systems={one.system: System.of(one) for one in rows},
         human=Human(human_ceiling(data.store.utterances(data.rows))),
@@ -156,10 +184,3 @@ def evaluate(
         results.write(folder / "results.json")
         write(folder / "predictions.csv", rows)
     return results
-
-
-def subsets(model: EmotionModel) -> list[tuple[str, ...]]:
-    """Modalities alone, then together; only what the model can answer for."""
-    names = model.modalities
-    sizes = range(len(names) if model.fusion.needs_all else 1, len(names) + 1)
-    return [use for size in sizes for use in combinations(names, size)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from erc.base.files import fingerprint
 from erc.datasets.batches import Batch, Collator
 from erc.datasets.view import View
 from erc.model.branch import Branch
-from erc.model.emotion import EmotionModel, Output
+from erc.model.emotion import EmotionModel, Encoded, Output
+from erc.model.encoders import SpeechEncoder
 from erc.training.feature_cache import EmbeddingTable
 
 Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, *Branch.shape],
@@ -39,23 +40,19 @@ def run(
     model: EmotionModel, batch: Batch, tables: Tables | None = None, void_ok: bool = False
 ) -> Output:
     """`model(batch)`, taking from `tables` what frozen encoders have already said of its rows."""
-    return model.fuse(*encode(model, batch, tables), void_ok)
+    return model.fuse(encode(model, batch, tables), void_ok)
 
 
-def encode(
-    model: EmotionModel, batch: Batch, tables: Tables | None = None
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def encode(model: EmotionModel, batch: Batch, tables: Tables | None = None) -> Encoded[Tensor]:
     """`model.encode(batch)`, with the same short cut."""
-    tables = tables or {}
-    pooled, present = {}, {}
-    for modality, branch in model.branches.items():
-        x, lengths = batch.modality(modality)
-        if modality in tables:
-            pooled[modality] = tables[modality][batch.rows.to(tables[modality].device)].to(x.device)
-        else:
-            pooled[modality] = branch.encode(x, lengths)
-        present[modality] = branch.present(pooled[modality], lengths)
-    return pooled, present
+    inputs = {modality: batch.modality(modality) for modality in model.modalities}
+    return model.encode(inputs, known(batch, tables or {}))
+
+
+def known(batch: Batch, tables: Tables) -> Tables:
+    """The rows of a batch in `tables`, on the device of the batch."""
+    rows, device = cast(Tensor, batch.rows), batch.speech_lengths.device
+    return {m: table[rows.to(table.device)].to(device) for m, table in tables.items()}
 
 
 def pooled(
@@ -91,10 +88,11 @@ def _features(
     """Features [rows of the store, …] of one encoder; a row without this modality is zero."""
     layer, chosen = stored_layer(branch, all_layers)
     steps = (branch.segments,) if branch.reduction == "segments" else ()
-    layers = (branch.encoder.backbone.layers + 1,) if layer == "all" else ()
+    layers = (hidden_states(branch),) if layer == "all" else ()
     about = identity(branch, modality, data, collate, layer)
     folder = cache / "features" / f"{modality}-{fingerprint(about)}"
-    table = EmbeddingTable(folder, (*steps, *layers, branch.size), about)
+    shape = (*steps, *layers, branch.size)
+    table = EmbeddingTable(folder, shape, about)
 
     [rows] = data.has(modality).nonzero()
     if modality == "speech":
@@ -105,9 +103,10 @@ def _features(
         keys = keys_of([fingerprint(text.encode()) for text in texts])
         work = np.array([len(text) for text in texts], float)
     _, first = np.unique(keys, return_index=True)
-    say = _encoder(branch, modality, data, collate, rows[first], work[first], layer == "all")
+    say = _encoder(branch, modality, data, collate, rows[first], work[first], shape)
     what = f"{modality} features{f' of all {layers[0]} layers' if layers else ''}"
-    table.fill(keys[first], work[first], say, what)
+    with torch.inference_mode(), _undisturbed(branch, layer == "all"):
+        table.fill(keys[first], work[first], say, what)
     found = torch.zeros(len(data.store), *steps, *branch.shape)
     table.read(keys, found.numpy(), rows, chosen)
     return found
@@ -119,17 +118,21 @@ def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, in
     "mean" is read from all layers only where the reduction is linear: the deviation of a mean is
     not the mean of deviations.
     """
-    encoder = branch.encoder
-    layer = getattr(encoder, "layer", None)  # a text encoder has no choice
-    if layer is None:
+    layer = branch.encoder.layer
+    if layer is None:  # a text encoder has no choice
         return None, None
     if layer == "weighted":
         return "all", None
     if isinstance(layer, int) and layer < 0:
-        layer += encoder.backbone.layers + 1
+        layer += hidden_states(branch)
     if all_layers and not (layer == "mean" and branch.reduction == "mean_std"):
         return "all", layer
     return layer, None
+
+
+def hidden_states(branch: Branch) -> int:
+    """Of its speech encoder: the input of each layer, and the final output."""
+    return cast(SpeechEncoder, branch.encoder).backbone.layers + 1
 
 
 def identity(
@@ -173,7 +176,7 @@ def _encoder(
     collate: Collator,
     rows: np.ndarray,
     work: np.ndarray,
-    all_layers: bool,
+    shape: tuple[int, ...],
 ) -> Callable[[np.ndarray, Callable[[int], None]], np.ndarray]:
     """What fills a table: indices into `rows` → their features, batch by batch of like length."""
     device = next(branch.parameters()).device
@@ -186,15 +189,10 @@ def _encoder(
         return batch.modality(modality)
 
     def say(index: np.ndarray, advance: Callable[[int], None]) -> np.ndarray:
-        found: np.ndarray | None = None
-        with torch.inference_mode(), _undisturbed(branch, all_layers):
-            for places in reversed(by_budget(work[index], BUDGET[modality], most=MOST)):
-                part = branch.encode(*batch_of(index[places])).float().cpu().numpy()
-                found = (
-                    np.empty((len(index), *part.shape[1:]), np.float32) if found is None else found
-                )
-                found[places] = part
-                advance(len(places))
+        found = np.empty((len(index), *shape), np.float32)
+        for places in reversed(by_budget(work[index], BUDGET[modality], most=MOST)):
+            found[places] = branch.encode(*batch_of(index[places])).float().cpu().numpy()
+            advance(len(places))
         return found
 
     return say
@@ -208,18 +206,17 @@ def _undisturbed(branch: Branch, all_layers: bool) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in branch.modules()]
     encoder = branch.encoder
-    before = (encoder.layer, encoder.stacked) if all_layers else None
+    before = encoder.layer, encoder.stacked
     branch.eval()
-    if before:
-        encoder.layer, encoder.stacked = "weighted", encoder.backbone.layers + 1
+    if all_layers:
+        encoder.layer, encoder.stacked = "weighted", hidden_states(branch)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         for module, mode in modes:
             module.training = mode
-        if before:
-            encoder.layer, encoder.stacked = before
+        encoder.layer, encoder.stacked = before
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -231,7 +228,7 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def keys_of(hashes: Sequence[str]) -> np.ndarray:
+def keys_of(hashes: Iterable[str]) -> np.ndarray:
     """Fingerprints of 16 hex digits as uint64 [N].
 
     >>> keys_of(["00000000000000ff"]).tolist()

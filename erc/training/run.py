@@ -135,7 +135,7 @@ def finish(
     model, cfg = parts.model, parts.cfg
     temperature, valid = 1.0, parts.sides["valid"]
     if len(valid):
-        said = evaluation.predict_split(model, valid, parts.collate, parts.tables)
+        [said] = evaluation.predict_split(parts, "valid")
         temperature = fit_temperature(said.logits, valid.labels.soft[valid.rows])
     results = evaluation.evaluate(parts, "test", temperature, argv, run)
     settings = {

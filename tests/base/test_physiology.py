@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,10 +24,10 @@ from erc.datasets.batches import Collator
 from erc.datasets.body import model_inputs, standardised
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.fusion import Trilinear
 from erc.model.physiology import PhysiologyEncoder
-from erc.model.trilinear import Trilinear
 from erc.scores.results import Results
-from erc.training.evaluation import predict_split
+from erc.training.evaluation import Condition, predict_split
 
 F1 = "Sess01_script01_F001"
 WRIST, CHEST = FORMS["kemdy19"]["EDA"], FORMS["kemdy19"]["ECG"]
@@ -611,5 +612,9 @@ def test_an_utterance_without_the_modality_asked_for_still_gets_an_answer(bodies
     )
     assert not data.has("physiology").all() or len(data.rows) == data.has("physiology").sum()
     data = dataclasses.replace(data, body=[x[:0] for x in data.body])  # nobody wore anything
-    said = predict_split(build(), data, Collator(None), use=("physiology",))
+    parts = SimpleNamespace(
+        model=build(), sides={"test": data}, collate=Collator(None), device=torch.device("cpu"),
+        tables={}, adapted={},
+    )  # fmt: skip
+    [said] = predict_split(parts, "test", [Condition(("physiology",))])
     assert np.isfinite(said.logits).all()

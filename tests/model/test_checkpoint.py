@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from erc.base.errors import CheckpointError
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
-from erc.model.folder.checkpoint import import_reference, load_model, save
+from erc.model.folder.checkpoint import load_model, save
+from erc.model.folder.reference import import_reference
 from erc.model.pretrained import UNTRUSTED, parse
 from erc.model.tokenizer import train_tokenizer
 

@@ -44,6 +44,13 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
+def inputs(batch: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    return {
+        "speech": (batch["speech"], batch["speech_lengths"]),
+        "text": (batch["input_ids"], batch["text_lengths"]),
+    }
+
+
 def speech_only(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {k: v for k, v in batch.items() if k.startswith("speech")}
 
@@ -93,10 +100,10 @@ def test_a_row_of_length_0_equals_an_absent_modality(fusion, batch):
 def test_a_missing_modality_is_a_vector_of_zeros(batch):
     model = build()
     with torch.no_grad():
-        pooled, present = model.encode(**batch)
+        encoded = model.encode(inputs(batch))
         absent = torch.zeros(4, dtype=torch.bool)
-        assert (model.branches["text"].project(pooled["text"], absent) == 0).all()
-        dropped = model.fuse(pooled, present | {"text": absent})
+        assert (model.branches["text"].project(encoded.pooled["text"], absent) == 0).all()
+        dropped = model.fuse(encoded.only(("speech",)))
         torch.testing.assert_close(dropped.logits, model(**speech_only(batch)).logits)
 
 
@@ -153,11 +160,12 @@ def test_one_modality(batch):
 
 def test_forward_is_fuse_of_encode(batch):
     model = build(freeze_speech=True, freeze_text=True)
-    pooled, present = model.encode(**batch)
+    encoded = model.encode(inputs(batch))
+    pooled = encoded.pooled
     assert {k: tuple(v.shape) for k, v in pooled.items()} == {"speech": (4, 64), "text": (4, 64)}
-    assert all(p.all() for p in present.values())
+    assert all(p.all() for p in encoded.present.values())
     assert not any(p.requires_grad for p in pooled.values())
-    torch.testing.assert_close(model.fuse(pooled, present).logits, model(**batch).logits)
+    torch.testing.assert_close(model.fuse(encoded).logits, model(**batch).logits)
 
 
 def test_modality_dropout_takes_one_of_two_and_never_the_last():

@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from erc.base.errors import AudioError, CheckpointError, ConfigError
-from erc.model.encoders import SpeechEncoder, TextEncoder, freeze
+from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.pooling import POOLINGS, mask, masked_mean, masked_mean_std, pooled_size
 
 SMALL = {
@@ -192,7 +192,7 @@ def test_whisper_of_30_s_is_the_same_in_both_contexts():
 
 
 def test_frozen_encoders_stay_in_evaluation_mode_without_gradients():
-    encoder = freeze(SpeechEncoder.from_name("tiny-wav2vec2"))
+    encoder = SpeechEncoder.from_name("tiny-wav2vec2").freeze()
     model = torch.nn.Sequential(encoder, torch.nn.Dropout()).train()
     assert model.training
     assert not any(m.training for m in encoder.modules())

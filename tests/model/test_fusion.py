@@ -11,17 +11,23 @@ from erc.model.fusion import (
     FUSIONS,
     Concat,
     CrossAttention,
+    Fusion,
     Gated,
     LowRank,
     Single,
     TensorMixer,
     build_fusion,
 )
-from erc.model.mixer import Mixer, MixerBlock
+from erc.model.fusion.mixer import Mixer, MixerBlock
 
 
 def vectors(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def joined(fusion: Fusion, *given: torch.Tensor) -> torch.Tensor:
+    """The features where everything is present."""
+    return fusion(list(given), [torch.ones(len(x), dtype=torch.bool) for x in given])
 
 
 def literal_patches(u: torch.Tensor, v: torch.Tensor, p: int) -> torch.Tensor:
@@ -54,18 +60,18 @@ def test_tensor_mixer_reads_the_product_with_a_constant():
     u, v = vectors(2, 15), vectors(2, 15, seed=1)
     with_one = [torch.cat([x, torch.ones(2, 1)], 1) for x in (u, v)]
     expected = fusion.mixer(fusion.embed(literal_patches(*with_one, 4)))
-    torch.testing.assert_close(fusion([u, v]), expected)
+    torch.testing.assert_close(joined(fusion, u, v), expected)
 
 
 def test_with_a_constant_one_missing_modality_leaves_the_other():
     fusion = TensorMixer(16, patch_size=4, mixer_dim=12, depth=1).eval()
     zero, u, v = torch.zeros(2, 15), vectors(2, 15), vectors(2, 15, seed=1)
     for one, two in (([u, zero], [v, zero]), ([zero, u], [zero, v])):
-        assert not torch.allclose(fusion(one), fusion(two))
+        assert not torch.allclose(joined(fusion, *one), joined(fusion, *two))
     published = TensorMixer(16, patch_size=4, mixer_dim=12, depth=1, constant=False).eval()
     assert published.needs_all  # because the product vanishes, whatever the other says:
     zero, u, v = torch.zeros(2, 16), vectors(2, 16), vectors(2, 16, seed=1)
-    torch.testing.assert_close(published([u, zero]), published([v, zero]))
+    torch.testing.assert_close(joined(published, u, zero), joined(published, v, zero))
 
 
 def test_mixer_block_equals_its_formula():
@@ -105,9 +111,9 @@ def test_concat_and_single_equal_their_formulas():
     u, v = vectors(2, 8), vectors(2, 8, seed=1)
     concat, single = Concat(8, hidden=5), Single(8)
     expected = concat.layers[0](torch.cat([u, v], 1)).clamp(min=0)
-    torch.testing.assert_close(concat([u, v]), expected)
-    assert concat([u, v]).shape == (2, concat.out_features) == (2, 5)
-    torch.testing.assert_close(single([u]), single.layers[0](u).clamp(min=0))
+    torch.testing.assert_close(joined(concat, u, v), expected)
+    assert joined(concat, u, v).shape == (2, concat.out_features) == (2, 5)
+    torch.testing.assert_close(joined(single, u), single.layers[0](u).clamp(min=0))
 
 
 @pytest.mark.parametrize("name", FUSIONS)
@@ -116,13 +122,12 @@ def test_every_fusion_keeps_the_interface(name):
     fusion = build_fusion(name, 16, options)
     steps = (4,) if fusion.needs_frames else ()
     inputs = [vectors(3, *steps, fusion.vector_size, seed=i) for i in range(fusion.modalities)]
-    masks = [torch.ones(3, *steps, dtype=torch.bool)] * 2
-    args = [masks] if steps else []
-    features = fusion(inputs, *args)
+    masks = [torch.ones(3, *steps, dtype=torch.bool)] * fusion.modalities
+    features = fusion(inputs, masks)
     assert features.shape == (3, fusion.out_features)
     features.sum().backward()
     assert all(p.grad is not None for p in fusion.parameters())
-    one = fusion([x[:1] for x in inputs], *([[m[:1] for m in masks]] if steps else []))
+    one = fusion([x[:1] for x in inputs], [m[:1] for m in masks])
     torch.testing.assert_close(one, features[:1])
 
 
@@ -144,7 +149,7 @@ def test_low_rank_equals_the_tensor_written_out():
     product = torch.einsum("bi,bj->bij", torch.cat([u, one], 1), torch.cat([v, one], 1))
     tensor = torch.einsum("r,rio,rjo->ijo", fusion.weights, *fusion.factors)
     expected = torch.einsum("bij,ijo->bo", product, tensor) + fusion.bias
-    torch.testing.assert_close(fusion([u, v]), expected)
+    torch.testing.assert_close(joined(fusion, u, v), expected)
     assert torch.linalg.matrix_rank(tensor[..., 0]) == 3
     assert sum(p.numel() for p in fusion.parameters()) == 2 * 3 * 6 * 4 + 3 + 4
 
@@ -157,10 +162,10 @@ def test_gated_equals_its_formula_place_by_place():
         for k in range(2):
             z = torch.sigmoid(g[k] @ torch.cat([u[n], v[n]]) + bias[k])
             expected = z * torch.tanh(a[k] @ u[n]) + (1 - z) * torch.tanh(b[k] @ v[n])
-            torch.testing.assert_close(fusion([u, v])[n, k], expected)
+            torch.testing.assert_close(joined(fusion, u, v)[n, k], expected)
     zero = torch.zeros(4, 3)
     z = torch.sigmoid(torch.cat([zero, v], 1) @ g.T + bias)
-    torch.testing.assert_close(fusion([zero, v]), (1 - z) * torch.tanh(v @ b.T))
+    torch.testing.assert_close(joined(fusion, zero, v), (1 - z) * torch.tanh(v @ b.T))
 
 
 @torch.no_grad()

@@ -103,7 +103,7 @@ def test_a_fusion_is_chosen_by_its_name_alone(kemdy19, fusion, frozen):
     model = parts.model.eval()
     if fusion == "cross_attention":
         wanted = "segments" if frozen == "true" else "frames"
-        assert model.options["speech_pooling"] == model.options["text_pooling"] == wanted
+        assert model.plan.speech_pooling == model.plan.text_pooling == wanted
     assert set(parts.tables) == ({"speech", "text"} if frozen == "true" else set())
     batch = next(iter(parts.loader("test")))
     for use in (("speech",), ("text",), None):

@@ -11,7 +11,8 @@ from erc.base.errors import ConfigError
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder import checkpoint
-from erc.model.tuning import add_lora, merged_state, transformer_layers
+from erc.model.lora import add_lora, merged_state
+from erc.model.tuning import transformer_layers
 
 SEED = torch.Generator().manual_seed(0)
 SPEECH, LENGTHS = torch.randn(2, 6400, generator=SEED) * 0.1, torch.tensor([6400, 3300])

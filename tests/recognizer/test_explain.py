@@ -24,7 +24,8 @@ class Planted(Runtime):
     def encode(self, modality, x, lengths):
         return np.abs(x).sum(1, keepdims=True).astype(np.float32), np.ones(len(x), bool)
 
-    def fuse(self, pooled, present):
+    def fuse(self, encoded):
+        pooled, present = encoded.pooled, encoded.present
         there = [present[m] for m in self.spec.modalities]
         value = sum((i + 1.0) * t for i, t in enumerate(there)) + 3.0 * np.all(there, 0)
         value = value + 0.01 * sum(pooled[m][:, 0] * present[m] for m in self.spec.modalities)

@@ -25,7 +25,7 @@ from transformers import (
 import erc
 from erc.base.errors import CheckpointError, ConfigError
 from erc.corpora.simulated.sentences import sentence
-from erc.model.emotion import EmotionModel
+from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder import checkpoint
 from erc.model.physiology import PhysiologyEncoder
@@ -155,7 +155,9 @@ def fused_deviation(one, two, rows: int) -> float:
                 there = there[:, None] & (np.arange(steps) < steps - (width[0] < 8))
             pooled[name] = rng.normal(size=(rows, *width)).astype(np.float32)
             present[name] = np.ascontiguousarray(np.broadcast_to(there, (rows, *there.shape[1:])))
-        for a, b in zip(one.fuse(pooled, present), two.fuse(pooled, present), strict=True):
+        for a, b in zip(
+            *(runtime.fuse(Encoded(pooled, present)) for runtime in (one, two)), strict=True
+        ):
             assert a.shape == b.shape
             worst = max(worst, float(np.abs(a - b).max()))
     return worst

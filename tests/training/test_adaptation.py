@@ -10,14 +10,15 @@ import soundfile
 import torch
 
 from erc.base.errors import ConfigError
+from erc.model.adaptation import adapt_model, statistics
 from erc.model.branch import Standardize
-from erc.model.emotion import EmotionModel
+from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes.pytorch import TorchRuntime
 from erc.scores.tables import results_table
 from erc.studies.experiment import run
-from erc.training.adaptation import adapt_model, adapt_table, adapt_tables, statistics
+from erc.training.adaptation import adapt_table, adapt_tables
 
 
 def fitted(features: torch.Tensor) -> Standardize:
@@ -85,11 +86,13 @@ def test_adapted_model_equals_adapted_table(model: EmotionModel) -> None:
     before = model.branches["speech"].standardize.mean.clone()
     there = {"speech": torch.ones(6, dtype=torch.bool)}
     moved = adapt_table(table, ["a"] * 6, there["speech"], model.branches["speech"].standardize)
-    by_table = model.fuse({"speech": moved}, there).logits
-    by_model = adapt_model(model, table).fuse({"speech": table}, there).logits
+    by_table = model.fuse(Encoded({"speech": moved}, there)).logits
+    by_model = adapt_model(model, table).fuse(Encoded({"speech": table}, there)).logits
     torch.testing.assert_close(by_model, by_table, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model.branches["speech"].standardize.mean, before)
-    assert float((by_model - model.fuse({"speech": table}, there).logits).abs().max()) > 1e-3
+    assert (
+        float((by_model - model.fuse(Encoded({"speech": table}, there)).logits).abs().max()) > 1e-3
+    )
 
 
 def test_a_model_without_corpus_statistics_cannot_be_adapted() -> None:

@@ -1,4 +1,4 @@
-"""`save_pretrained`, `from_pretrained`, `push_to_hub` of huggingface_hub, on our own model folders."""
+"""`erc.EmotionModel`: with `save_pretrained`, `from_pretrained`, `push_to_hub` of huggingface_hub."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any, Self
 from huggingface_hub import ModelHubMixin
 
 from erc.base.files import replace
-from erc.model.folder import CARD, TOKENIZER, USE, WEIGHTS, find_folder
+from erc.model import emotion
+from erc.model.folder import CARD, TOKENIZER, USE, WEIGHTS, checkpoint, find_folder, read_config
+from erc.model.lora import merged_state
 
 
-class HubModel(ModelHubMixin):
+class EmotionModel(ModelHubMixin, emotion.EmotionModel):
     """What goes to the hub is a model folder: `erc.load` and `from_pretrained` both read it.
 
     A model that came from a folder remembers it. As long as its weights are those of the folder,
@@ -33,6 +35,7 @@ class HubModel(ModelHubMixin):
         cache_dir: str | Path | None = None,
         local_files_only: bool = False,
         revision: str | None = None,
+        **unknown: Any,
     ) -> Self:
         """The model of a folder or hub id, in evaluation mode.
 
@@ -40,31 +43,25 @@ class HubModel(ModelHubMixin):
             pretrained_model_name_or_path: a folder; or `user/name`, taken from the local cache if
                 it is there, else from the hub.
             force_download, token, cache_dir, local_files_only, revision: of
-                `huggingface_hub.snapshot_download`.
+                `huggingface_hub.snapshot_download`; there is no other option.
 
         Raises:
             CheckpointError: nothing usable there.
         """
+        if unknown:
+            raise TypeError(f"from_pretrained has no option {', '.join(unknown)}")
         options = {
             "force_download": force_download, "token": token, "cache_dir": cache_dir,
             "local_files_only": local_files_only, "revision": revision,
         }  # fmt: skip
         given = {k: v for k, v in options.items() if v not in (None, False)}
         folder = find_folder(pretrained_model_name_or_path, **given)
-        return super().from_pretrained(folder)
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **unused: Any) -> Self:
-        from erc.model.folder.checkpoint import load_model  # which builds on EmotionModel
-
-        model, _, _ = load_model(model_id)
-        model.origin = Path(model_id).resolve()
+        model = checkpoint.load_as(cls, folder)
+        model.origin = folder.resolve()
         return model
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """Write the files of a model folder; others in `save_directory` stay."""
-        from erc.model.folder import checkpoint
-
         meta, card = self._story()
         with tempfile.TemporaryDirectory(dir=save_directory) as temporary:
             made = Path(temporary) / "model"
@@ -76,8 +73,6 @@ class HubModel(ModelHubMixin):
 
     def _story(self) -> tuple[dict[str, Any], str | None]:
         """`meta` and card to write: of the origin, if these are its weights."""
-        from erc.model.folder import read_config
-
         if not self.origin or not self.origin.is_dir():
             return {}, None
         meta, card = read_config(self.origin)["meta"], self.origin / CARD
@@ -88,14 +83,11 @@ class HubModel(ModelHubMixin):
 
     def _is(self, weights: Path) -> bool:
         """Are these the weights of that file?"""
-        from erc.model.folder.checkpoint import read_tensors
-        from erc.model.tuning import merged_state
-
-        ours, theirs = merged_state(self), read_tensors(weights)  # type: ignore[arg-type]
+        ours, theirs = merged_state(self), checkpoint.read_tensors(weights)
         return ours.keys() == theirs.keys() and all(ours[k].cpu().equal(theirs[k]) for k in theirs)
 
 
-def unmeasured(model: Any, meta: dict[str, Any]) -> str:
+def unmeasured(model: emotion.EmotionModel, meta: dict[str, Any]) -> str:
     """The card of a model whose scores nobody knows: of a run it is no longer, or never was."""
     began = f" It began as `{meta['began_as']}` and was changed." if "began_as" in meta else ""
     return (

@@ -17,6 +17,7 @@ import numpy as np
 
 from erc.base.devices import machine
 from erc.base.errors import CheckpointError, ConfigError, did_you_mean
+from erc.model.encoded import Encoded
 
 EXPORTS, RECORD = "exports", "runtime.json"
 MODULES = {
@@ -90,10 +91,8 @@ class Runtime:
         """
         raise NotImplementedError
 
-    def fuse(
-        self, pooled: dict[str, np.ndarray], present: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Logits float32 [B, 7], valence and arousal float32 [B, 2], from what `encode` returned.
+    def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits float32 [B, 7], valence and arousal float32 [B, 2], of what `encode` returned.
 
         A row where nothing is present gets what the model says of nothing.
         """

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.errors import CheckpointError
+from erc.model.encoded import Encoded
 from erc.model.folder import read_config
 from erc.recognizer.runtimes import Runtime, Spec
 
@@ -46,11 +47,9 @@ class GraphRuntime(Runtime):
         shape = pooled.shape[:2] if modality in self.spec.sequences else pooled.shape[:1]
         return pooled, np.ones(shape, bool)
 
-    def fuse(
-        self, pooled: dict[str, np.ndarray], present: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        inputs = {f"pooled_{name}": pooled[name] for name in self.spec.modalities}
-        inputs |= {f"present_{name}": present[name] for name in self.spec.modalities}
+    def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        inputs = {f"pooled_{name}": encoded.pooled[name] for name in self.spec.modalities}
+        inputs |= {f"present_{name}": encoded.present[name] for name in self.spec.modalities}
         logits, valence_arousal = self.run("fuse", inputs)
         return logits, valence_arousal
 

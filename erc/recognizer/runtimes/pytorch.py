@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from erc.base.devices import device_of
-from erc.model.emotion import EmotionModel
+from erc.model.adaptation import adapt_model
+from erc.model.emotion import EmotionModel, Encoded
 from erc.model.folder.checkpoint import load_model
 from erc.recognizer.runtimes import Runtime, Spec
-from erc.training.adaptation import adapt_model
 
 
 class TorchRuntime(Runtime):
@@ -38,12 +38,10 @@ class TorchRuntime(Runtime):
         return pooled.float().cpu().numpy(), branch.present(pooled, n).cpu().numpy()
 
     @torch.inference_mode()
-    def fuse(
-        self, pooled: dict[str, np.ndarray], present: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        vectors = {name: self._tensor(x) for name, x in pooled.items()}
-        there = {name: self._tensor(x) for name, x in present.items()}
-        output = self.model.fuse(vectors, there, void_ok=not self.spec.needs_all)
+    def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        vectors = {name: self._tensor(x) for name, x in encoded.pooled.items()}
+        there = {name: self._tensor(x) for name, x in encoded.present.items()}
+        output = self.model.fuse(Encoded(vectors, there), void_ok=True)
         return output.logits.cpu().numpy(), output.valence_arousal.cpu().numpy()
 
     def adapted(self, features: np.ndarray) -> TorchRuntime:

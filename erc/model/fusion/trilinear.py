@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from erc.base.errors import ConfigError
-from erc.model.mixer import Mixer
+from erc.model.fusion.interface import Fusion
+from erc.model.fusion.mixer import Mixer
 
 
-class Trilinear(nn.Module):
+class Trilinear(Fusion):
     """Outer product of three vectors, cut into cubes of side p, read by an MLP-Mixer.
 
     The constant 1 in the last place of each vector keeps the products of two and each vector alone
@@ -38,7 +39,6 @@ class Trilinear(nn.Module):
     """
 
     modalities = 3
-    needs_all = needs_frames = False
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Trilinear(nn.Module):
         cubes = (dim // p) ** 3
         self.mixer = Mixer(cubes, mixer_dim, depth, token_expansion, channel_expansion, dropout)
 
-    def forward(self, vectors: list[Tensor]) -> Tensor:
+    def forward(self, vectors: list[Tensor], present: list[Tensor]) -> Tensor:
         return self.mixer(self.embed(*(F.pad(x, (0, 1), value=1.0) for x in vectors)))
 
     def embed(self, u: Tensor, v: Tensor, w: Tensor) -> Tensor:

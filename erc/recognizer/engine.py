@@ -1,0 +1,301 @@
+"""Read, encode, score, answer: what a `Recognizer` is at its core.
+
+Nothing here needs torch: what computes is a `Runtime`, and an exported model brings its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, replace
+from itertools import islice
+from typing import Any, Self
+
+import numpy as np
+
+from erc.base import audio
+from erc.base.buckets import by_budget, gather, pad
+from erc.base.emotions import EMOTIONS, SCALE
+from erc.base.errors import AudioError, ConfigError, ErcError
+from erc.base.numbers import softmax
+from erc.base.text import normalise
+from erc.labels.regions import Regions, conflicts
+from erc.model.encoded import Encoded
+from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.runtimes import Runtime, Spec
+
+WINDOW = 64  # inputs that are decoded together and batched by length
+BATCH_SECONDS = 56.0  # of a batch, padding included: eight clips of 7 s
+BATCH_STEPS = 2048  # tokens, or steps of physiology, of a batch
+WORKERS = 2  # threads that decode the next window while this one is computed
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One input, read and checked: what the runtime needs of it.
+
+    Attributes:
+        name: what to call it in an answer.
+        inputs: modality → float32 [T] samples, int64 [S] token ids, or float32 [T, C] physiology;
+            only those that are there.
+        text: the transcript, without transcribers' marks.
+    """
+
+    name: str
+    inputs: dict[str, np.ndarray]
+    text: str | None = None
+
+
+Answering = Callable[[Sequence[Clip]], list[Prediction]]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Engine:
+    """What answers: never changed, only copied with something else in it.
+
+    Attributes:
+        runtime: what computes.
+        config: `config.json` of the folder.
+        tokens: transcript → token ids; None: the folder has no tokenizer.
+        model: what answers are signed with, see `erc.model.folder.model_id`.
+        abstain: an answer with a confidence below this says so (`Prediction.abstain`).
+        batch_seconds: audio in one batch, padding included.
+        workers: threads that decode recordings ahead.
+        answering: clips → their predictions; None: computed here and now. A server puts its queue
+            here, so that a long piece of work shares the model with everybody else.
+    """
+
+    runtime: Runtime
+    config: dict[str, Any]
+    tokens: Callable[[str], list[int]] | None = None
+    _: KW_ONLY
+    model: str = ""
+    abstain: float = 0.0
+    batch_seconds: float = BATCH_SECONDS
+    workers: int = WORKERS
+    answering: Answering | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """What the model takes."""
+        return self.runtime.spec
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What training found for prediction: temperature, regions, …"""
+        return self.config["meta"].get("prediction", {})
+
+    @property
+    def temperature(self) -> float:
+        """That probabilities are calibrated with."""
+        return self.settings.get("temperature", 1.0)
+
+    @property
+    def max_samples(self) -> int | None:
+        """Samples of a recording that are listened to; None: all."""
+        return self.settings.get("wav_max_length")
+
+    @property
+    def baseline(self) -> str:
+        """What physiology is measured against; see `given_input`."""
+        return self.settings.get("physiology_baseline", "none")
+
+    @property
+    def regions(self) -> Regions:
+        """Where raters placed each emotion; see `conflicts`."""
+        return self.settings.get("regions", {})
+
+    def through(self, answering: Answering) -> Self:
+        """The same, whose clips something else answers."""
+        return replace(self, answering=answering)
+
+    def __repr__(self) -> str:
+        takes = " + ".join(self.spec.modalities)
+        gives = f"{len(EMOTIONS)} emotions, valence, arousal"
+        return f"{type(self).__name__}({takes} → {gives}; {self.runtime.name})"
+
+    def predict(
+        self,
+        audio: audio.Source | None = None,
+        text: str | None = None,
+        sampling_rate: int | None = None,
+        physiology: Mapping[str, Any] | None = None,
+    ) -> Prediction:
+        """Emotion, valence and arousal of one utterance.
+
+        Args:
+            audio: path, bytes, open file, or samples with `sampling_rate`; None: no recording.
+            text: what is said; None: no transcript.
+            sampling_rate: Hz, for samples.
+            physiology: what devices measured, any of `eda`, `temp`, `ibi`, `ecg` …, see
+                `physiology.Signals.of`; None: nothing.
+
+        Raises:
+            AudioError: the recording cannot be used.
+            ConfigError: nothing to predict from, or a modality the model was not built for.
+        """
+        return self.answer([self.read(audio, text, sampling_rate, physiology)])[0]
+
+    def predict_many(
+        self, inputs: Iterable[Any], window: int = WINDOW
+    ) -> Iterator[Prediction | Failure]:
+        """`predict` for many, in order; a bad input gives a `Failure` in its place.
+
+        Inputs are taken `window` at a time: decoded by threads while the window before is computed,
+        and batched by length for each modality on its own. The same window gives the same bits.
+
+        Args:
+            inputs: recordings; or (recording, text) or (recording, text, physiology) with None for
+                what is missing; or dicts with the arguments of `predict` and, optionally, `name`.
+            window: inputs in memory at once, twice.
+        """
+        source = iter(inputs)
+        with ThreadPoolExecutor(self.workers) as pool:
+
+            def ahead() -> list[Any]:
+                return [pool.submit(self._try_read, one) for one in islice(source, window)]
+
+            coming = ahead()
+            while coming:
+                read, coming = [job.result() for job in coming], ahead()
+                answers = iter(self.answer([clip for clip in read if isinstance(clip, Clip)]))
+                for clip in read:
+                    yield next(answers) if isinstance(clip, Clip) else clip
+
+    def adapt(self, recordings: Iterable[audio.Source]) -> Self:
+        """A recognizer that hears one speaker against these recordings of that speaker.
+
+        No labels are needed; ten or more recordings in various moods are a baseline (see
+        `erc.model.adaptation`). Its answers are for this speaker only. This one stays as it is.
+
+        Raises:
+            AudioError: a recording cannot be used.
+            ConfigError: no recording, or a model that was not trained on a frozen speech encoder.
+        """
+        clips = [self.read(recording, None, None) for recording in recordings]
+        if not clips:
+            raise ConfigError("adapt needs recordings of the speaker, at least one")
+        return replace(self, runtime=self.runtime.adapted(self.encode("speech", clips)[0]))
+
+    def read(
+        self,
+        source: Any,
+        text: str | None = None,
+        sampling_rate: int | None = None,
+        physiology: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Clip:
+        """Decode and check one input; raises as `predict` does."""
+        name = name or ("<text>" if source is None else audio.name_of(source))
+        text = (normalise(text) or None) if text else None
+        given = {"speech": source is not None, "text": text, "physiology": physiology is not None}
+        for modality, there in given.items():
+            if there and modality not in self.spec.modalities:
+                raise ConfigError(
+                    f"{name}: this model takes {' and '.join(self.spec.modalities)}, "
+                    f"not {modality}; leave it out"
+                )
+        if not any(given.values()):
+            raise ConfigError(f"{name}: nothing to predict from; give a recording, text, or both")
+        inputs = {}
+        if source is not None:
+            inputs["speech"] = self._heard(source, sampling_rate, name)
+        if text:
+            if self.tokens is None:
+                raise ConfigError(f"{name}: the model folder has no tokenizer; copy one into it")
+            inputs["text"] = np.array(self.tokens(text), np.int64)
+        if physiology is not None and self.spec.physiology:
+            from erc.base.physiology_features import given_input
+
+            body = given_input(physiology, self.spec.physiology, self.baseline)
+            inputs |= {"physiology": body.astype(np.float32)} if len(body) else {}
+        if self.spec.needs_all and (missing := set(self.spec.modalities) - set(inputs)):
+            raise ConfigError(f"{name}: this model also needs {' and '.join(sorted(missing))}")
+        return Clip(name, inputs, text)
+
+    def _heard(self, source: audio.Source, sampling_rate: int | None, name: str) -> np.ndarray:
+        speech = audio.load(source, sampling_rate)[: self.max_samples]
+        least, most = self.spec.min_samples, self.spec.max_samples
+        if len(speech) < least:
+            raise AudioError(
+                f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
+                f"{least} ({audio.SAMPLE_RATE} are one second)"
+            )
+        if most is not None and len(speech) > most:
+            raise AudioError(
+                f"{name}: {len(speech) / audio.SAMPLE_RATE:.1f} s; this model hears at most "
+                f"{most / audio.SAMPLE_RATE:g} s at once: use `timeline` (erc timeline)"
+            )
+        return audio.normalize(speech) if self.spec.normalize else speech
+
+    def _try_read(self, one: Any) -> Clip | Failure:
+        arguments = one if isinstance(one, dict) else None
+        values = one if isinstance(one, tuple) else (one,)
+        if arguments is None:
+            arguments = dict(zip(("audio", "text", "physiology"), values))
+        arguments = {"source": arguments.get("audio"), **arguments}
+        arguments.pop("audio", None)
+        try:
+            return self.read(**arguments)
+        except ErcError as error:
+            source = arguments["source"]
+            name = arguments.get("name")
+            return Failure(
+                name or ("<text>" if source is None else audio.name_of(source)), str(error)
+            )
+
+    def answer(self, clips: Sequence[Clip]) -> list[Prediction]:
+        """Predictions of clips that `read` made, together."""
+        if not clips:
+            return []
+        if self.answering:
+            return self.answering(clips)
+        probabilities, va = self.score(self.encode_all(clips))
+        return [
+            self._prediction(clip, p, v)
+            for clip, p, v in zip(clips, probabilities, va, strict=True)
+        ]
+
+    def encode_all(self, clips: Sequence[Clip]) -> Encoded[np.ndarray]:
+        """Every clip after its encoders; all that is asked of it starts there."""
+        found = {name: self.encode(name, clips) for name in self.spec.modalities}
+        return Encoded({k: v[0] for k, v in found.items()}, {k: v[1] for k, v in found.items()})
+
+    def encode(self, modality: str, clips: Sequence[Clip]) -> tuple[np.ndarray, np.ndarray]:
+        """`Runtime.encode` in batches of like length; rows of zeros where the modality is missing."""
+        rows = [i for i, clip in enumerate(clips) if modality in clip.inputs]
+        inputs = [clips[i].inputs[modality] for i in rows]
+        lengths = np.array([len(x) for x in inputs], np.int64)
+        equal = modality == "speech" and not self.spec.padding_safe
+        fill = self.spec.pad_token_id if modality == "text" else 0
+        samples = int(self.batch_seconds * audio.SAMPLE_RATE)
+        budget = samples if modality == "speech" else BATCH_STEPS
+        found = []
+        for batch in by_budget(lengths, budget, equal):
+            x = pad([inputs[i] for i in batch], fill)
+            found.append((batch, *self.runtime.encode(modality, x, lengths[batch])))
+        sequence = modality in self.spec.sequences
+        width = self.spec.widths[modality]
+        return gather(len(clips), np.array(rows, int), found, width, sequence)
+
+    def score(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Calibrated probabilities [N, 7], and valence and arousal [N, 2] within 1–5."""
+        logits, va = self.runtime.fuse(encoded)
+        return softmax(logits.astype(np.float64) / self.temperature), va.astype(np.float64).clip(
+            *SCALE
+        )
+
+    def _prediction(self, clip: Clip, p: np.ndarray, va: np.ndarray) -> Prediction:
+        label, (valence, arousal) = EMOTIONS[int(p.argmax())], map(float, va)
+        return Prediction(
+            file=clip.name,
+            label=label,
+            probabilities=dict(zip(EMOTIONS, p.tolist(), strict=True)),
+            valence=valence,
+            arousal=arousal,
+            confidence=float(p.max()),
+            modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
+            abstain=bool(p.max() < self.abstain),
+            conflict=conflicts(label, valence, arousal, self.regions),
+            model=self.model,
+        )
