@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Json
 
 from erc.base.emotions import EMOTIONS
+from erc.timeline import timeline
 
 Emotion = Literal["surprise", "fear", "angry", "neutral", "happy", "sad", "disgust"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Rating = Annotated[float, Field(ge=1, le=5)]
+DEFAULT = timeline.__kwdefaults__
 MAX_TEXT = 20_000  # characters
 PHYSIOLOGY = "Any of `eda`, `temp` (4 Hz), `ibi` (s), `ecg` with `ecg_rate`, `start`, `end` (s)."
 
@@ -72,10 +74,18 @@ class TimelineForm(Strict):
         description='Instead of a transcript file: JSON, [{"start": 0, "end": 2, "text": "…"}].',
     )
     format: Literal["json", "csv", "vtt", "eaf"] = "json"
-    vad: Literal["silero", "none", "text"] = Field("silero", description="How turns are found.")
-    max_turn: float = Field(15.0, ge=0.5, le=600, description="s the model hears at once, at most.")
-    overlap: float = Field(2.0, ge=0, description="s that two windows of a long turn share.")
-    smooth: float = Field(0.0, ge=0, le=3600, description="s; 0: neighbouring turns do not count.")
+    vad: Literal["silero", "none", "text"] | None = Field(
+        None, description="How turns are found; null: as in the transcript, without one silero."
+    )
+    max_turn: float = Field(
+        DEFAULT["max_turn"], ge=0.5, le=600, description="s the model hears at once, at most."
+    )
+    overlap: float = Field(
+        DEFAULT["overlap"], ge=0, description="s that two windows of a long turn share."
+    )
+    smooth: float = Field(
+        DEFAULT["smooth"], ge=0, le=3600, description="s; 0: neighbouring turns do not count."
+    )
 
 
 class Why(BaseModel):
@@ -147,6 +157,7 @@ class TurnAnswer(Answer):
     start: float = Field(description="s")
     end: float = Field(description="s")
     text: str | None = None
+    speaker: str | None = Field(None, description="Of the transcript.")
 
 
 class FailedTurn(BaseModel):
@@ -157,6 +168,7 @@ class FailedTurn(BaseModel):
     start: float
     end: float
     text: str | None = None
+    speaker: str | None = None
 
 
 class TimelineAnswer(BaseModel):

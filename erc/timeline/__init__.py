@@ -4,6 +4,9 @@
 
 The recording is read twice, block by block, and never held: once to find the turns, once to cut
 them out. So every turn is known, and its transcript with it, before the first answer is computed.
+
+Enters: a recording of any length, and its transcript if there is one. Leaves: `Timeline`, and files and
+a picture of it. May import: base, recognizer.
 """
 
 from __future__ import annotations

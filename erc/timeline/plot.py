@@ -132,19 +132,19 @@ def _speakers(axes: Axes, timeline: Record, speakers: list[str], look: dict[str,
 
 
 def _curves(axes: Axes, timeline: Record, look: dict[str, str]) -> None:
-    """Valence and arousal: a bar for each turn, a dot where there are many; a line within a run."""
+    """Valence and arousal: a bar a turn and a line within a run; only dots where there are many."""
     axes.axhline(3, color=look["faint"], linewidth=0.8)
     for name, style in (("valence", "-"), ("arousal", (0, (4, 1.5)))):
         for i, run in enumerate(runs(timeline.turns)):
             values = [getattr(turn, name) for turn in run]
             middle = [(turn.start + turn.end) / 2 for turn in run]
-            label = name if not i else None
-            axes.plot(middle, values, color=look[name], linestyle=style, linewidth=1.2, label=label)
+            options: dict[str, Any] = {"color": look[name], "label": name if not i else None}
             if len(timeline.turns) <= FEW:
+                axes.plot(middle, values, linestyle=style, linewidth=1.2, **options)
                 begin, end = [turn.start for turn in run], [turn.end for turn in run]
                 axes.hlines(values, begin, end, look[name], linewidth=3, alpha=0.55)
             else:
-                axes.plot(middle, values, ".", color=look[name], markersize=2.5, alpha=0.5)
+                axes.plot(middle, values, ".", markersize=3, alpha=0.6, **options)
     axes.set_ylim(0.9, 5.1)
     axes.set_yticks([1, 3, 5])
     axes.set_ylabel("valence, arousal")

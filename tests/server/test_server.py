@@ -195,6 +195,10 @@ def test_timeline_in_every_format(http, recognizer, clips, tmp_path):
     said = {"segments": json.dumps([{"start": 0, "end": 1, "text": "안녕"}]), "vad": "text"}
     [turn] = http.post("/v1/timeline", files=long, data=said).json()["turns"]
     assert (turn["text"], turn["end"]) == ("안녕", 1)
+    vtt = b"WEBVTT\n\n00:00.500 --> 00:01.250\n<v Ann>yes\n\n00:01.250 --> 00:02.000\n<v Bob>no\n"
+    found = http.post("/v1/timeline", files=[*long, ("transcript", ("a.vtt", vtt))]).json()
+    kept = [(t["start"], t["end"], t["speaker"], t["text"]) for t in found["turns"]]
+    assert kept == [(0.5, 1.25, "Ann", "yes"), (1.25, 2, "Bob", "no")]
     srt = [("transcript", ("a.srt", b"1\n00:00:00,000 --> 00:00:01,000\nhello\n"))]
     found = http.post("/v1/timeline", files=long + srt, data={"vad": "text"}).json()
     assert found["turns"][0]["text"] == "hello"
@@ -218,6 +222,8 @@ def test_what_is_sent_and_answered_is_what_openapi_says(http, clips):
     check(http.post("/v1/predict", files=form, data={"top_k": "0"}), "/v1/predict")
     check(http.post("/v1/predict", content=b"x"), "/v1/predict")
     check(http.post("/v1/predict/batch", json=[{"text": "가"}, {}]), "/v1/predict/batch")
+    said = {"segments": '[{"start": 0, "end": 1, "text": "hm", "speaker": "Ann"}]'}
+    check(http.post("/v1/timeline", files=form, data=said), "/v1/timeline")
     check(http.post("/v1/timeline", files=form), "/v1/timeline")
     check(http.post("/v1/timeline", json={}), "/v1/timeline")
     for path in ("/health", "/info"):

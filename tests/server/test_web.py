@@ -29,6 +29,12 @@ HAPPY = Prediction(
 REGIONS = {"happy": (4.0, 3.5, 0.4, 0.3), "sad": (1.8, 2.2, 0.5, 0.25)}
 
 
+def share(bar: Xml.Element) -> dict[str, float]:
+    """Lengths of a bar in %, by what they are."""
+    pairs = re.findall(r"([\w-]+):(-?[\d.]+)%", bar.get("style"))
+    return {name: float(value) for name, value in pairs}
+
+
 def tree(html: str) -> Xml.Element:
     return Xml.fromstring(f"<div>{html.replace('&', '&amp;')}</div>")
 
@@ -45,7 +51,7 @@ def test_bars_give_every_number_as_text_largest_first():
     rows = tree(draw.bars(HAPPY.probabilities, "shares")).findall(".//tr")
     assert [row[0].find("i").tail for row in rows][:2] == ["happy", "neutral"]
     assert rows[0][2].text == "62\xa0%"
-    assert "width:62.0%" in rows[0][1][0].get("style")
+    assert [share(row[1][0])["width"] for row in rows] == [62, 20, 5, 5, 3, 3, 2]
     assert COLOURS["happy"] in rows[0][1][0].get("style")
 
 
@@ -70,9 +76,11 @@ def test_plane_without_regions_says_so():
 
 def test_shares_are_a_walk_that_ends_at_the_confidence():
     rows = tree(draw.shares(HAPPY, 0.2, {"speech": -0.05, "text": 0.47})).findall(".//tr")
-    styles = [row[1][0].get("style") for row in rows]
-    assert "margin-left:15.0%;width:5.0%" in styles[1]
-    assert "margin-left:15.0%;width:47.0%" in styles[2]
+    known, voice, text, answer = [share(row[1][0]) for row in rows]
+    start = known["width"]
+    assert (voice["margin-left"] + voice["width"], voice["width"]) == (start, 5)  # back by 5
+    assert (text["margin-left"], text["width"]) == (voice["margin-left"], 47)  # forth by 47
+    assert text["margin-left"] + text["width"] == answer["width"] == 62
     assert [row[2].text for row in rows] == ["20\xa0%", "−5", "+47", "62\xa0%"]
 
 

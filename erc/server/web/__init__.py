@@ -2,6 +2,9 @@
 
 Everything that is shown is made here as HTML and SVG (`words`, `figures`, `timeline`);
 Gradio brings the microphone, the upload and the wire. The page asks no other machine for anything.
+
+Enters: a recording or a text that a person gives. Leaves: HTML. May import: base, scores, recognizer,
+timeline, server.
 """
 
 from __future__ import annotations

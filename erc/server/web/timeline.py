@@ -17,6 +17,7 @@ from erc.timeline import Timeline, write
 
 BINS = 600  # of the waveform
 FILES = {"csv": "text/csv", "vtt": "text/vtt", "eaf": "application/xml"}
+SAID = {"speaker": "speaker", "text": "said"}
 KINDS = {"csv": "CSV", "vtt": "WebVTT (subtitles)", "eaf": "ELAN"}
 
 
@@ -105,9 +106,9 @@ def _range(turns: list[Any], name: str) -> str:
 
 def turns_table(timeline: Timeline) -> str:
     """A row a turn; it scrolls by itself and takes the keyboard's focus for that."""
-    spoken = any(turn.text for turn in timeline.turns)
-    rows = "".join(_row(turn, spoken) for turn in timeline.turns)
-    said = '<th scope="col">said</th>' * spoken
+    more = [name for name in ("speaker", "text") if any(getattr(t, name) for t in timeline.turns)]
+    rows = "".join(_row(turn, more) for turn in timeline.turns)
+    said = "".join(f'<th scope="col">{SAID[name]}</th>' for name in more)
     return (
         '<section class="part"><h4 id="erc-turns">Turns</h4><div class="scroll" tabindex="0" '
         'role="region" aria-labelledby="erc-turns"><table class="turns"><thead><tr><th scope="col">time'
@@ -116,8 +117,8 @@ def turns_table(timeline: Timeline) -> str:
     )
 
 
-def _row(turn: Any, spoken: bool) -> str:
-    said = f"<td>{safe(turn.text or '')}</td>" * spoken
+def _row(turn: Any, more: list[str]) -> str:
+    said = "".join(f'<td class="{name}">{safe(getattr(turn, name) or "")}</td>' for name in more)
     time = f"{_clock(turn.start)}–{_clock(turn.end)}"
     if isinstance(turn, Failure):
         return f'<tr><th scope="row">{time}</th><td colspan="3">{safe(turn.error)}</td>{said}</tr>'
