@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Sequence
 
 from erc.base.errors import CorpusError
 
@@ -37,6 +38,20 @@ def decode(data: bytes, where: str = "text") -> str:
     raise CorpusError(
         f"{where}: neither UTF-8 nor CP949 (begins with {data[:8]!r}); save it again as UTF-8"
     )
+
+
+def wrong_separator(header: Sequence[str], separator: str, known: Collection[str]) -> str:
+    """What to say of a table whose header falls into known columns at another separator; else "".
+
+    >>> wrong_separator(["audio;text"], ",", ["audio"])
+    'its cells are separated by semicolons; separate them by commas'
+    """
+    names = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+    for other in set(names) - {separator}:
+        words = {word.strip().lower() for cell in header for word in cell.split(other)}
+        if words & set(known) - {cell.strip().lower() for cell in header}:
+            return f"its cells are separated by {names[other]}; separate them by {names[separator]}"
+    return ""
 
 
 def normalise(text: str) -> str:

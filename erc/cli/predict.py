@@ -72,6 +72,7 @@ def predict(
         raise ConfigError(f"--abstain {abstain:g}: a confidence lies between 0 and 1")
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
+    output = None if output == "-" else output
     form = writer(format, output, top_k)
     named = collect(files, text, getattr(sys.stdin, "buffer", None))
     inputs, folder = named.found, find_model(model)
@@ -134,18 +135,17 @@ def _list_unread(named: Inputs, quiet: bool) -> None:
 
 def _understood(inputs: list[Input], takes: Sequence[str]) -> list[Input]:
     """Without the half that the model does not take, of inputs that have both; one line says so."""
-    for modality, part in (("text", "text"), ("speech", "audio")):
-        both = sum(1 for one in inputs if one.text and one.audio is not None)
-        if modality not in takes and both:
-            _say(
-                f"this model takes {' and '.join(takes)}: the {part} of {both} inputs is not used",
-                False,
-            )
-            inputs = [
-                replace(one, **{part: None}) if one.text and one.audio is not None else one
-                for one in inputs
-            ]
-    return inputs
+    both = sum(1 for one in inputs if one.text and one.audio is not None)
+    if not both or {"text", "speech"} <= set(takes):
+        return inputs
+    part = "text" if "speech" in takes else "audio"
+    _say(f"this model takes {takes[0]} only: the {part} of {both} inputs is not used", False)
+    return [
+        one if not one.text or one.audio is None
+        else replace(one, text=None) if part == "text"
+        else replace(one, audio=None)
+        for one in inputs
+    ]  # fmt: skip
 
 
 def _windows(results: Iterable[Any]) -> Iterator[list[Any]]:

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import fingerprint
-from erc.base.text import decode
+from erc.base.text import decode, wrong_separator
 
 RECORDINGS = set(  # what the name of a recording or film ends with, whether it can be read or not
     ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .au .w64 .caf "
@@ -217,11 +217,8 @@ def _table(path: Path) -> Iterator[Input]:
 
 def _wrong(header: list[str], separator: str) -> str:
     """What is wrong with a header that names no input."""
-    for other, name in ((";", "semicolons"), ("\t", "tabs"), (",", "commas"), ("|", "bars")):
-        words = {word.strip() for cell in header for word in cell.split(other)}
-        if other != separator and words & {*COLUMNS, "text"}:
-            here = {",": "commas", "\t": "tabs"}[separator]
-            return f"cells are separated by {name}, not by {here}; save it as UTF-8 CSV with {here}"
+    if wrong := wrong_separator(header, separator, (*COLUMNS, "text")):
+        return wrong
     near = next(filter(None, (did_you_mean(cell, COLUMNS) for cell in header)), "")
     return f"no column {', '.join(COLUMNS)} or text{near}; it has: {', '.join(header)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -88,10 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Without a word it prints the help, which is no error: 0.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a console of CP949 or ASCII shows "?", and goes on
+    if sys.stdout is None:  # closed by whoever started this
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the console lacks ends nothing
+        sys.stdout.reconfigure(errors="replace")
     with one_line_errors():
         if words[0] in ("-h", "--help"):
             print(help_page())

@@ -1,7 +1,8 @@
 """A table of one's own recordings: CSV, JSONL or Parquet, one utterance a row.
 
 id, speaker, session          required
-audio, text                   at least one; paths are relative to the table; a blank is no modality
+audio, text                   at least one; paths are relative to the table; a blank is no modality;
+                              `path` and `file` are other names of audio
 emotion                       "happy", or a tie "neutral;happy"
 surprise, fear, … disgust     or seven columns of votes, which win over `emotion`
 valence, arousal              1–5, blank = unrated
@@ -20,11 +21,12 @@ from typing import Any
 
 from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
-from erc.base.text import decode, normalise
+from erc.base.text import decode, normalise, wrong_separator
 from erc.corpora.utterance import Report, Utterance
 
 FILES = "manifest.*"
 SUFFIXES = (".csv", ".jsonl", ".parquet")
+RECORDINGS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aiff", ".opus")  # in lower case
 REQUIRED = ("id", "speaker", "session")
 GENDERS = {"f": "F", "female": "F", "m": "M", "male": "M"}  # any other word: not known
 Row = dict[str, str]
@@ -133,12 +135,37 @@ def _table(path: Path) -> tuple[list[str], list[tuple[str, Row]]]:
     if not named:
         raise CorpusError(f"{path}: no rows below the header; write one row an utterance")
     columns = list(dict.fromkeys(column for _, row in named for column in row))
+    if "audio" not in columns:
+        named, columns = _with_audio(path, named, columns)
     return columns, [(place, dict.fromkeys(columns, "") | row) for place, row in named]
+
+
+def _with_audio(
+    path: Path, rows: list[tuple[str, Row]], columns: list[str]
+) -> tuple[list[tuple[str, Row]], list[str]]:
+    """Recordings under a name that `erc predict` takes as well; under any other they are no mistake
+    to pass over: the corpus would be one of texts."""
+    other = next((c for c in columns if c in ("path", "file")), None)
+    if other is None:
+        for place, row in rows:
+            for column, cell in row.items():
+                if cell.lower().endswith(RECORDINGS):
+                    raise CorpusError(
+                        f"{place}: there is no column audio, but {column} holds {cell}; "
+                        "call the column audio"
+                    )
+        return rows, columns
+    rows = [
+        (place, {"audio" if k == other else k: v for k, v in row.items()}) for place, row in rows
+    ]
+    return rows, ["audio" if column == other else column for column in columns]
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)), newline=""), strict=True)
     header = next(table, [])
+    if wrong := wrong_separator(header, ",", (*REQUIRED, "audio", "text")):
+        raise CorpusError(f"{path}: {wrong} (and decimals by points)")
     twice = [name for name in header if name and header.count(name) > 1]
     if twice:
         raise CorpusError(f"{path}: two columns are named '{twice[0]}'; rename or delete one")

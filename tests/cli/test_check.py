@@ -214,3 +214,26 @@ def test_real_corpora(shared):
         found = examine(shared / "corpora" / name)
         assert found.count(ERROR) == 0, found.findings
         assert found.recordings == found.utterances
+
+
+@pytest.mark.parametrize("name", ["audio", "path", "file"])
+def test_recordings_under_any_name_that_predict_takes(name, tmp_path):
+    path = manifest(tmp_path, [(f"u{k}", f"s{k}", f"s{k}", f"line {k}", "sad") for k in range(5)])
+    path.write_text(path.read_text("utf-8").replace("id,audio", f"id,{name}", 1), "utf-8")
+    assert examine(path).recordings == 5
+
+
+def test_recordings_under_another_name_are_not_passed_over(tmp_path, capsys):
+    path = manifest(tmp_path, [("u", "s", "t", "line", "sad")])
+    path.write_text(path.read_text("utf-8").replace("id,audio", "id,clip", 1), "utf-8")
+    assert main(["check", str(path), "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert "there is no column audio, but clip holds u.flac" in found["places"][0]
+
+
+def test_a_wrong_separator_is_named(tmp_path, capsys):
+    path = tmp_path / "m.csv"
+    path.write_text("id;text;speaker;session;emotion;valence\n1;a;s;s;happy;4,2\n", "utf-8")
+    assert main(["check", str(path), "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert "separated by semicolons" in found["places"][0]

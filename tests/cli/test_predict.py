@@ -142,11 +142,11 @@ class TestInputs:
         path.write_text("text\n" + "가" * 200_000 + "\n", "utf-8")
         assert len(collect([str(path)]).found[0].text) == 200_000
         path.write_text("audio;text\na.wav;좋아\n", "utf-8")
-        with pytest.raises(ConfigError, match="separated by semicolons, not by commas"):
+        with pytest.raises(ConfigError, match="separated by semicolons; separate them by commas"):
             collect([str(path)])
         tabs = tmp_path / "table.tsv"
         tabs.write_text("audio,text\na.wav,좋아\n", "utf-8")
-        with pytest.raises(ConfigError, match="separated by commas, not by tabs"):
+        with pytest.raises(ConfigError, match="separated by commas; separate them by tabs"):
             collect([str(tabs)])
 
     @pytest.mark.parametrize(
@@ -490,6 +490,20 @@ class TestShell:
         )
         assert done.returncode == 141
         assert len(done.stderr.splitlines()) == 1
+
+    def test_a_reader_that_has_gone(self, model, clips, monkeypatch):
+        for words in (["info", str(model)], ["predict", str(clips), "--model", str(model)]):
+            end, begin = os.pipe()
+            os.close(end)
+            with open(begin, "w") as screen, monkeypatch.context() as patch:
+                patch.setattr(sys, "stdout", screen)
+                with pytest.raises(SystemExit) as stop:
+                    main(words)
+                assert stop.value.code == 141
+
+    def test_no_standard_output_at_all(self, model, clips, monkeypatch):
+        monkeypatch.setattr(sys, "stdout", None)
+        assert main(["predict", str(clips), "--model", str(model), "-o", "-", "-q"]) == 0
 
     def test_errors_under_fire_are_one_line(self, tmp_path):
         env = os.environ | {"PYTHONPATH": str(ROOT)}
