@@ -15,7 +15,7 @@ from erc.timeline import timeline
 Emotion = Literal["surprise", "fear", "angry", "neutral", "happy", "sad", "disgust"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Rating = Annotated[float, Field(ge=1, le=5)]
-DEFAULT = timeline.__kwdefaults__
+DEFAULT = timeline.__kwdefaults__ or {}
 MAX_TEXT = 20_000  # characters
 PHYSIOLOGY = "Any of `eda`, `temp` (4 Hz), `ibi` (s), `ecg` with `ecg_rate`, `start`, `end` (s)."
 
