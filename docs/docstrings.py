@@ -28,7 +28,7 @@ PUBLIC = (  # heading, words, (module, names)
         [
             ("model.emotion", "EmotionModel Output"),
             ("model.encoders", "SpeechEncoder TextEncoder"),
-            ("model.folder.published", "HubModel"), ("recognizer.export", "export into"),
+            ("model.folder.published", "EmotionModel"), ("recognizer.export", "export into"),
             ("recognizer.tune", "tune"),
         ],
     ),

@@ -1,6 +1,6 @@
-"""Write docs/reference/ from the code: commands, configuration, Python.
+"""Write docs/reference/ and the drawing in docs/architecture.md from the code.
 
-python docs/generate.py            # write the three pages
+python docs/generate.py            # write the pages
 python docs/generate.py --check    # exit 1 if a page is not what would be written
 """
 
@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 
 import docstrings  # noqa: E402
+import house  # noqa: E402
 
 if TYPE_CHECKING:
     from erc.cli.command import Command, Option
@@ -33,7 +34,12 @@ GROUPS = {  # config group → where its keys are explained, file that shows all
 
 def pages() -> dict[str, str]:
     """File name → text."""
-    return {"commands.md": commands(), "config.md": config(), "python.md": docstrings.page()}
+    return {
+        "reference/commands.md": commands(),
+        "reference/config.md": config(),
+        "reference/python.md": docstrings.page(),
+        "architecture.md": house.page(),
+    }
 
 
 def commands() -> str:
@@ -170,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     check = options.parse_args(argv).check
     stale = 0
     for name, text in pages().items():
-        path = ROOT / "docs" / "reference" / name
+        path = ROOT / "docs" / name
         old = path.read_text("utf-8") if path.is_file() else ""
         stale += old != text
         if old != text and not check:

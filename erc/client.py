@@ -2,6 +2,9 @@
 
 client = Client("http://127.0.0.1:8000")
 client.predict("a.wav", text="정말 좋았어")       # → Prediction, as from erc.load(…).predict
+
+Enters: recordings and transcripts. Leaves: what a recognizer would say, asked over HTTP.
+May import: base, recognizer.
 """
 
 from __future__ import annotations

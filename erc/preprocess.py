@@ -1,4 +1,8 @@
-"""Corpus → one merged table, and folds that no speaker crosses. Also `python -m fire erc.preprocess`."""
+"""Corpus → one merged table, and folds that no speaker crosses. Also `python -m fire erc.preprocess`.
+
+Enters: `Utterance`s of a corpus. Leaves: a table with every column the corpus has, the rows of each
+side of a fold. May import: base, corpora.
+"""
 
 from __future__ import annotations
 
