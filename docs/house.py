@@ -34,7 +34,11 @@ def drawing() -> str:
         said = parts(docstring(path_of(room)))
         used = imports(graph, room, rooms)
         lines.append(f"| `{room}` | {said['Enters']} | {said['Leaves']} | {', '.join(used)} |")
-    lines += ["", "A room imports only what stands above it in this table (`Recognizer.timeline` excepted).", ""]
+    lines += [
+        "",
+        "A room imports only what stands above it in this table (`Recognizer.timeline` excepted).",
+        "",
+    ]
     for room in rooms:
         lines += [f"### {room}", "", parts(docstring(path_of(room)))["is"], ""]
         lines += files(ROOT / "erc" / room, room)
