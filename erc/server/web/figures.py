@@ -161,7 +161,7 @@ def _above(regions: Regions, known: Sequence[str], gap: float = 14) -> dict[str,
 
 def shares(prediction: Prediction, nothing: float, values: Mapping[str, float]) -> str:
     """From what was known before anything was heard to the answer: a step a modality."""
-    steps = [("knowing nothing yet", nothing)] if nothing else []
+    steps = [("before hearing or reading", nothing)] if nothing else []
     steps += [(NAMES.get(m, m), value) for m, value in values.items()]
     ends = list(accumulate(value for _, value in steps))
     rows = ""
