@@ -54,7 +54,7 @@ def curve(
             raise ConfigError(f"erc sharpen sets {word.split('=')[0]} itself; use --temperatures")
     folder = Path(output) if output else new_folder("sharpen")
     words = [*(["experiment=sharpen"] if fast else []), *overrides]
-    points = []
+    points: list[dict[str, Any]] = []
     for name, choice in choices(TEMPERATURES if temperatures is None else temperatures).items():
         options = [f"model.target={choice[0]}", f"model.sharpen_temperature={choice[1]}"]
         place = folder / name.replace(" = ", "").lower()  # Hydra cannot read a "=" in a path

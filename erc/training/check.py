@@ -24,12 +24,8 @@ def check(cfg: DictConfig) -> None:
             example = "openai/whisper-tiny" if key == "model.speech_encoder" else "VALUE"
             raise ConfigError(f"{key} has no value: add {key}={example}")
     loggers.check(cfg.logger)
-    accelerator = cfg.trainer.accelerator
-    if accelerator not in ("auto", "cpu"):
-        try:
-            devices.device_of({"gpu": "cuda"}.get(accelerator, accelerator))
-        except ConfigError as error:
-            raise ConfigError(f"trainer.accelerator={accelerator}: {error}") from None
+    if cfg.trainer.accelerator not in ("auto", "cpu"):
+        devices.device_of_trainer(cfg.trainer.accelerator, cfg.trainer.devices)
     data, model = cfg.dataset, cfg.model
     if "sessions" not in data:  # a simulated corpus is written when it is missing
         for name, root in corpora.locate(Path(data.paths), data.dataset_name):

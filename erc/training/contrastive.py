@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -79,13 +79,15 @@ class ContrastiveTask(EmotionTask):
             branches[m].project(encoded.pooled[m], encoded.present[m]) for m in ("speech", "text")
         )
         both = (batch.speech_lengths > 0) & (batch.text_lengths > 0)
-        return u[both], v[both], self.words[batch.rows.cpu()].to(u.device)[both]
+        return u[both], v[both], self.words[cast(Tensor, batch.rows).cpu()].to(u.device)[both]
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         u, v, texts = self.pairs(batch)
         # Nothing to tell apart: no gradient, but a loss that can be differentiated.
         loss = info_nce(u, v, self.scale, texts) if len(u) > 1 else (u.sum() + v.sum()) * 0
-        self.log("train/loss", loss, prog_bar=True, on_step=True, batch_size=len(batch.rows))
+        self.log(
+            "train/loss", loss, prog_bar=True, on_step=True, batch_size=len(batch.speech_lengths)
+        )
         return loss
 
     @property
@@ -97,14 +99,15 @@ class ContrastiveTask(EmotionTask):
         self._epoch.append(tuple(t.cpu() for t in self.pairs(batch)))
 
     def on_validation_epoch_end(self) -> None:
-        scores = score(*(torch.cat(c) for c in zip(*self._epoch, strict=True)), self.scale.cpu())
+        scores = score(self._epoch, self.scale.cpu())
         self._epoch.clear()
         self.log("val/loss", scores["loss"], prog_bar=True)
         self.log_dict({f"val/{k}": v for k, v in scores.items() if k.startswith("recall")})
 
 
-def score(u: Tensor, v: Tensor, texts: Tensor, scale: Tensor) -> dict[str, float]:
+def score(pairs: Sequence[tuple[Tensor, ...]], scale: Tensor) -> dict[str, float]:
     """InfoNCE over all pairs at once, and how often one side finds the other."""
+    u, v, texts = (torch.cat(column) for column in zip(*pairs, strict=True))
     return {
         "loss": float(info_nce(u, v, scale, texts)),
         "recall_speech_to_text": recall(u, v, texts),
@@ -120,7 +123,7 @@ def finish(
     """Score the test side, write `pretraining.json` and the model folder."""
     task.eval().to(parts.device)
     pairs = [task.pairs(batch.to(parts.device)) for batch in parts.loader("test")]
-    scores = score(*(torch.cat(c) for c in zip(*pairs, strict=True)), task.scale)
+    scores = score(pairs, task.scale)
     results = {"objective": "contrastive", "test": scores, "command": list(argv)}
     write_json(run / "pretraining.json", results | {"config": resolve(cfg)})
     checkpoint.save(run / "model", task.model, tokenizer=parts.collate.tokenizer, meta=results)

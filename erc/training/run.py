@@ -87,9 +87,7 @@ def number_format(cfg: DictConfig, model: EmotionModel) -> str:
         for layer in (part.modules() if part is not None else ())
         if isinstance(layer, torch.nn.Linear) and layer.weight.requires_grad
     ]
-    on_gpu = cfg.trainer.accelerator in ("gpu", "cuda") or (
-        cfg.trainer.accelerator == "auto" and torch.cuda.is_available()
-    )
+    on_gpu = next(model.parameters()).is_cuda
     devices.tune_gpu()
     return devices.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
@@ -41,7 +42,7 @@ def reduce_plateau(
     total_steps: int,
     factor: float = 0.5,
     patience: int = 2,
-    mode: str = "min",
+    mode: Literal["min", "max"] = "min",
 ) -> ReduceLROnPlateau:
     """Multiply by `factor` after `patience` epochs without improvement of the monitored metric."""
     return ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)

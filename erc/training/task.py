@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from erc.base.emotions import SCALE
 from erc.base.errors import ConfigError, did_you_mean
-from erc.datasets.batches import Batch
+from erc.datasets.batches import Batch, BucketSampler
 from erc.datasets.view import View
 from erc.model.emotion import EmotionModel, Output
 from erc.model.losses import MultiTaskLoss
@@ -79,15 +79,16 @@ class EmotionTask(L.LightningModule):
         total, cls, reg = (sum(part) / len(views) for part in zip(*losses, strict=True))
         # What would be written is logged, no more: a head on known features takes 2 ms a step,
         # three calls of log as much again.
+        size = len(batch.speech_lengths)
         if (self.global_step + 1) % max(1, self.trainer.log_every_n_steps) == 0:
-            self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=len(batch.rows))
-            self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=len(batch.rows))
-        return total * self.weight(len(batch.rows))
+            self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=size)
+            self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=size)
+        return total * self.weight(size)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         out = features.run(self.model, batch, self.tables)
         found = (batch.rows, out.logits, out.valence_arousal, batch.target, batch.valence_arousal)
-        self._epoch.append(tuple(t.cpu() for t in found))
+        self._epoch.append(tuple(cast(Tensor, t).cpu() for t in found))
 
     def on_validation_epoch_end(self) -> None:
         rows, logits, va, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
@@ -173,5 +174,5 @@ def make_task(
         monitor=cfg.early_stopping.monitor,
         tables=parts.tables,
         adapted=parts.adapted,
-        weight=loader.batch_sampler.weight,
+        weight=cast(BucketSampler, loader.batch_sampler).weight,
     )

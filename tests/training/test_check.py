@@ -54,6 +54,6 @@ def test_a_gpu_that_is_not_there_ends_train_py_in_one_line(tmp_path):
         [sys.executable, train, *words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert found.returncode == 2
-    assert found.stderr.startswith("ConfigError: trainer.accelerator=gpu: device 'cuda'")
+    assert found.stderr.startswith("ConfigError: trainer.accelerator=gpu")
     assert found.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()  # found before a corpus is written

@@ -1,0 +1,74 @@
+"""Finished runs opened again: one made before the files of erc moved, and one with mistyped keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+
+from erc.__main__ import main
+from erc.scores.metrics import COUNTS
+from erc.scores.results import Results
+from erc.training.config import make
+from erc.training.schedules import cosine_warmup
+
+OLD = Path(__file__).parents[1] / "data" / "before_the_move"
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """What `erc evaluate` writes of the old run today, on its corpus simulated anew."""
+    folder = tmp_path_factory.mktemp("old")
+    words = [f"dataset.paths={folder / 'corpus'}", f"cache={folder / 'cache'}"]
+    assert main(["evaluate", str(OLD), *words, "-o", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+def test_a_run_made_before_the_move_scores_as_it_did(evaluated):
+    stored, found = Results.read(OLD), Results.read(evaluated)
+    assert found.n == stored.n == 23
+    assert found.temperature == stored.temperature
+    assert list(found.systems) == list(stored.systems)
+    for name, system in stored.systems.items():
+        for metric in system.scores:
+            # Of entropies that hardly vary, a correlation shows the last bits of the answers.
+            within = 1e-3 if metric == "entropy_correlation" else 1e-6
+            ours, theirs = found.systems[name][metric], system[metric]
+            for end in ("value", "low", "high")[: 1 if metric in COUNTS else 3]:
+                expected = pytest.approx(getattr(theirs, end), abs=within, nan_ok=True)
+                assert getattr(ours, end) == expected, (name, metric, end)
+    assert found.human.scores == pytest.approx(stored.human.scores, abs=1e-9, nan_ok=True)
+
+
+def test_each_of_its_answers_is_the_stored_one(evaluated):
+    stored, found = (pd.read_csv(f / "predictions.csv") for f in (OLD, evaluated))
+    pd.testing.assert_frame_equal(found[stored.columns], stored, atol=2e-6, check_dtype=False)
+
+
+def test_its_report_shows_the_stored_numbers(tmp_path):
+    pytest.importorskip("jinja2")
+    assert main(["report", str(OLD), "-o", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text("utf-8")
+    for system in Results.read(OLD).systems.values():
+        for metric in ("accuracy", "f1_macro", "ccc_valence"):
+            assert f"{system[metric].value:.3f}" in page
+
+
+def test_its_schedule_is_found_under_the_new_name():
+    cfg = OmegaConf.load(OLD / "config.yaml")
+    assert cfg.scheduler._target_ == "erc.schedules.cosine_warmup"
+    assert make(cfg.scheduler).func is cosine_warmup
+
+
+@pytest.mark.parametrize("typo", ["adaptaton=speaker", "datset.validation_fold=0"])
+def test_a_mistyped_key_is_refused_in_one_line(typo, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["evaluate", str(OLD), typo])
+    said = capsys.readouterr()
+    assert error.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith("ConfigError: the run has no key")
+    assert "did you mean" in said.err
+    assert said.err.count("\n") == 1
