@@ -51,7 +51,7 @@ def make_recording(path: str, minutes: int, seed: int = 0) -> None:
     """Two simulated voices in turn, with pauses of 0.8–3 s between them."""
     import soundfile
 
-    from erc.corpora.simulated.voice import Delivery, cast, speak
+    from erc.base.voice import Delivery, cast, speak
 
     rng = np.random.default_rng(seed)
     voices = [cast("F", rng), cast("M", rng)]

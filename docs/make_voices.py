@@ -10,8 +10,8 @@ import soundfile
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
+from erc.base.voice import cast
 from erc.corpora.simulated import CENTROIDS, say, voice
-from erc.corpora.simulated.voice import cast
 from erc.timeline.subtitles import clock
 
 FOLDER = Path(__file__).parents[1] / "erc" / "server" / "web" / "voices"

@@ -10,7 +10,7 @@ import soxr
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
-from erc.corpora.simulated.voice import Delivery, cast, speak
+from erc.base.voice import Delivery, cast, speak
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes import Runtime, Spec
 

@@ -1,4 +1,4 @@
-"""What knows nothing of emotion: errors, files, the hub, audio, text, body signals, devices, progress.
+"""What knows no corpus, label or model: errors, files, audio, text, body signals, devices, a voice.
 
 Enters: paths, bytes, samples. Leaves: samples, tokens of text, fingerprints, errors in one line.
 May import: nothing of erc.

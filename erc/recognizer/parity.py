@@ -97,8 +97,8 @@ def _relative(a: np.ndarray, b: np.ndarray) -> float:
 
 def _simulated(recognizer: Recognizer, rng: Any, file: Path | None, k: int) -> dict[str, Any]:
     """Arguments of `Recognizer.read`: what is missing of one utterance, made up."""
-    from erc.corpora.simulated.sentences import sentence
-    from erc.corpora.simulated.voice import Delivery, cast, speak
+    from erc.base.sentences import sentence
+    from erc.base.voice import Delivery, cast, speak
 
     arousal, valence, tension = rng.uniform(1, 5, 3)
     words = " ".join(sentence(valence, arousal, rng) for _ in range(1 + k % 3))

@@ -14,11 +14,11 @@ import soundfile
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.sentences import PREDICATE, TAIL, sentence, transcript
+from erc.base.voice import Delivery, cast, speak
 from erc.corpora.simulated import PANELS, SESSIONS, TURNS, latents, rate, write_tree
 from erc.corpora.simulated.kemdy_writer import TIE_ORDER, total_emotion
-from erc.corpora.simulated.sentences import PREDICATE, TAIL, sentence, transcript
 from erc.corpora.simulated.signals import clock, live
-from erc.corpora.simulated.voice import Delivery, cast, speak
 
 N = 30  # utterances a session
 IDS = {

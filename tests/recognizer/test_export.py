@@ -24,7 +24,7 @@ from transformers import (
 
 import erc
 from erc.base.errors import CheckpointError, ConfigError
-from erc.corpora.simulated.sentences import sentence
+from erc.base.sentences import sentence
 from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder import checkpoint

@@ -5,9 +5,9 @@ is known. The generative story, all of it simulated:
 
     1. an utterance has an emotion and, scattered around that emotion's centroid, a valence, an
        arousal and a dominance (`CENTROIDS`, `SPREAD`)
-    2. the wording follows valence, hardly arousal (`sentences`)
+    2. the wording follows valence, hardly arousal (`erc.base.sentences`)
     3. the voice follows arousal (pitch, loudness, rate) and dominance (pressed … breathy), hardly
-       valence (`voice`); speakers differ in pitch, vocal tract, loudness and tempo
+       valence (`erc.base.voice`); speakers differ in pitch, vocal tract, loudness and tempo
     4. so happy and angry share a voice, surprise and fear share one, neutral lies between disgust
        and sad; fear, angry, sad and disgust share words: only both together name the emotion
     5. skin conductance and heart follow arousal with noise of their own (`signals`)
@@ -28,10 +28,10 @@ import numpy as np
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
+from erc.base.sentences import sentence, transcript
+from erc.base.voice import SAMPLE_RATE, Delivery, Speaker, cast, speak
 from erc.corpora.simulated.kemdy_writer import Session, Votes, write_kemdy19, write_kemdy20
-from erc.corpora.simulated.sentences import sentence, transcript
 from erc.corpora.simulated.signals import live
-from erc.corpora.simulated.voice import SAMPLE_RATE, Delivery, Speaker, cast, speak
 from erc.corpora.utterance import SIMULATED
 
 # Valence, arousal, dominance of each emotion on an unbounded scale centred at 3. Valence and arousal

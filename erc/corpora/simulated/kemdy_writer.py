@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
+from erc.base.voice import SAMPLE_RATE
 from erc.corpora.simulated import signals
 from erc.corpora.simulated.signals import Body, Span
-from erc.corpora.simulated.voice import SAMPLE_RATE
 
 # A tied total joins its emotions with ";" in the order of the corpus.
 TIE_ORDER = {
