@@ -110,6 +110,11 @@ class Branch(nn.Module):
         self.projector = nn.Linear(self.size, vector_size)
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.projector.weight.device
+
+    @property
     def cacheable(self) -> bool:
         """True if `encode` always says the same of an utterance, in the same shape."""
         return self.encoder.frozen and self.reduction != "frames"

@@ -179,13 +179,12 @@ def _encoder(
     shape: tuple[int, ...],
 ) -> Callable[[np.ndarray, Callable[[int], None]], np.ndarray]:
     """What fills a table: indices into `rows` → their features, batch by batch of like length."""
-    device = next(branch.parameters()).device
     collate = dataclasses.replace(collate, pooled=frozenset({"speech", "text"}) - {modality})
     if modality == "speech":
         collate.tokenizer = None
 
     def batch_of(index: np.ndarray) -> tuple[Tensor, Tensor]:
-        batch = collate([data[int(row)] for row in rows[index]]).to(device)
+        batch = collate([data[int(row)] for row in rows[index]]).to(branch.device)
         return batch.modality(modality)
 
     def say(index: np.ndarray, advance: Callable[[int], None]) -> np.ndarray:
