@@ -73,10 +73,9 @@ class Heard(Runtime):
         return logits, np.stack([1 + letters / 10, 1 + 10 * loud], 1).astype(np.float32)
 
 
-def recognizer(max_seconds: float | None = None, **options) -> Recognizer:
-    """The real recognizer around `Heard`."""
+def recognizer(max_seconds: float | None = None, meta=None, **options) -> Recognizer:
+    """The real recognizer around `Heard`; `meta` is what else its folder says."""
     settings = {"wav_max_length": None if max_seconds is None else int(max_seconds * SAMPLE_RATE)}
     modalities = options.pop("modalities", ("speech", "text"))
-    return Recognizer(
-        Heard(modalities), {"meta": {"prediction": settings}}, lambda text: [len(text)], **options
-    )
+    config = {"meta": {"prediction": settings} | (meta or {})}
+    return Recognizer(Heard(modalities), config, lambda text: [len(text)], **options)

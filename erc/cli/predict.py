@@ -95,6 +95,8 @@ def predict(
         from erc.recognizer import load
 
         recognizer = load(folder, workers=workers, runtime=runtime, device=device, abstain=abstain)
+        if warning := recognizer.learned.warning():
+            _say(warning, False)
         inputs = _understood(inputs, recognizer.spec.modalities)
         try:
             results = recognizer.predict_many(one.arguments() for one in inputs[sink.rows :])

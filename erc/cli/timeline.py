@@ -56,6 +56,8 @@ def timeline(
             raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
     heard = read_pipe(recording) if is_pipe(recording) else recording
     recognizer = load(find_model(model), runtime=runtime)
+    if warning := recognizer.learned.warning():
+        print(f"erc timeline: {warning}", file=sys.stderr)
     with ExitStack() as stack:
         found = timeline(
             recognizer, heard, text, vad=vad, max_turn=max_turn, overlap=overlap,

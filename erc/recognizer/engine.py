@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from erc.base.numbers import softmax
 from erc.base.text import normalise
 from erc.labels.regions import Regions, conflicts
 from erc.model.encoded import Encoded
+from erc.model.folder.learned import Learned
 from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.runtimes import Runtime, Spec
 
@@ -79,6 +81,11 @@ class Engine:
     def spec(self) -> Spec:
         """What the model takes."""
         return self.runtime.spec
+
+    @cached_property
+    def learned(self) -> Learned:
+        """What the model has learned from."""
+        return Learned.of(self.config)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -297,5 +304,6 @@ class Engine:
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
             abstain=bool(p.max() < self.abstain),
             conflict=conflicts(label, valence, arousal, self.regions),
+            simulated=self.learned.simulated,
             model=self.model,
         )

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
+from erc.model.folder.learned import Learned
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import COLUMNS, number
 
@@ -30,7 +32,10 @@ def show(model: str | None = None, as_json: bool = False) -> int:
     Raises:
         CheckpointError: not a model folder.
     """
-    facts = info(find_model(model))
+    folder = find_model(model)
+    facts = info(folder)
+    if warning := Learned.of(read_config(folder)).warning():
+        print(f"erc info: {warning}", file=sys.stderr)
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:

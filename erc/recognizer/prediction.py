@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", *(f"p_{e}" for e in EMOTIONS), "model", "error")  # fmt: skip
+           "conflict", *(f"p_{e}" for e in EMOTIONS), "simulated", "model", "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +35,7 @@ class Prediction:
             better shown to a person than used.
         conflict: valence and arousal lie where raters rarely placed this emotion, see
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
+        simulated: the model was trained on simulated speech; it knows nothing of real voices.
         model: which one said so, `NAME@VERSION`.
         start, end: of a turn in a long recording, s.
         text, speaker: what is said in a turn, and by whom.
@@ -53,6 +54,7 @@ class Prediction:
     modalities: tuple[str, ...]
     abstain: bool = False
     conflict: bool | None = None
+    simulated: bool = False
     model: str = ""
     start: float | None = None
     end: float | None = None
@@ -72,6 +74,7 @@ class Prediction:
         where = f" {self.start:.2f}–{self.end:.2f} s" if self.start is not None else ""
         best = ", ".join(f"{emotion} {p:.0%}".replace("%", " %") for emotion, p in self.top(2))
         notes = " · abstains" * self.abstain + " · conflict" * bool(self.conflict)
+        notes += " · SIMULATED model" * self.simulated
         return (
             f"Prediction({self.file}{where}: {best}; valence {self.valence:.1f}, "
             f"arousal {self.arousal:.1f} of 1–5; from {' + '.join(self.modalities)}{notes})"

@@ -151,6 +151,7 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
             {
                 "version": __version__,
                 "model": about.get("model", ""),
+                "simulated": one.learned.simulated,
                 "modalities": list(one.spec.modalities),
                 "emotions": list(EMOTIONS),
                 "scales": {

@@ -30,6 +30,8 @@ def serve(folder: Path, settings: Settings, runtime: str = "auto", web: bool = F
 
     tune_memory()
     recognizer = load(folder, runtime=runtime)
+    if warning := recognizer.learned.warning():
+        print(f"erc serve: {warning}", file=sys.stderr)
     warm(recognizer)
 
     from erc.server.app import create_app

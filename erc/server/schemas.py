@@ -24,7 +24,7 @@ HAPPY: Any = {
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
-    "abstain": False, "conflict": False, "model": "kemdy@3fa4c2d1",
+    "abstain": False, "conflict": False, "simulated": False, "model": "kemdy@3fa4c2d1",
 }  # fmt: skip
 BAD: Any = {
     "type": "AudioError",
@@ -114,6 +114,9 @@ class Answer(BaseModel):
     conflict: bool | None = Field(
         description="Valence and arousal lie where raters rarely placed this emotion; null: unknown."
     )
+    simulated: bool = Field(
+        description="The model was trained on simulated speech; it knows nothing of real voices."
+    )
     model: str = Field(description="Which model says so: NAME@VERSION.")
     explanation: Why | None = None
 
@@ -176,6 +179,7 @@ class TimelineAnswer(BaseModel):
 
     file: str
     duration: float = Field(description="s")
+    simulated: bool = Field(description="As in the answers of the turns.")
     settings: dict[str, Any] = Field(description="What the turns and answers were made with.")
     turns: list[TurnAnswer | FailedTurn]
     unspoken: list[dict[str, Any]] = Field(description="Transcript where no speech was found.")
@@ -195,6 +199,7 @@ class Info(BaseModel):
 
     version: str
     model: str
+    simulated: bool = Field(description="Trained on simulated speech; no person was recorded.")
     modalities: list[str]
     emotions: list[Emotion]
     scales: dict[str, str]

@@ -105,6 +105,7 @@ def timeline(
         envelope=envelope.bins(),
         bin=envelope.seconds,
         unspoken=unspoken,
+        simulated=recognizer.learned.simulated,
         settings={"vad": vad, "max_turn": max_turn, "window": window, "overlap": overlap}
         | {"smooth": smooth, "runtime": recognizer.runtime.name}
         | (asdict(rule) if vad == "silero" else {}),

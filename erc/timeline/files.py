@@ -20,6 +20,7 @@ from erc.base.console import console
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic
+from erc.model.folder.learned import SIMULATED
 from erc.recognizer.prediction import COLUMNS, Failure, row
 from erc.timeline.record import NOTHING, Record
 from erc.timeline.subtitles import clock, escape
@@ -88,6 +89,7 @@ def _vtt(timeline: Record, sink: TextIO) -> None:
 
     blocks = [f"WEBVTT - {escape(Path(timeline.file).name)}: emotion of each turn"]
     blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]
+    blocks += [f"NOTE\n{SIMULATED}"] if timeline.simulated else []
     blocks += ["\n".join(["STYLE", *(f"::cue(.{e}) {{ color: {COLOURS[e]} }}" for e in EMOTIONS)])]
     blocks += [] if timeline.turns else [f"NOTE\n{NOTHING}"]
     for number, turn in enumerate(timeline.turns, 1):
@@ -123,6 +125,8 @@ def _eaf(timeline: Record, sink: TextIO) -> None:
             MEDIA_URL=path.resolve().as_uri(), RELATIVE_MEDIA_URL=f"./{path.name}",
             MIME_TYPE=MIME.get(path.suffix.lower(), "audio/*"),
         )  # fmt: skip
+    if timeline.simulated:
+        Xml.SubElement(header, "PROPERTY", NAME="simulated").text = SIMULATED
     times = Xml.SubElement(document, "TIME_ORDER")
     tiers = {
         name: Xml.SubElement(document, "TIER", {"TIER_ID": name, "LINGUISTIC_TYPE_REF": kind} | of)

@@ -193,7 +193,8 @@ def _paint(axes: Axes, look: dict[str, str]) -> None:
 def _title(timeline: Record) -> str:
     many = len(timeline.turns)
     said = f"{many} turn{'s' * (many != 1)}" if many else NOTHING
-    return f"{Path(timeline.file).name}  ·  {said}"
+    simulated = "  ·  SIMULATED MODEL, not valid for real voices" * timeline.simulated
+    return f"{Path(timeline.file).name}  ·  {said}{simulated}"
 
 
 def _short(name: str) -> str:

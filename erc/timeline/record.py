@@ -43,6 +43,7 @@ class Record:
         bin: s, length of a bin.
         unspoken: segments of the transcript in which no speech was found; they were not used.
         settings: what the turns and answers were made with.
+        simulated: the model was trained on simulated speech; it knows nothing of real voices.
     """
 
     file: str
@@ -52,6 +53,7 @@ class Record:
     bin: float = 0.01
     unspoken: list[Segment] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
 
     @property
     def predictions(self) -> list[Any]:
@@ -68,7 +70,7 @@ class Record:
         return (
             f"{type(self).__name__}({self.file}: {self.duration:.1f} s, {len(self.turns)} turns, "
             f"{spoken:.1f} s of speech{f': {most}' if most else ''}"
-            f"{f'; {failed} turns failed' if failed else ''})"
+            f"{f'; {failed} turns failed' if failed else ''}{'; SIMULATED model' * self.simulated})"
         )
 
     def shares(self) -> list[tuple[str, float]]:
@@ -85,6 +87,7 @@ class Record:
         return {
             "file": self.file,
             "duration": self.duration,
+            "simulated": self.simulated,
             "settings": self.settings,
             "turns": [turn.to_dict() for turn in self.turns],
             "unspoken": [segment._asdict() for segment in self.unspoken],

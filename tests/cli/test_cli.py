@@ -129,7 +129,7 @@ def test_predict(run, kemdy19, capsys):
     row = json.loads(capsys.readouterr().out)
     assert list(row) == [
         "file", "label", "probabilities", "valence", "arousal", "confidence", "modalities",
-        "abstain", "conflict", "model",
+        "abstain", "conflict", "simulated", "model",
     ]  # fmt: skip
     assert len(row["probabilities"]) == 7
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1

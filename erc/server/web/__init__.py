@@ -10,6 +10,7 @@ timeline, server.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -172,6 +173,8 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
         )
     place = bound(settings.host, settings.port)
     recognizer = load(folder, runtime=runtime)
+    if warning := recognizer.learned.warning():
+        print(f"erc web: {warning}", file=sys.stderr)
     warm(recognizer)
 
     def ready(address: str) -> None:

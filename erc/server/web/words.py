@@ -10,6 +10,7 @@ import numpy as np
 from erc.base.figures import COLOURS
 from erc.labels.regions import Regions
 from erc.model.folder import USE
+from erc.model.folder.learned import SIMULATED
 from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
 from erc.scores.results import Human, Results, System
@@ -39,7 +40,7 @@ def sentence(p: Prediction) -> str:
     'happy, 62\\xa0% of raters would say so; valence 4.1, arousal 3.2, both of 1 to 5'
     """
     return (
-        f"{p.label}, {percent(p.confidence)} of raters would say so; "
+        f"{'simulated model: ' * p.simulated}{p.label}, {percent(p.confidence)} of raters would say so; "
         f"valence {p.valence:.1f}, arousal {p.arousal:.1f}, both of 1 to 5"
     )
 
@@ -78,11 +79,17 @@ def answer(
     why = f'<h3>Why this answer</h3><div class="why">{why}</div>' if why else ""
     csv = table([p]).to_csv(index=False)
     return (
-        f'<article class="erc">{head}{notes(p, threshold)}<div class="pair">'
+        f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold)}<div class="pair">'
         f"{bars(p.probabilities, 'Share of raters who would choose each emotion')}"
         f"{plane([p], regions)}</div>{why}"
         f"{downloads([('Download CSV', 'prediction.csv', 'text/csv', csv)])}</article>"
     )
+
+
+def banner(simulated: bool) -> str:
+    """Above an answer that says nothing of real voices."""
+    text = f"<b>Simulated.</b> {SIMULATED[:1].upper()}{SIMULATED[1:]}."
+    return f'<p class="banner" role="note">{text}</p>' if simulated else ""
 
 
 def notes(p: Prediction, threshold: float) -> str:
@@ -136,7 +143,8 @@ def timeline_answer(timeline: Timeline, regions: Regions, stem: str, unused: boo
         else ""
     )
     return (
-        f'<article class="erc">{head}{hint}{strips(timeline)}<div class="pair">'
+        f'<article class="erc">{banner(timeline.simulated)}{head}{hint}{strips(timeline)}'
+        '<div class="pair">'
         f"{bars(dict(found), 'Share of the time spoken')}{plane(timeline.predictions, regions)}</div>"
         f"{turns_table(timeline)}{exports(timeline, stem)}</article>"
     )
