@@ -56,7 +56,21 @@ def run(kemdy19: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         [
             "dataset=hf", f"dataset.paths={kemdy19}", "dataset.protocol=strict", "model=tiny",
             "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false",
+            "export=false",
         ],
         folder,
     )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of `run` with the copy that starts without torch, which takes half a minute."""
+    import shutil
+
+    pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
+    from erc.model.folder.export import keep_copy
+
+    folder = shutil.copytree(run / "model", tmp_path_factory.mktemp("exported") / "model")
+    keep_copy(folder, True)
     return folder

@@ -84,6 +84,11 @@ def device_of_trainer(accelerator: str = "auto", number: Any = 1) -> torch.devic
         ) from None
 
 
+def gpu() -> bool:
+    """Whether this machine shows a GPU that torch could use; torch is not imported."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+
+
 def name_of(device: torch.device) -> str:
     """What the device is sold as, e.g. of a GPU; of a CPU with its number of cores."""
     import torch

@@ -49,7 +49,10 @@ def export(
 )
 def import_reference(checkpoint: str, config: str, out_dir: str) -> None:
     """Turn a checkpoint with the published key names into a model folder."""
+    from pathlib import Path
+
+    from erc.model.folder.export import keep_copy
     from erc.model.folder.reference import import_reference
 
     import_reference(checkpoint, config, out_dir)
-    print(f"wrote {out_dir}")
+    print(f"wrote {out_dir}\n{keep_copy(Path(out_dir))}")

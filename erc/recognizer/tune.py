@@ -1,7 +1,7 @@
 """Which runtime is fastest on this machine and exact enough for this model? Measured once, remembered.
 
 The answer lies in `runtime.json` of the model folder, one entry for each kind of machine, and
-`erc.load(folder)` follows it. A machine that was never measured computes with torch in float32.
+`erc.load(folder)` follows it. On a machine that was never measured see `runtimes.choose`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from erc.base.devices import machine
 from erc.base.errors import CheckpointError, ErcError
 from erc.base.files import write_json
-from erc.model.folder import find_folder, read_config
+from erc.model.folder import EXPORTS, find_folder, read_config
 from erc.recognizer import Recognizer, load, parity
-from erc.recognizer.runtimes import EXPORTS, MODULES, RECORD
+from erc.recognizer.runtimes import MODULES, RECORD, installed
 from erc.scores.tables import grid
 
 EXACT = 0.01  # largest difference of a probability from float32 that counts as exact enough
@@ -84,9 +83,8 @@ def candidates(folder: Path) -> list[str]:
     found = []
     for name in MODULES:
         library, _, kind = name.partition("-")
-        where = f"{library}-int8" if kind == "int8" else library
-        module = {"onnx": "onnxruntime", "torch": "torch"}.get(library, library)
-        if name != "torch-fp32" and find_spec(module) and (library == "torch" or where in exports):
+        where = name if kind == "int8" else library
+        if name != "torch-fp32" and installed(name) and (library == "torch" or where in exports):
             found.append(name)
     return found
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets.view import View
-from erc.model.adaptation import statistics
+from erc.model.adaptation import against, statistics
 from erc.model.branch import Standardize
 from erc.model.emotion import EmotionModel
 
@@ -22,9 +22,7 @@ ADAPTATIONS = ("none", "speaker")
 def adapt_table(
     table: Tensor, speakers: list[str], heard: Tensor, standardize: Standardize
 ) -> Tensor:
-    """Features which the model's corpus-wide `standardize` turns into (x − mean_s) / scale_s.
-
-    That is `x' = mean + scale · (x − mean_s) / scale_s`: the model itself need not know of speakers.
+    """The features of every speaker `against` that speaker's own recordings.
 
     Args:
         table: [N, …, *shape], N utterances.
@@ -38,8 +36,8 @@ def adapt_table(
     names = torch.tensor([number[s] for s in speakers])
     for name in names.unique():
         rows = ((names == name) & heard).nonzero()[:, 0]
-        own, deviation = statistics(table[rows], mean, scale)
-        result[rows] = mean + scale * (table[rows] - own) / deviation
+        own = statistics(table[rows], mean, scale)
+        result[rows] = against(table[rows], own, (mean, scale))
     return result
 
 

@@ -22,6 +22,7 @@ from erc.datasets.audit import audit
 from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
+from erc.model.folder.export import keep_copy
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
 from erc.scores.tables import results_table
@@ -156,6 +157,7 @@ def finish(
         card=card(results, resolve(cfg), run, spent),
     )
     print(results_table(results))
+    print(keep_copy(run / "model", False if cfg.trainer.fast_dev_run else cfg.export))
     print(
         f"run    {run}\nmodel  {run / 'model'}    try: erc predict CLIP.wav --model {run / 'model'}"
     )

@@ -15,7 +15,9 @@ from erc.base.errors import ConfigError
 from erc.cli.program import COMMANDS, main, parse
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ["model=tiny", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"]
+TINY = [
+    "model=tiny", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "export=false",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

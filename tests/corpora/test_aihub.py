@@ -106,6 +106,7 @@ def test_training_without_valence_and_arousal(tmp_path: Path) -> None:
     words += [
         "trainer.accelerator=cpu",
         "trainer.max_epochs=1",
+        "export=false",
         "trainer.enable_progress_bar=false",
     ]
     results = run(words, tmp_path / "run")

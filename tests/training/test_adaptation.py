@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 import torch
 
 from erc.base.errors import ConfigError
-from erc.model.adaptation import adapt_model, statistics
+from erc.model.adaptation import statistics
 from erc.model.branch import Standardize
 from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder
@@ -81,24 +82,27 @@ def model() -> EmotionModel:
 
 
 @torch.inference_mode()
-def test_adapted_model_equals_adapted_table(model: EmotionModel) -> None:
-    table = torch.randn(6, model.branches["speech"].size) + 3
-    before = model.branches["speech"].standardize.mean.clone()
-    there = {"speech": torch.ones(6, dtype=torch.bool)}
-    moved = adapt_table(table, ["a"] * 6, there["speech"], model.branches["speech"].standardize)
-    by_table = model.fuse(Encoded({"speech": moved}, there)).logits
-    by_model = adapt_model(model, table).fuse(Encoded({"speech": table}, there)).logits
-    torch.testing.assert_close(by_model, by_table, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(model.branches["speech"].standardize.mean, before)
-    assert (
-        float((by_model - model.fuse(Encoded({"speech": table}, there)).logits).abs().max()) > 1e-3
-    )
+def test_an_adapted_runtime_is_the_model_standardised_by_the_speakers_own_numbers(
+    model: EmotionModel,
+) -> None:
+    table, there = torch.randn(6, model.branches["speech"].size) + 3, np.ones(6, bool)
+    own = copy.deepcopy(model)
+    place = own.branches["speech"].standardize
+    for buffer, value in zip((place.mean, place.scale), statistics(table, place.mean, place.scale)):
+        buffer.copy_(value)
+    expected = own.fuse(Encoded({"speech": table}, {"speech": torch.from_numpy(there)})).logits
+    runtime, heard = TorchRuntime(model), Encoded({"speech": table.numpy()}, {"speech": there})
+    adapted = runtime.adapted(table.numpy())
+    np.testing.assert_allclose(adapted.fuse(heard)[0], expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(runtime.fuse(heard)[0] - expected.numpy()).max() > 1e-3  # it stayed as it was
+    again = adapted.adapted(table.numpy()).fuse(heard)[0]  # from the corpus, not from the speaker
+    np.testing.assert_array_equal(again, adapted.fuse(heard)[0])
 
 
 def test_a_model_without_corpus_statistics_cannot_be_adapted() -> None:
     plain = EmotionModel(SpeechEncoder.from_name("tiny-whisper"), dim=8)
     with pytest.raises(ConfigError, match="adaptation=speaker"):
-        adapt_model(plain, torch.zeros(1, plain.branches["speech"].size))
+        TorchRuntime(plain).adapted(np.zeros((1, plain.branches["speech"].size), np.float32))
 
 
 def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) -> None:
@@ -130,6 +134,7 @@ def test_a_run_reports_both(tmp_path: Path) -> None:
     words += [
         "trainer.accelerator=cpu",
         "trainer.max_epochs=1",
+        "export=false",
         "trainer.enable_progress_bar=false",
     ]
     results = run([*corpus, *words], tmp_path / "run")

@@ -21,7 +21,7 @@ from erc.training.task import make_task, parameter_groups
 
 QUICK = [
     "model=tiny", "trainer.accelerator=cpu", "trainer.max_epochs=1",
-    "trainer.enable_progress_bar=false",
+    "trainer.enable_progress_bar=false", "export=false",
 ]  # fmt: skip
 
 

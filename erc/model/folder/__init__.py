@@ -9,10 +9,14 @@ from typing import Any
 from erc.base import hub
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.base.files import fingerprint, recover
+from erc.base.files import fingerprint, recover, sha256
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
+EXPORTS = "exports"
+COPY = f"{EXPORTS}/onnx"  # what training leaves for machines without torch
+SCALES = "speech.standardize.npy"  # of an export: [2, *shape], mean and deviation; for adaptation
+EXACT = 1e-4  # largest difference of an answer from torch that the copy may have
 USE = """\
 ## Use
 
@@ -75,6 +79,28 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG}: emotions {config.get('emotions')}, but this version has {EMOTIONS}"
         )
     return config
+
+
+def stale(folder: Path, export: Path) -> bool:
+    """Whether an export inside a model folder was made from other weights than lie there now."""
+    made_from = read_config(export).get("runtime", {}).get("weights")
+    weights = folder / WEIGHTS
+    return made_from is not None and weights.is_file() and made_from != sha256(weights)
+
+
+def doubt(folder: Path) -> str:
+    """Why nobody who did not ask for the copy should get its answers; "": nothing speaks against it."""
+    copy = folder / COPY
+    record = read_config(copy).get("runtime", {})
+    if stale(folder, copy) or "weights" not in record:
+        return f"{copy} was not made from the weights beside it"
+    off = worst(record["parity"])
+    return f"{copy} is {off:.1e} from torch, more than {EXACT:.0e}" if not off <= EXACT else ""
+
+
+def worst(parity: dict[str, Any]) -> float:
+    """The largest difference of an answer in a parity report."""
+    return max(float(v) for k, v in parity.items() if k.startswith("max_"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy as np
 
 from erc.base.errors import CheckpointError
 from erc.model.encoded import Encoded
-from erc.model.folder import read_config
-from erc.recognizer.runtimes import Runtime, Spec
+from erc.model.folder import SCALES, read_config
+from erc.model.spec import Spec, padded
+from erc.recognizer.runtimes import Runtime
 
 
 class GraphRuntime(Runtime):
@@ -31,6 +32,8 @@ class GraphRuntime(Runtime):
             raise CheckpointError(f"{folder} was not written by `erc export`")
         self.name, self.spec = name, Spec.from_dict(record["spec"])
         self.front: dict[str, dict[str, int]] = record["front"]
+        if (folder / SCALES).is_file():
+            self.scales = tuple(np.load(folder / SCALES, allow_pickle=False))
         self.graphs = {graph: self._file(folder, file) for graph, file in record["graphs"].items()}
 
     def run(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -55,11 +58,7 @@ class GraphRuntime(Runtime):
 
     def pad(self, modality: str, x: np.ndarray) -> np.ndarray:
         """Zeros behind, as many as the graph asks for; see `erc.model.graphs.front`."""
-        rule = self.front.get(modality)
-        if not rule:
-            return x
-        steps = -(-x.shape[1] // rule["step"]) * rule["step"] + rule["after"]
-        return widen(x, min(max(steps, rule["least"]), rule["most"]))
+        return widen(x, padded(x.shape[1], self.front.get(modality)))
 
     @staticmethod
     def _file(folder: Path, name: Any) -> Path:
@@ -71,6 +70,8 @@ class GraphRuntime(Runtime):
 
 def widen(x: np.ndarray, size: int, fill: int = 0) -> np.ndarray:
     """x [B, T, …] with `size` ≥ T steps."""
+    if x.shape[1] == size:
+        return x
     wide = np.full((len(x), size, *x.shape[2:]), fill, x.dtype)
     wide[:, : x.shape[1]] = x
     return wide

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 
 from erc.base.devices import device_of
-from erc.model.adaptation import adapt_model
 from erc.model.emotion import EmotionModel, Encoded
 from erc.model.folder.checkpoint import load_model
-from erc.recognizer.runtimes import Runtime, Spec
+from erc.model.spec import Spec, scales_of
+from erc.recognizer.runtimes import Runtime
 
 
 class TorchRuntime(Runtime):
@@ -21,7 +20,7 @@ class TorchRuntime(Runtime):
 
     def __init__(self, model: EmotionModel, name: str = "torch-fp32", device: str = "auto"):
         self.name, self.device = name, device_of(device)
-        self.spec = spec_of(model)
+        self.spec, self.scales = Spec.of(model), scales_of(model)
         self.model = model.eval().to(self.device)
         if name == "torch-bf16":
             for encoder in (model.speech, model.text):
@@ -44,35 +43,8 @@ class TorchRuntime(Runtime):
         output = self.model.fuse(Encoded(vectors, there), void_ok=True)
         return output.logits.cpu().numpy(), output.valence_arousal.cpu().numpy()
 
-    def adapted(self, features: np.ndarray) -> TorchRuntime:
-        other = copy.copy(self)
-        other.model = adapt_model(self.model, self._tensor(features))
-        return other
-
     def _tensor(self, x: np.ndarray) -> Tensor:
         return torch.from_numpy(x if x.flags.writeable else x.copy()).to(self.device)
-
-
-def spec_of(model: EmotionModel) -> Spec:
-    """What a recognizer must know of a model."""
-    speech, text, body = model.speech, model.text, model.physiology
-    widths, sequences = {}, []
-    for name, branch in model.branches.items():
-        steps = {"frames": (1,), "segments": (branch.segments,)}.get(branch.reduction, ())
-        widths[name] = (*steps, *branch.shape)
-        sequences += [name] * bool(steps)
-    return Spec(
-        modalities=model.modalities,
-        widths=widths,
-        normalize=bool(speech and speech.normalize),
-        min_samples=speech.min_samples if speech else 0,
-        max_samples=speech.max_samples if speech else None,
-        padding_safe=bool(not speech or speech.backbone.padding_safe),
-        pad_token_id=text.pad_token_id if text else 0,
-        needs_all=model.fusion.needs_all,
-        physiology=body.kind if body else None,
-        sequences=tuple(sequences),
-    )
 
 
 def open(folder: Path, name: str, device: str) -> TorchRuntime:
