@@ -172,6 +172,14 @@ class TestPipes:
         assert len(audio.load(pipe)) == len(samples)
         writer.join()
 
+    def test_what_a_shell_gives_for_a_command_that_has_ended(self, monkeypatch):
+        monkeypatch.setattr(audio, "NOBODY", 0.01)
+        read, write = os.pipe()
+        os.write(write, encoded(TONE))
+        os.close(write)
+        assert len(audio.load(f"/dev/fd/{read}")) == len(TONE)
+        os.close(read)
+
     def test_nobody_writes(self, tmp_path, monkeypatch):
         monkeypatch.setattr(audio, "NOBODY", 0.01)
         os.mkfifo(tmp_path / "pipe")
