@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from erc.cli.command import OVERRIDES, Option, command
 
 
@@ -13,12 +15,16 @@ def train(overrides: list[str]) -> None:
     run(overrides)
 
 
-@command(OVERRIDES)
-def cross_validate(overrides: list[str]) -> None:
+@command(
+    OVERRIDES,
+    Option("--workers", "folds at a time (default: one after another, on the screen)", type=int),
+    Option("-o --output", "go on there (default: a new folder in runs/…)", metavar="DIR"),
+)
+def cross_validate(overrides: list[str], workers: int | None, output: str | None) -> None:
     """Train one model per fold; mean ± standard deviation of their scores."""
     from erc.studies.cross_validation import cross_validate
 
-    cross_validate(overrides)
+    cross_validate(overrides, Path(output) if output else None, workers)
 
 
 @command(

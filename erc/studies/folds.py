@@ -31,7 +31,7 @@ from erc.training.config import make, quoted, resolve
 
 FILE = "fold.json"
 PLACES = (  # and the group `logger`: settings that say where and how fast, not what
-    "run_dir", "cache", "ckpt_path", "dataset.paths", "dataset.num_proc", "dataloader.num_workers",
+    "run_dir", "cache", "ckpt_path", "export", "dataset.paths", "dataset.num_proc", "dataloader.num_workers",
     "trainer.enable_progress_bar",
 )  # fmt: skip
 
@@ -120,7 +120,12 @@ def train(
 
     Yields:
         each run when it is done, and the seconds it took.
+
+    Raises:
+        ConfigError: no worker, or see `Fold.finished`.
     """
+    if workers is not None and workers < 1:
+        raise ConfigError(f"{workers} workers train nothing; give 1 or more")
     todo = [fold for fold in wanted if not fold.finished()]
     if workers is None or not todo:
         for fold in todo:
