@@ -31,8 +31,8 @@ from erc.training.config import make, quoted, resolve
 
 FILE = "fold.json"
 PLACES = (  # and the group `logger`: settings that say where and how fast, not what
-    "run_dir", "cache", "ckpt_path", "export", "dataset.paths", "dataset.num_proc", "dataloader.num_workers",
-    "trainer.enable_progress_bar",
+    "run_dir", "cache", "ckpt_path", "export", "dataset.paths", "dataset.num_proc",
+    "dataloader.num_workers", "trainer.enable_progress_bar",
 )  # fmt: skip
 
 
