@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
     "dataset": ("erc.datasets:HF_KEMD", "_base", "A corpus, its labels and its folds."),
-    "model": ("erc.model.emotion:EmotionModel", "_base", "Encoders, fusion, loss."),
+    "model": ("erc.model.plan:Plan", "_base", "Encoders, fusion, loss."),
     "scheduler": ("", "cosine_warmup", "The learning rate over time."),
     "logger": ("", "", "Where numbers go besides `metrics.csv`; see [the report](../report.md)."),
     "experiment": ("", "", "Several choices under one name: `experiment=demo`."),

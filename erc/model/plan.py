@@ -23,7 +23,7 @@ USUAL = ("single", "tensor_mixer", "trilinear")  # fusion of one, two, three mod
 class Plan:
     """What is built around the encoders.
 
-    Attributes:
+    Args:
         modalities: some of "speech", "text", "physiology", in that order.
         fusion: key of `fusion.FUSIONS`.
         fusion_options: options of that fusion, e.g. `{"depth": 4}`.

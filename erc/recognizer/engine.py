@@ -288,9 +288,8 @@ class Engine:
     def score(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Calibrated probabilities [N, 7], and valence and arousal [N, 2] within 1–5."""
         logits, va = self.runtime.fuse(encoded)
-        return softmax(logits.astype(np.float64) / self.temperature), va.astype(np.float64).clip(
-            *SCALE
-        )
+        p = softmax(logits.astype(np.float64) / self.temperature)
+        return p, va.astype(np.float64).clip(*SCALE)
 
     def _prediction(self, clip: Clip, p: np.ndarray, va: np.ndarray) -> Prediction:
         label, (valence, arousal) = EMOTIONS[int(p.argmax())], map(float, va)
