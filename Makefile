@@ -16,10 +16,10 @@ demo: setup  ## simulated corpus -> dataset -> training -> evaluation -> one pre
 lint: setup  ## ruff, lint and format
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
 
-types: setup  ## mypy over erc/; not clean yet, so not part of `make test`
+types: setup  ## mypy over erc/
 	@$(PYTHON) -m mypy
 
-test: lint  ## lint and all quick tests; under 10 minutes
+test: lint types  ## lint, types, the contract of imports and all quick tests; under 10 minutes
 	@$(PYTHON) -m pytest -n 2 -m "not slow"
 
 slow: setup  ## the tests that take minutes
