@@ -17,6 +17,10 @@ class AudioError(ErcError):
     """A recording cannot be used: missing, unreadable, empty, too short, not finite."""
 
 
+class AudioWarning(UserWarning):
+    """A recording can be used, but is not all that it should be."""
+
+
 class CorpusError(ErcError):
     """A corpus folder or one of its files is not what its format says."""
 
@@ -37,6 +41,7 @@ EXTRAS = {  # package → the part of erc that brings it
     **dict.fromkeys(("hydra", "lightning", "omegaconf", "pandas", "peft", "pyarrow"), "train"),
     **dict.fromkeys(("safetensors", "torch", "transformers"), "train"),
     **dict.fromkeys(("jinja2", "matplotlib", "umap"), "report"),
+    "av": "formats",
     "gradio": "web",
     "scipy": "physiology",
 }

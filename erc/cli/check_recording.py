@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from erc.base.audio import MIN_SAMPLES, SAMPLE_RATE
+from erc.base.audio import BLOCK, MIN_SAMPLES, SAMPLE_RATE
+from erc.base.decoders import streams
 from erc.base.errors import AudioError
 from erc.base.files import fingerprint
-from erc.base.wav import read_header
 from erc.cli.check_findings import Finding
 
 SILENT = 1e-3  # root mean square of a recording; −60 dB of full scale
@@ -33,33 +33,29 @@ def listen(path: Path) -> Heard:
     try:
         return _heard(path)
     except AudioError as error:
-        return Heard([Finding("unreadable recording", str(error))])
+        kind = "Git LFS pointer" if "Git LFS" in str(error) else "unreadable recording"
+        return Heard([Finding(kind, str(error))])
     except Exception as error:  # libsndfile, the file system: nothing may stop the round
         reason = getattr(error, "error_string", None) or str(error)
         return Heard([Finding("unreadable recording", f"{path}: {reason.strip()}")])
 
 
 def _heard(path: Path) -> Heard:
-    with path.open("rb") as data:
-        head = data.read(40)
-        data.seek(0)
-        if not head:
-            return Heard([Finding("unreadable recording", f"{path}: the file is empty")])
-        if head.startswith(b"version https://git-lfs"):
-            return Heard([Finding("Git LFS pointer", str(path))])
-        header = read_header(data, str(path))
-    with soundfile.SoundFile(str(path)) as file:
-        rate, channels, frames = file.samplerate, file.channels, file.frames
-        x = file.read(dtype="float32", always_2d=True)
+    with closing(streams(path, str(path))) as coming:
+        stream = next(coming)
+        rate, channels = stream.rate, stream.channels
+        pieces = []
+        while len(piece := stream.read(BLOCK // channels + 1, "float32")):
+            pieces.append(piece)
+        x = np.concatenate([np.zeros((0, channels), np.float32), *pieces])
+        missing = stream.missing(len(x))
     found = []
 
     def note(check: str, detail: str = "") -> None:
         found.append(Finding(check, f"{path}{': ' * bool(detail)}{detail}"))
 
-    if header and header.truncated:
-        note("truncated recording", f"{header.present} of {header.promised} bytes of samples")
-    elif len(x) < frames:
-        note("truncated recording", f"{len(x)} of {frames} samples")
+    if missing:
+        note("truncated recording", f"ends {missing:.2f} s before it should")
     if (rate, channels) != (SAMPLE_RATE, 1):
         note("other rate or channels", f"{rate} Hz, {channels} channels")
     if not np.isfinite(x).all():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from erc import __version__
 from erc.base.devices import tune_memory
-from erc.base.errors import ConfigError, did_you_mean, one_line_errors
+from erc.base.errors import AudioWarning, ConfigError, did_you_mean, one_line_errors
 from erc.cli import check, corpus, demo, export, info, predict, report, serve, timeline, train
 from erc.cli.command import Command, Option, Parser, command
 
@@ -83,6 +84,14 @@ def help_page() -> str:
     return "\n".join(lines)
 
 
+_PLAIN = warnings.formatwarning
+
+
+def _warning(message: Any, category: type[Warning], *where: Any) -> str:
+    """What is said of a recording is for people, without the line of code that says it."""
+    return f"erc: {message}\n" if category is AudioWarning else _PLAIN(message, category, *where)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 all good, 1 some inputs failed, 2 usage or input.
 
@@ -93,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the console lacks ends nothing
         sys.stdout.reconfigure(errors="replace")
+    warnings.formatwarning = _warning
     with one_line_errors():
         if words[0] in ("-h", "--help"):
             print(help_page())

@@ -44,7 +44,6 @@ def timeline(
     Raises:
         ConfigError, AudioError, CheckpointError: nothing was written.
     """
-    from erc.base.audio import is_pipe, read_pipe
     from erc.model.folder.find import find_model
     from erc.recognizer import load
     from erc.timeline import timeline
@@ -54,13 +53,12 @@ def timeline(
     for path in filter(None, (output if not format else None, plot)):
         if Path(path).suffix.lower() not in SUFFIXES:  # before hours of work, not after
             raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
-    heard = read_pipe(recording) if is_pipe(recording) else recording
     recognizer = load(find_model(model), runtime=runtime)
     if warning := recognizer.learned.warning():
         print(f"erc timeline: {warning}", file=sys.stderr)
     with ExitStack() as stack:
         found = timeline(
-            recognizer, heard, text, vad=vad, max_turn=max_turn, overlap=overlap,
+            recognizer, recording, text, vad=vad, max_turn=max_turn, overlap=overlap,
             smooth=smooth, progress=_shown(stack, quiet),
         )  # fmt: skip
     for path in filter(None, (output, plot)):

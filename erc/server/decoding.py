@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from erc.base import audio
+from erc.base.decoders import AV, LIBSNDFILE, is_known
 from erc.base.errors import AudioError, ConfigError
+from erc.base.sources import named
 from erc.server.metrics import Metrics
 from erc.server.problems import too_large
 from erc.server.settings import Settings
 from erc.server.uploads import Item
-from erc.timeline.recording import Recording
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
-
-# RIFX, RF64, W64 and the rarer formats of libsndfile are not worth their parsers here
-KNOWN: dict[str, Callable[[bytes], bool]] = {
-    "wav": lambda head: head[:4] == b"RIFF" and head[8:] == b"WAVE",
-    "flac": lambda head: head[:4] == b"fLaC",
-    "ogg": lambda head: head[:4] == b"OggS",
-    "mp3": lambda head: head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"),
-}
 
 
 def decode(item: Item, recognizer: Recognizer, settings: Settings, metrics: Metrics) -> Clip:
@@ -57,19 +49,12 @@ def check_recording(data: bytes, name: str, most: float, remedy: str = "") -> fl
         AudioError: a format that is not accepted, or a header that would hang the decoder.
         Problem: 413, longer than `most` s.
     """
-    if data and not any(looks_so(data[:12]) for looks_so in KNOWN.values()):
+    if data and not is_known(data):
         raise AudioError(
-            f"{name}: cannot be decoded (Format not recognised); send {', '.join(KNOWN)}, "
-            "e.g. `ffmpeg -i in.m4a -ar 16000 out.wav`"
+            f"{name}: cannot be decoded (Format not recognised); send "
+            f"{', '.join((*LIBSNDFILE, *AV))}, e.g. `ffmpeg -i in.ape -ar 16000 out.wav`"
         )
-    seconds = Recording(named(data, name)).duration  # raises what loading would raise
+    seconds = audio.seconds(named(data, name), most=most)  # raises what loading would raise
     if seconds > most:
         raise too_large(f"{name}: {seconds:.1f} s long; at most {most:g} s are taken here{remedy}")
     return seconds
-
-
-def named(data: bytes, name: str) -> io.BytesIO:
-    """An open file that messages call by this name."""
-    file = io.BytesIO(data)
-    file.name = name  # type: ignore[attr-defined]
-    return file

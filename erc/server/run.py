@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+from erc.base.errors import AudioWarning
 from erc.server.settings import Settings, need
 
 AFTER = 5.0  # s beyond the time limit of a request that stopping may take
@@ -28,6 +30,7 @@ def serve(folder: Path, settings: Settings, runtime: str = "auto", web: bool = F
     from erc.base.devices import tune_memory
     from erc.recognizer import load
 
+    warnings.simplefilter("ignore", AudioWarning)  # what clients send is not for the log
     tune_memory()
     recognizer = load(folder, runtime=runtime)
     if warning := recognizer.learned.warning():

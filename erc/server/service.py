@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
+from erc.base.sources import named
 from erc.server.batching import Batcher, settle
-from erc.server.decoding import check_recording, named
+from erc.server.decoding import check_recording
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, busy
 from erc.server.settings import Settings

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +10,8 @@ import numpy as np
 from erc.base import audio
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import AudioError
+from erc.base.sources import Source, is_pipe, name_of, named, read_pipe
 
-BLOCK = 2.0  # s that are read at once
 BINS = 4000  # of an envelope, at most; more than a page has pixels
 
 
@@ -22,83 +19,39 @@ class Recording:
     """A recording that can be read again and again without ever being held as a whole.
 
     Args:
-        source: path, encoded bytes, open binary file that can seek, or samples [T] or
-            [T, channels] with `sampling_rate`; any rate, channels are averaged.
+        source: path, encoded bytes, open binary file that can seek, or samples with
+            `sampling_rate`, as `erc.base.audio.load` takes them.
 
     Attributes:
         name: what to call it.
-        duration: s, as the file's header has it; exact after the blocks were read once.
+        duration: s, as the file's header has it, or measured where it has none; exact after the
+            blocks were read once.
 
     Raises:
         AudioError: missing, unreadable, empty.
     """
 
-    source: Any
-
-    def __init__(self, source: audio.Source, sampling_rate: int | None = None):
-        self.source = source
+    def __init__(self, source: Source, sampling_rate: int | None = None):
+        self.source: Any = source
         self.rate = sampling_rate
-        self.name = audio.name_of(source)
-        if hasattr(source, "read"):
-            stream: Any = source
-            if not stream.seekable():
-                raise AudioError(f"{self.name}: cannot be read twice; save it to a file first")
-            self.begin = stream.tell()
-        with self._opened() as (_, rate, frames):
-            self.duration = frames / rate
-        if not frames:
-            raise AudioError(f"{self.name}: holds no samples; record it again or leave it out")
+        self.name = name_of(source)
+        if is_pipe(source):  # it can be read once only
+            self.source = named(read_pipe(self.name), self.name)
+        if hasattr(source, "read") and not self.source.seekable():
+            raise AudioError(f"{self.name}: cannot be read twice; save it to a file first")
+        self.duration = audio.seconds(self.source, sampling_rate)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """float32 [T] pieces at 16 kHz, whose sum is the recording; resampled as one stream.
 
         Raises:
-            AudioError: cannot be decoded on the way, or has samples that are no numbers.
+            AudioError: cannot be decoded on the way, or has samples that are no sound.
         """
-        import soxr
-
         length = 0
-        with self._opened() as (read, rate, _):
-            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1) if rate != SAMPLE_RATE else None
-            while len(samples := read(int(BLOCK * rate))):
-                mono = samples.mean(1) if samples.ndim == 2 else samples
-                if not np.isfinite(mono).all():
-                    raise AudioError(
-                        f"{self.name}: has nan or infinite samples near "
-                        f"{length / SAMPLE_RATE:.0f} s; export it again as PCM"
-                    )
-                piece = stream.resample_chunk(mono) if stream else mono
-                length += len(piece)
-                yield piece
-            if stream:
-                piece = stream.resample_chunk(np.zeros(0, np.float32), last=True)
-                length += len(piece)
-                yield piece
+        for piece in audio.blocks(self.source, self.rate):
+            length += len(piece)
+            yield piece
         self.duration = length / SAMPLE_RATE
-
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[Callable[[int], np.ndarray], int, int]]:
-        """(read(frames) → float32 [T] or [T, channels], rate, frames in all)."""
-        if hasattr(self.source, "read"):
-            self.source.seek(self.begin)
-        elif not isinstance(self.source, str | Path | bytes | bytearray):
-            yield _slices(self.source, self.rate, self.name), self.rate or 0, len(self.source)
-            return
-        with audio._open(self.source, self.name) as file:
-            yield partial(file.read, dtype="float32"), file.samplerate, file.frames
-
-
-def _slices(samples: Any, rate: int | None, name: str) -> Callable[[int], np.ndarray]:
-    """What reads an array as a file is read."""
-    audio._from_array(samples[:0], rate, name)  # raises what is wrong with it
-    place = 0
-
-    def read(frames: int) -> np.ndarray:
-        nonlocal place
-        piece, place = samples[place : place + frames], place + frames
-        return audio._from_array(piece, rate, name)[0]
-
-    return read
 
 
 def cut(blocks: Iterable[np.ndarray], spans: Iterable[tuple[int, int]]) -> Iterator[np.ndarray]:
