@@ -26,8 +26,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from erc.base import errors
-from erc.base.audio import name_of
 from erc.base.errors import AudioError, ConfigError, ErcError
+from erc.base.sources import name_of
 from erc.recognizer.prediction import Failure, Prediction
 
 RETRIES = 2  # times that a busy server is asked again

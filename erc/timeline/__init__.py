@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.base.audio import SAMPLE_RATE, Source
+from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError, did_you_mean
+from erc.base.sources import Source
 from erc.recognizer.prediction import Failure, Prediction
 from erc.timeline.averages import mean, smoothed
 from erc.timeline.files import save, write

@@ -173,7 +173,7 @@ class TestPipes:
         writer.join()
 
     def test_what_a_shell_gives_for_a_command_that_has_ended(self, monkeypatch):
-        monkeypatch.setattr(audio, "NOBODY", 0.01)
+        monkeypatch.setattr(sources, "NOBODY", 0.01)
         read, write = os.pipe()
         os.write(write, encoded(TONE))
         os.close(write)
