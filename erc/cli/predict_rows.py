@@ -95,11 +95,14 @@ class Table(Json):
                 grid.add_row(Text(name), Text("failed", "red"))
                 continue
             best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[: self.top_k]
+            told = [f"{e} {p:.0%}" for e, p in best] or [row["reason"]]
+            told += [""] * (self.top_k - len(told))
+            placed = [row["valence"], row["arousal"]]
             notes = ["unsure"] * row["abstain"] + ["conflict"] * bool(row["conflict"])
             grid.add_row(
                 Text(name),
-                *(Text(f"{e} {p:.0%}", "" if i else "bold") for i, (e, p) in enumerate(best)),
-                f"{row['valence']:.1f}", f"{row['arousal']:.1f}", " + ".join(row["modalities"]),
+                *(Text(one, "" if i else "bold") for i, one in enumerate(told)),
+                *("" if x is None else f"{x:.1f}" for x in placed), " + ".join(row["modalities"]),
                 Text(" ".join(notes), "yellow"),
             )  # fmt: skip
         console = Console()

@@ -20,10 +20,10 @@ from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import AudioError, ConfigError, ErcError
 from erc.base.numbers import softmax
 from erc.base.text import normalise
-from erc.labels.regions import Regions, conflicts
+from erc.labels.regions import Regions
 from erc.model.encoded import Encoded
 from erc.model.folder.learned import Learned
-from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.prediction import Failure, Prediction, said
 from erc.recognizer.runtimes import Runtime, Spec
 
 WINDOW = 64  # inputs that are decoded together and batched by length
@@ -286,23 +286,25 @@ class Engine:
         return gather(len(clips), np.array(rows, int), found, width, sequence)
 
     def score(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Calibrated probabilities [N, 7], and valence and arousal [N, 2] within 1–5."""
+        """Probabilities [N, 7], and valence and arousal [N, 2] within 1–5.
+
+        A probability is 0 where the emotion was never learned; all are where none was.
+        """
         logits, va = self.runtime.fuse(encoded)
-        p = softmax(logits.astype(np.float64) / self.temperature)
-        return p, va.astype(np.float64).clip(*SCALE)
+        logits = logits.astype(np.float64) / self.temperature
+        masked = [EMOTIONS.index(emotion) for emotion in self.learned.not_offered]
+        if len(masked) == len(EMOTIONS):
+            return np.zeros_like(logits), va.astype(np.float64).clip(*SCALE)
+        logits[:, masked] = -np.inf
+        return softmax(logits), va.astype(np.float64).clip(*SCALE)
 
     def _prediction(self, clip: Clip, p: np.ndarray, va: np.ndarray) -> Prediction:
-        label, (valence, arousal) = EMOTIONS[int(p.argmax())], map(float, va)
+        names, unlearned = ("valence", "arousal"), self.learned.unlearned
+        valence, arousal = (None if n in unlearned else float(v) for n, v in zip(names, va))
         return Prediction(
             file=clip.name,
-            label=label,
-            probabilities=dict(zip(EMOTIONS, p.tolist(), strict=True)),
-            valence=valence,
-            arousal=arousal,
-            confidence=float(p.max()),
+            **said(p.tolist(), valence, arousal, self),
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
-            abstain=bool(p.max() < self.abstain),
-            conflict=conflicts(label, valence, arousal, self.regions),
             simulated=self.learned.simulated,
             model=self.model,
         )

@@ -59,6 +59,8 @@ def explain(engine: Engine, clip: Clip) -> Explanation:
             "so that no share of either can be told; train one with fusion_options.constant=true"
         )
     prediction = engine.answer([clip])[0]
+    if prediction.label is None:
+        return Explanation(prediction, 0.0, {}, [], [])
     label = EMOTIONS.index(prediction.label)
     nothing, shares = shapley(engine, clip, label)
     return Explanation(

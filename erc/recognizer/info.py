@@ -46,13 +46,14 @@ def show(model: str | None = None, as_json: bool = False) -> int:
 def info(folder: Path) -> dict[str, Any]:
     """The facts of a model folder as plain JSON; None where the folder does not say.
 
-    Keys: folder, id, default (why it answers when none is named), takes, gives, encoders, fusion,
+    Keys: folder, id, default (why it answers when none is named), takes, gives, not_offered,
+    calibrated, encoders, fusion,
     parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
     temperature, abstention, licences, not_for.
     """
     config = read_config(folder)
     built, meta = config["model"], config["meta"]
-    settings = meta.get("prediction", {})
+    settings, learned = meta.get("prediction", {}), Learned.of(config)
     results = (
         Results.from_json(meta["results"], str(folder / CONFIG)) if "results" in meta else None
     )
@@ -63,7 +64,12 @@ def info(folder: Path) -> dict[str, Any]:
         "id": model_id(folder, config),
         "default": _default(folder),
         "takes": list(parts),
-        "gives": [*EMOTIONS, "valence 1–5", "arousal 1–5"],
+        "gives": [
+            *(e for e in EMOTIONS if e not in learned.not_offered),
+            *(f"{name} 1–5" for name in ("valence", "arousal") if name not in learned.unlearned),
+        ],
+        "not_offered": learned.missing,
+        "calibrated": learned.calibrated,
         "encoders": {name: _encoder(part) for name, part in parts.items()},
         "fusion": built.get("fusion"),
         "longest_seconds": longest and longest / 16_000,
@@ -173,6 +179,7 @@ def _print(facts: dict[str, Any]) -> None:
         "default": facts["default"],
         "takes": " + ".join(facts["takes"]),
         "gives": ", ".join(facts["gives"]),
+        "not offered": _missing(facts["not_offered"]),
         "encoders": "; ".join(f"{m}: {e}" for m, e in facts["encoders"].items()),
         "fusion": facts["fusion"],
         "hears": facts["longest_seconds"] and f"the first {facts['longest_seconds']:g} s",
@@ -182,7 +189,9 @@ def _print(facts: dict[str, Any]) -> None:
         "trained on": made,
         "imported from": facts["imported_from"],
         "tested on": facts["protocol"],
-        "calibration": facts["temperature"] and f"temperature {facts['temperature']:.3f}",
+        "calibration": facts["temperature"]
+        and f"temperature {facts['temperature']:.3f}"
+        + ", not fitted on other data: not calibrated" * (not facts["calibrated"]),
         "training took": facts["effort"] and words(facts["effort"]),
         "licences": "; ".join(facts["licences"]),
     }
@@ -198,6 +207,12 @@ def _print(facts: dict[str, Any]) -> None:
                 sep="\n",
             )
         page.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))
+
+
+def _missing(found: list[str] | None) -> str:
+    if found is None:
+        return "not recorded"
+    return f"{', '.join(found)} (nothing in training)" if found else ""
 
 
 def _table(facts: dict[str, Any]) -> Any:

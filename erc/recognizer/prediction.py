@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import optional
+from erc.labels.regions import Regions, conflicts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", *(f"p_{e}" for e in EMOTIONS), "simulated", "model", "error")  # fmt: skip
+           "conflict", *(f"p_{e}" for e in EMOTIONS), "simulated", "model", "reason",
+           "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -24,12 +26,12 @@ class Prediction:
 
     Attributes:
         file: path of the recording, or what stands for it.
-        label: most probable emotion.
+        label: most probable emotion; None: there is none, and `reason` says why.
         probabilities: of the seven emotions; they sum to 1 and estimate the share of raters who
-            would choose each.
-        valence: 1 negative … 5 positive.
-        arousal: 1 calm … 5 excited.
-        confidence: probability of the label, 1/7 … 1.
+            would choose each. 0: the model never learned it. {}: there is no label.
+        valence: 1 negative … 5 positive; None: the model never learned it.
+        arousal: 1 calm … 5 excited; None: as valence.
+        confidence: probability of the label, 1/7 … 1; None: there is no label.
         modalities: what the answer rests on: "speech", "text", "physiology", or several.
         abstain: the confidence is below the threshold that was asked for (`erc.load(abstain=…)`):
             better shown to a person than used.
@@ -37,6 +39,7 @@ class Prediction:
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
         simulated: the model was trained on simulated speech; it knows nothing of real voices.
         model: which one said so, `NAME@VERSION`.
+        reason: why there is no label.
         start, end: of a turn in a long recording, s.
         text, speaker: what is said in a turn, and by whom.
 
@@ -46,16 +49,17 @@ class Prediction:
     """
 
     file: str
-    label: str
+    label: str | None
     probabilities: dict[str, float]
-    valence: float
-    arousal: float
-    confidence: float
+    valence: float | None
+    arousal: float | None
+    confidence: float | None
     modalities: tuple[str, ...]
     abstain: bool = False
     conflict: bool | None = None
     simulated: bool = False
     model: str = ""
+    reason: str | None = None
     start: float | None = None
     end: float | None = None
     text: str | None = None
@@ -65,6 +69,17 @@ class Prediction:
         """The k most probable emotions with their probabilities, most probable first."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
+    @property
+    def dimensions(self) -> dict[str, float]:
+        """Valence and arousal, as far as the model has learned them."""
+        both = {"valence": self.valence, "arousal": self.arousal}
+        return {name: value for name, value in both.items() if value is not None}
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything is said of the utterance."""
+        return bool(self.label or self.dimensions)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `start`, `end`, `text` and `speaker` only of a turn."""
         values = asdict(self) | {"modalities": list(self.modalities)}
@@ -73,12 +88,50 @@ class Prediction:
     def __repr__(self) -> str:
         where = f" {self.start:.2f}–{self.end:.2f} s" if self.start is not None else ""
         best = ", ".join(f"{emotion} {p:.0%}".replace("%", " %") for emotion, p in self.top(2))
+        placed = ", ".join(f"{name} {value:.1f}" for name, value in self.dimensions.items())
+        said = "; ".join(filter(None, (best or self.reason, placed and f"{placed} of 1–5")))
         notes = " · abstains" * self.abstain + " · conflict" * bool(self.conflict)
         notes += " · SIMULATED model" * self.simulated
-        return (
-            f"Prediction({self.file}{where}: {best}; valence {self.valence:.1f}, "
-            f"arousal {self.arousal:.1f} of 1–5; from {' + '.join(self.modalities)}{notes})"
-        )
+        return f"Prediction({self.file}{where}: {said}; from {' + '.join(self.modalities)}{notes})"
+
+
+class Thresholds(Protocol):
+    """What a recognizer knows of when an answer is doubtful."""
+
+    @property
+    def abstain(self) -> float: ...
+
+    @property
+    def regions(self) -> Regions: ...
+
+
+def said(
+    shares: Sequence[float],
+    valence: float | None,
+    arousal: float | None,
+    thresholds: Thresholds,
+) -> dict[str, Any]:
+    """The fields of a `Prediction` that follow from the numbers of a model.
+
+    Args:
+        shares: probabilities in the order of `EMOTIONS`; all 0: the model has learned no emotion.
+    """
+    confidence = max(shares)
+    label = EMOTIONS[shares.index(confidence)]
+    numbers: dict[str, Any] = {"valence": valence, "arousal": arousal}
+    if not confidence:
+        nothing = {"label": None, "probabilities": {}, "confidence": None}
+        return numbers | nothing | {"reason": "this model has learned no emotion"}
+    fits = None
+    if valence is not None and arousal is not None:
+        fits = conflicts(label, valence, arousal, thresholds.regions)
+    return numbers | {
+        "label": label,
+        "probabilities": dict(zip(EMOTIONS, shares, strict=True)),
+        "confidence": confidence,
+        "abstain": confidence < thresholds.abstain,
+        "conflict": fits,
+    }
 
 
 @dataclass(frozen=True)

@@ -154,6 +154,8 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
                 "simulated": one.learned.simulated,
                 "modalities": list(one.spec.modalities),
                 "emotions": list(EMOTIONS),
+                "not_offered": one.learned.missing,
+                "calibrated": one.learned.calibrated,
                 "scales": {
                     "probabilities": "0–1; estimated share of raters, all seven sum to 1",
                     "valence": "1 negative … 5 positive",

@@ -186,7 +186,7 @@ def is_finite(answer: Any) -> bool:
     one = getattr(answer, "prediction", answer)
     if not isinstance(one, Prediction):
         return True
-    return all(map(isfinite, (*one.probabilities.values(), one.valence, one.arousal)))
+    return all(map(isfinite, (*one.probabilities.values(), *one.dimensions.values())))
 
 
 def settle(future: Future, value: Any) -> None:

@@ -25,6 +25,7 @@ HAPPY: Any = {
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
     "abstain": False, "conflict": False, "simulated": False, "model": "kemdy@3fa4c2d1",
+    "reason": None,
 }  # fmt: skip
 BAD: Any = {
     "type": "AudioError",
@@ -102,13 +103,14 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [HAPPY]})
     file: str
-    label: Emotion
+    label: Emotion | None = Field(description="Null: there is none, see `reason`.")
     probabilities: dict[Emotion, Probability] = Field(
-        description="Estimated share of raters who would choose each; all seven sum to 1."
+        description="Estimated share of raters who would choose each; all seven sum to 1; "
+        "0: never learned; {}: no label."
     )
-    valence: Rating = Field(description="1 negative … 5 positive.")
-    arousal: Rating = Field(description="1 calm … 5 excited.")
-    confidence: Probability = Field(description="Probability of the label.")
+    valence: Rating | None = Field(description="1 negative … 5 positive; null: never learned.")
+    arousal: Rating | None = Field(description="1 calm … 5 excited; null: never learned.")
+    confidence: Probability | None = Field(description="Probability of the label.")
     modalities: list[Literal["speech", "text", "physiology"]]
     abstain: bool = Field(description="Less confident than the server was told to require.")
     conflict: bool | None = Field(
@@ -118,6 +120,7 @@ class Answer(BaseModel):
         description="The model was trained on simulated speech; it knows nothing of real voices."
     )
     model: str = Field(description="Which model says so: NAME@VERSION.")
+    reason: str | None = Field(description="Why there is no label.")
     explanation: Why | None = None
 
 
@@ -202,6 +205,10 @@ class Info(BaseModel):
     simulated: bool = Field(description="Trained on simulated speech; no person was recorded.")
     modalities: list[str]
     emotions: list[Emotion]
+    not_offered: list[str] | None = Field(
+        description="Emotions and dimensions without training data; null: not recorded."
+    )
+    calibrated: bool = Field(description="A temperature was fitted on data that is not scored.")
     scales: dict[str, str]
     runtime: str
     limits: dict[str, float]

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
-from erc.labels.regions import Regions, conflicts
-from erc.recognizer.prediction import Prediction
-
-
-class Thresholds(Protocol):
-    """What a recognizer knows of when an answer is doubtful."""
-
-    @property
-    def abstain(self) -> float: ...
-
-    @property
-    def regions(self) -> Regions: ...
+from erc.recognizer.prediction import Prediction, Thresholds, said
 
 
 def vector(prediction: Prediction) -> np.ndarray:
-    """[9]: probabilities of `EMOTIONS`, valence, arousal."""
+    """[9]: probabilities of `EMOTIONS`, valence, arousal; nan: never learned."""
     shares = [prediction.probabilities.get(e, 0.0) for e in EMOTIONS]
-    return np.array([*shares, prediction.valence, prediction.arousal])
+    dimensions = (prediction.valence, prediction.arousal)
+    return np.array([*shares, *(math.nan if x is None else x for x in dimensions)])
 
 
 def mean(
     predictions: Sequence[Prediction], weights: Sequence[float], thresholds: Thresholds
 ) -> Prediction:
     """Weighted mean of probabilities, valence and arousal; the label is that of the mean."""
+    named = [(p, w) for p, w in zip(predictions, weights) if p.label]
+    predictions, weights = zip(*named) if named else (predictions, weights)
     values = np.average([vector(p) for p in predictions], axis=0, weights=weights)
     used = dict.fromkeys(m for p in predictions for m in p.modalities)
     return _with(replace(predictions[0], modalities=tuple(used)), values, thresholds)
@@ -49,7 +42,7 @@ def smoothed(turns: Sequence[Any], tau: float, thresholds: Thresholds) -> list[A
         turns: in order of their start.
         tau: s; at this distance a turn counts e⁻¹.
     """
-    known: list[Any] = [t for t in turns if isinstance(t, Prediction)]
+    known: list[Any] = [t for t in turns if isinstance(t, Prediction) and t.answered]
     if not known:
         return list(turns)
     middle = np.array([(t.start + t.end) / 2 for t in known])
@@ -59,7 +52,9 @@ def smoothed(turns: Sequence[Any], tau: float, thresholds: Thresholds) -> list[A
     sums = np.empty_like(x)
     sums[order] = _spread(x[order], middle[order], tau)
     values = iter(sums[:, :-1] / sums[:, -1:])
-    return [_with(t, next(values), thresholds) if isinstance(t, Prediction) else t for t in turns]
+    return [
+        _with(t, next(values), thresholds) if getattr(t, "answered", False) else t for t in turns
+    ]
 
 
 def _spread(x: np.ndarray, t: np.ndarray, tau: float) -> np.ndarray:
@@ -76,15 +71,13 @@ def _spread(x: np.ndarray, t: np.ndarray, tau: float) -> np.ndarray:
 def _with(prediction: Prediction, values: np.ndarray, thresholds: Thresholds) -> Prediction:
     """The prediction with other numbers, and all that follows from them."""
     *shares, valence, arousal = map(float, values)
-    confidence = max(shares)
-    label = EMOTIONS[shares.index(confidence)]
+    known = prediction.dimensions
     return replace(
         prediction,
-        label=label,
-        probabilities=dict(zip(EMOTIONS, shares)),
-        valence=valence,
-        arousal=arousal,
-        confidence=confidence,
-        abstain=confidence < thresholds.abstain,
-        conflict=conflicts(label, valence, arousal, thresholds.regions),
+        **said(
+            shares,
+            valence if "valence" in known else None,
+            arousal if "arousal" in known else None,
+            thresholds,
+        ),
     )

@@ -98,10 +98,11 @@ def _vtt(timeline: Record, sink: TextIO) -> None:
             lines.append(f"failed: {escape(turn.error)}")
         else:
             doubt = " (unsure)" * turn.abstain
-            lines.append(
-                f"<c.{turn.label}>{turn.label} {turn.confidence:.0%}</c>{doubt}"
-                f" · valence {turn.valence:.1f} · arousal {turn.arousal:.1f}"
-            )
+            emotion = escape(turn.reason or "")
+            if turn.label:
+                emotion = f"<c.{turn.label}>{turn.label} {turn.confidence:.0%}</c>{doubt}"
+            placed = [f"{name} {value:.1f}" for name, value in turn.dimensions.items()]
+            lines.append(" · ".join([emotion, *placed]))
         if turn.text or turn.speaker:
             voice = f"<v {escape(turn.speaker)}>" if turn.speaker else ""
             lines.append(voice + escape(turn.text or "…"))
@@ -177,8 +178,8 @@ def _annotations(turn: Any) -> list[tuple[str, str]]:
     if isinstance(turn, Failure):
         found = [("emotion", "failed")]
     else:
-        found = [("emotion", turn.label), ("valence", f"{turn.valence:.2f}")]
-        found += [("arousal", f"{turn.arousal:.2f}")]
+        found = [("emotion", turn.label or turn.reason)]
+        found += [(name, f"{value:.2f}") for name, value in turn.dimensions.items()]
     said = [("speaker", turn.speaker), ("text", turn.text)]
     return found + [(tier, _legal(value)) for tier, value in said if value]
 
@@ -212,11 +213,13 @@ def _table(timeline: Record, sink: TextIO) -> None:
         if isinstance(turn, Failure):
             table.add_row(*times, "[red]failed[/red]", "", "", "", "", Text(turn.error))
             continue
-        (best, p), (second, q) = turn.top(2)
-        table.add_row(
-            *times, f"[bold]{best}[/bold]", f"{p:.0%}", f"{second} {q:.0%}",
-            f"{turn.valence:.1f}", f"{turn.arousal:.1f}", Text(turn.text or ""),
-        )  # fmt: skip
+        best = [(f"[bold]{turn.reason}[/bold]", ""), ("", "")]
+        if turn.label:
+            best = [(f"[bold]{e}[/bold]" if not i else e, f"{p:.0%}") for i, (e, p) in
+                    enumerate(turn.top(2))]  # fmt: skip
+        placed = [f"{x:.1f}" if x is not None else "" for x in (turn.valence, turn.arousal)]
+        (first, p), then = best[0], " ".join(best[1])
+        table.add_row(*times, first, p, then, *placed, Text(turn.text or ""))
     with console(file=sink) as page:
         page.print(table)
         page.print(repr(timeline), style="dim", markup=False, highlight=False)

@@ -46,18 +46,20 @@ def figure(timeline: Record, dark: bool = False) -> Figure:
     """
     look = DARK if dark else LIGHT
     speakers = list(dict.fromkeys(t.speaker for t in timeline.turns if t.speaker))[:SPEAKERS]
-    heights = [1.1, *[0.14 * len(speakers)] * bool(speakers), 1.25, 1.0]
+    drawn = dict.fromkeys(name for turn in timeline.predictions for name in turn.dimensions)
+    heights = [1.1, *[0.14 * len(speakers)] * bool(speakers), 1.25, *[1.0] * bool(drawn)]
     size = (WIDTH, HEIGHT * sum(heights) / 3.35 / len(heights))
     fig, panels = figures.figure(len(heights), 1, size=size, sharex=True, height_ratios=heights)
-    wave, *who, bands, curves = panels
+    wave, *who, bands = panels[: len(panels) - bool(drawn)]
     edges = np.linspace(0, timeline.duration or 1.0, COLUMNS + 1)
     mean = _columns(timeline, edges)
     _waveform(wave, timeline, edges, mean, look)
     for axes in who:
         _speakers(axes, timeline, speakers, look)
     _bands(bands, edges, mean)
-    _curves(curves, timeline, look)
-    _times(curves, timeline.duration)
+    if drawn:
+        _curves(panels[-1], timeline, look, list(drawn))
+    _times(panels[-1], timeline.duration)
     for axes in panels:
         _paint(axes, look)
     fig.set_facecolor(look["page"])
@@ -96,7 +98,9 @@ def _waveform(
         low = np.minimum.reduceat(bins[:, 0], starts)
         high = np.maximum.reduceat(bins[:, 1], starts)
         column = np.clip(np.searchsorted(edges, time[starts], "right") - 1, 0, COLUMNS - 1)
-        best = np.where(np.isnan(mean[:, 0]), -1, np.nan_to_num(mean[:, :-2]).argmax(1))[column]
+        best = np.where(~(mean[:, :-2].sum(1) > 0), -1, np.nan_to_num(mean[:, :-2]).argmax(1))[
+            column
+        ]
         palette = [*(COLOURS[e] for e in EMOTIONS), look["faint"]]
         high = np.maximum(high, low + 0.004)  # silence is a line, not nothing
         left, right = time[starts], time[starts] + timeline.bin * group
@@ -131,10 +135,12 @@ def _speakers(axes: Axes, timeline: Record, speakers: list[str], look: dict[str,
     axes.set_ylim(len(speakers), 0)
 
 
-def _curves(axes: Axes, timeline: Record, look: dict[str, str]) -> None:
+def _curves(axes: Axes, timeline: Record, look: dict[str, str], drawn: list[str]) -> None:
     """Valence and arousal: a bar a turn and a line within a run; only dots where there are many."""
     axes.axhline(3, color=look["faint"], linewidth=0.8)
     for name, style in (("valence", "-"), ("arousal", (0, (4, 1.5)))):
+        if name not in drawn:
+            continue
         for i, run in enumerate(runs(timeline.turns)):
             values = [getattr(turn, name) for turn in run]
             middle = [(turn.start + turn.end) / 2 for turn in run]
@@ -147,14 +153,14 @@ def _curves(axes: Axes, timeline: Record, look: dict[str, str]) -> None:
                 axes.plot(middle, values, ".", markersize=3, alpha=0.6, **options)
     axes.set_ylim(0.9, 5.1)
     axes.set_yticks([1, 3, 5])
-    axes.set_ylabel("valence, arousal")
+    axes.set_ylabel(", ".join(drawn))
 
 
 def runs(turns: Sequence[Any]) -> Iterator[list[Any]]:
     """Turns that a line may join: answered, of one speaker, no more than `PAUSE` s apart."""
     run: list[Any] = []
     for turn in turns:
-        known = isinstance(turn, Prediction)
+        known = isinstance(turn, Prediction) and bool(turn.dimensions)
         joined = run and known and turn.speaker == run[-1].speaker
         if run and not (joined and turn.start - run[-1].end <= PAUSE):
             yield run

@@ -57,8 +57,8 @@ class Record:
 
     @property
     def predictions(self) -> list[Any]:
-        """The turns that were answered."""
-        return [turn for turn in self.turns if isinstance(turn, Prediction)]
+        """The turns with an answer."""
+        return [t for t in self.turns if isinstance(t, Prediction) and t.answered]
 
     def __repr__(self) -> str:
         if not self.turns:
@@ -75,10 +75,11 @@ class Record:
 
     def shares(self) -> list[tuple[str, float]]:
         """Emotions and their share of the time spoken: Σ duration × probability, most first."""
-        weights = [p.end - p.start for p in self.predictions]
+        named = [p for p in self.predictions if p.label]
+        weights = [p.end - p.start for p in named]
         if not sum(weights):
             return []
-        mean = np.average([vector(p)[:-2] for p in self.predictions], axis=0, weights=weights)
+        mean = np.average([vector(p)[:-2] for p in named], axis=0, weights=weights)
         return sorted(zip(EMOTIONS, map(float, mean)), key=lambda item: -item[1])
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets.audit import audit
 from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
 from erc.model.folder.export import keep_copy
+from erc.model.folder.learned import counted
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
 from erc.scores.tables import results_table
@@ -153,7 +156,8 @@ def finish(
         run / "model",
         model,
         tokenizer=parts.collate.tokenizer,
-        meta={"prediction": settings, "results": results.public().to_json(), "effort": spent},
+        meta={"prediction": settings, "results": results.public().to_json(), "effort": spent}
+        | {"learned": taught(parts)},
         card=card(results, resolve(cfg), run, spent),
     )
     print(results_table(results))
@@ -162,6 +166,16 @@ def finish(
         f"run    {run}\nmodel  {run / 'model'}    try: erc predict CLIP.wav --model {run / 'model'}"
     )
     return results
+
+
+def taught(parts: Assembly) -> dict[str, Any]:
+    """How many training rows had a target that the loss looked at; see `Learned`."""
+    train, weight = parts.sides["train"], parts.loss.cls_coef
+    said = train.labels
+    return counted(
+        said.target[train.rows] if weight > 0 else np.full((0, len(EMOTIONS)), np.nan),
+        said.target_valence_arousal[train.rows] if weight < 1 else np.full((0, 2), np.nan),
+    )
 
 
 def quiet() -> None:

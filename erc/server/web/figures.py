@@ -65,18 +65,24 @@ def seconds(t: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def dot(emotion: str) -> str:
+def dot(emotion: str | None) -> str:
     """The emotion's colour; says nothing to a screen reader, its name stands beside it."""
-    return f'<i class="dot" style="background:{COLOURS[emotion]}" aria-hidden="true"></i>'
+    return f'<i class="dot" style="background:{colour(emotion)}" aria-hidden="true"></i>'
+
+
+def colour(emotion: str | None) -> str:
+    """Of an emotion; of no emotion, grey."""
+    return COLOURS[emotion] if emotion else "#8A9099"
 
 
 def bars(shares: Mapping[str, float], caption: str) -> str:
-    """Seven bars, largest first: a table, so that it can be read cell by cell."""
+    """A bar for each that was learned, largest first: a table, to be read cell by cell."""
     rows = "".join(
         f'<tr><th scope="row">{dot(e)}{e}</th><td class="track" aria-hidden="true"><i style="'
         f'width:{100 * p:.1f}%;background:{COLOURS[e]}"></i></td><td class="number">'
         f"{percent(p)}</td></tr>"
         for e, p in sorted(shares.items(), key=lambda item: -item[1])
+        if p
     )
     return f'<table class="bars"><caption>{caption}</caption><tbody>{rows}</tbody></table>'
 
@@ -85,7 +91,11 @@ def plane(predictions: Sequence[Prediction], regions: Regions) -> str:
     """Valence to the right, arousal upwards; where raters placed each emotion, and the answers.
 
     An ellipse reaches one deviation from the mean: 39 % of what raters called so lies in it.
+    Nothing is drawn where the model has not learned both.
     """
+    placed = [p for p in predictions if len(p.dimensions) == 2]
+    if not placed:
+        return ""
     grid = "".join(
         f'<path class="grid" d="M{_x(i)} {_y(1)}V{_y(5)}M{_x(1)} {_y(i)}H{_x(5)}"/>'
         f'<text x="{_x(i)}" y="{_y(1) + 17}" text-anchor="middle">{i}</text>'
@@ -98,20 +108,21 @@ def plane(predictions: Sequence[Prediction], regions: Regions) -> str:
         f'<text class="halo" x="{_x(regions[e][0])}" y="{y:.1f}" text-anchor="middle">{e}</text>'
         for e, y in _above(regions, known).items()
     )
-    few = len(predictions) == 1
+    few = len(placed) == 1
     marks = "".join(
-        f'<circle class="mark" cx="{_x(p.valence)}" cy="{_y(p.arousal)}" r="{8 if few else 5}" '
-        f'fill="{COLOURS[p.label]}"><title>{_point(p)}</title></circle>'
-        for p in predictions
+        f'<circle class="mark" cx="{_x(v)}" cy="{_y(a)}" r="{8 if few else 5}" '
+        f'fill="{colour(p.label)}"><title>{_point(p)}</title></circle>'
+        for p in placed
+        for v, a in [p.dimensions.values()]
     )
-    said = _point(predictions[0]) if few else f"{len(predictions)} turns"
+    said = _point(placed[0]) if few else f"{len(placed)} turns"
     where = " and where raters placed each emotion" if known else ""
     return (
         f'<figure class="plane"><svg viewBox="0 0 360 352" role="img" aria-label="Plane of valence '
         f'and arousal{where}; {safe(said)}">{grid}{ellipses}{labels}{marks}'
         f'<text class="axis" x="{_x(3)}" y="348" text-anchor="middle">negative  ·  valence  ·  positive'
         f'</text><text class="axis" transform="translate(12 {_y(3)}) rotate(-90)" text-anchor="middle">'
-        f"calm  ·  arousal  ·  excited</text></svg><figcaption>{_caption(predictions, known)}"
+        f"calm  ·  arousal  ·  excited</text></svg><figcaption>{_caption(placed, known)}"
         "</figcaption></figure>"
     )
 
@@ -127,8 +138,8 @@ def _caption(predictions: Sequence[Prediction], known: Sequence[str]) -> str:
 
 
 def _point(p: Prediction) -> str:
-    where = f"{seconds(p.start)}: {p.label}, " if p.start is not None else ""
-    return f"{where}valence {p.valence:.1f}, arousal {p.arousal:.1f} of 1–5"
+    where = f"{seconds(p.start)}: {p.label or 'no emotion'}, " if p.start is not None else ""
+    return where + ", ".join(f"{name} {x:.1f}" for name, x in p.dimensions.items()) + " of 1–5"
 
 
 def _x(valence: float) -> float:
@@ -163,6 +174,7 @@ def shares(prediction: Prediction, nothing: float, values: Mapping[str, float]) 
     """From what was known before anything was heard to the answer: a step a modality."""
     steps = [("before hearing or reading", nothing)] if nothing else []
     steps += [(NAMES.get(m, m), value) for m, value in values.items()]
+    confidence = prediction.confidence or 0.0
     ends = list(accumulate(value for _, value in steps))
     rows = ""
     for i, ((name, value), end) in enumerate(zip(steps, ends)):
@@ -176,13 +188,13 @@ def shares(prediction: Prediction, nothing: float, values: Mapping[str, float]) 
         )
     rows += (
         f'<tr class="sum"><th scope="row">{prediction.label}</th><td class="track" aria-hidden="true">'
-        f'<i style="width:{100 * prediction.confidence:.1f}%;background:{COLOURS[prediction.label]}">'
-        f'</i></td><td class="number">{percent(prediction.confidence)}</td></tr>'
+        f'<i style="width:{100 * confidence:.1f}%;background:{colour(prediction.label)}">'
+        f'</i></td><td class="number">{percent(confidence)}</td></tr>'
     )
     return f'<table class="bars steps"><caption>What it rests on</caption><tbody>{rows}</tbody></table>'
 
 
-def words(saliency: Sequence[tuple[str, float]], label: str) -> str:
+def words(saliency: Sequence[tuple[str, float]], label: str | None) -> str:
     """The transcript, each word with what the probability loses without it."""
     if not saliency:
         return ""
@@ -199,7 +211,9 @@ def words(saliency: Sequence[tuple[str, float]], label: str) -> str:
     )
 
 
-def moments(samples: np.ndarray, saliency: Sequence[tuple[float, float, float]], label: str) -> str:
+def moments(
+    samples: np.ndarray, saliency: Sequence[tuple[float, float, float]], label: str | None
+) -> str:
     """The waveform, and below it what the probability loses if a stretch is silenced."""
     if not saliency:
         return ""

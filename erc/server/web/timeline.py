@@ -7,12 +7,10 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
 from erc.recognizer.prediction import Failure
-from erc.server.web.figures import dot, envelope, percent, safe, seconds, ticks
+from erc.server.web.figures import colour, dot, envelope, percent, safe, seconds, ticks
 from erc.timeline import Timeline, write
 
 BINS = 600  # of the waveform
@@ -33,7 +31,7 @@ def strips(timeline: Timeline) -> str:
         + _strip("emotion", "bands", "0 0 1000 100", _bands(turns, end), _emotions(timeline))
         + "".join(
             _strip(x, "curve", "0 0 1000 100", _level(turns, end, x), _range(turns, x))
-            for x in ("valence", "arousal")
+            for x in dict.fromkeys(name for turn in turns for name in turn.dimensions)
         )
         + f'<div class="lane"><span></span>{ticks(end, 6)}</div>'
         '<p class="note">Each column is a turn of speech; heights are probabilities. Valence and '
@@ -57,7 +55,7 @@ def _sound(timeline: Timeline, end: float) -> str:
     whole = envelope(low, high, BINS, 1000 * len(bins) * timeline.bin / end)
     rects = "".join(
         f'<rect x="{_at(t.start, end)}" width="{_at(t.end - t.start, end)}" y="-50" height="100" '
-        f'fill="{COLOURS[t.label]}"/>'
+        f'fill="{colour(t.label)}"/>'
         for t in timeline.predictions
     )
     clip = f'<clipPath id="erc-sound">{whole}</clipPath>'
@@ -69,7 +67,7 @@ def _bands(turns: Iterable[Any], end: float) -> str:
     for turn in turns:
         floor = 100.0
         for emotion in EMOTIONS:
-            height = 100 * turn.probabilities[emotion]
+            height = 100 * turn.probabilities.get(emotion, 0.0)
             floor -= height
             shapes += (
                 f'<rect x="{_at(turn.start, end)}" width="{_at(turn.end - turn.start, end)}" '
@@ -82,7 +80,9 @@ def _level(turns: Iterable[Any], end: float, name: str) -> str:
     """A bar from the middle of the scale to the value of each turn."""
     shapes = ""
     for turn in turns:
-        value = 25 * (5 - getattr(turn, name))
+        if name not in turn.dimensions:
+            continue
+        value = 25 * (5 - turn.dimensions[name])
         shapes += (
             f'<rect x="{_at(turn.start, end)}" width="{_at(turn.end - turn.start, end)}" '
             f'y="{min(50, value):.1f}" height="{max(1.5, abs(value - 50)):.1f}"/>'
@@ -100,7 +100,7 @@ def _emotions(timeline: Timeline) -> str:
 
 
 def _range(turns: list[Any], name: str) -> str:
-    values = [getattr(t, name) for t in turns] or [np.nan]
+    values = [t.dimensions[name] for t in turns if name in t.dimensions]
     return f"{name} over time: from {min(values):.1f} to {max(values):.1f} on the scale 1–5"
 
 
@@ -126,10 +126,13 @@ def _row(turn: Any, more: list[str]) -> str:
     notes += ' <abbr title="valence and arousal do not fit the emotion">does not fit</abbr>' * bool(
         turn.conflict
     )
+    emotion = (
+        f"{dot(turn.label)}{turn.label} {percent(turn.confidence)}" if turn.label else turn.reason
+    )
+    placed = [f"{x:.1f}" if x is not None else "–" for x in (turn.valence, turn.arousal)]
     return (
-        f'<tr><th scope="row">{time}</th><td>{dot(turn.label)}{turn.label} '
-        f"{percent(turn.confidence)}{notes}</td><td>{turn.valence:.1f}</td><td>{turn.arousal:.1f}</td>"
-        f"{said}</tr>"
+        f'<tr><th scope="row">{time}</th><td>{emotion}{notes}</td>'
+        f"{''.join(f'<td>{x}</td>' for x in placed)}{said}</tr>"
     )
 
 

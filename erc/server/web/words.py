@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.figures import COLOURS
 from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
@@ -15,7 +14,17 @@ from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
 from erc.scores.results import Human, Results, System
 from erc.scores.tables import COLUMNS
-from erc.server.web.figures import bars, moments, percent, plane, safe, seconds, shares, words
+from erc.server.web.figures import (
+    bars,
+    colour,
+    moments,
+    percent,
+    plane,
+    safe,
+    seconds,
+    shares,
+    words,
+)
 from erc.server.web.timeline import downloads, exports, strips, turns_table
 from erc.timeline import Timeline
 
@@ -29,6 +38,7 @@ EMPTY = """\
 <div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p>
 </div>"""
 CLOSE = 0.1  # between the two most probable emotions
+ENDS = {"valence": ("negative", "positive"), "arousal": ("calm", "excited")}
 SCORES = ("uar", "f1_macro", "ccc_valence", "ccc_arousal")
 
 
@@ -39,10 +49,12 @@ def sentence(p: Prediction) -> str:
     >>> sentence(p)
     'happy, 62\\xa0% of raters would say so; valence 4.1, arousal 3.2, both of 1 to 5'
     """
-    return (
-        f"{'simulated model: ' * p.simulated}{p.label}, {percent(p.confidence)} of raters would say so; "
-        f"valence {p.valence:.1f}, arousal {p.arousal:.1f}, both of 1 to 5"
-    )
+    emotion = p.reason or "no answer"
+    if p.label and p.confidence is not None:
+        emotion = f"{p.label}, {percent(p.confidence)} of raters would say so"
+    placed = [f"{name} {value:.1f}" for name, value in p.dimensions.items()]
+    scale = f"; {', '.join(placed)}{', both' * (len(placed) == 2)} of 1 to 5" if placed else ""
+    return f"{'simulated model: ' * p.simulated}{emotion}{scale}"
 
 
 def answer(
@@ -59,29 +71,35 @@ def answer(
         explanation: None: the model cannot tell.
         samples: [T], 16 kHz, to draw; None: nothing was heard.
     """
-    p, (emotion, share) = prediction, prediction.top(2)[1]
-    runner = f"then {emotion}, {percent(share)}"
+    p = prediction
     sources = " and ".join(
         {"speech": "the voice", "text": "the words"}.get(m, m) for m in p.modalities
     )
+    name, said = "No emotion", f"{safe(p.reason or '').capitalize()}."
+    if p.label and p.confidence is not None:
+        emotion, share = p.top(2)[1]
+        name, runner = p.label, f"then {emotion}, {percent(share)}"
+        said = f"<b>{percent(p.confidence)} of raters</b> would say so; {runner}."
+    said += f" Heard from {sources}." if sources else ""
     head = (
-        f'<div class="headline" style="--hue:{COLOURS[p.label]}"><h2>{p.label}</h2>'
-        f"<p><b>{percent(p.confidence)} of raters</b> would say so; {runner}. Heard from {sources}.</p>"
-        f"{_scale('valence', 'negative', 'positive', p.valence)}"
-        f"{_scale('arousal', 'calm', 'excited', p.arousal)}</div>"
+        f'<div class="headline" style="--hue:{colour(p.label)}"><h2>{name}</h2><p>{said}</p>'
+        + "".join(_scale(x, *ENDS[x], value) for x, value in p.dimensions.items())
+        + "</div>"
     )
     why = ""
-    if explanation is not None:
+    if explanation is not None and p.label:
         why = shares(p, explanation.nothing, explanation.shares)
         why = f'<section class="part">{why}</section>' if len(explanation.shares) > 1 else ""
         why += words(explanation.words, p.label)
         why += moments(samples, explanation.time, p.label) if samples is not None else ""
     why = f'<h3>Why this answer</h3><div class="why">{why}</div>' if why else ""
     csv = table([p]).to_csv(index=False)
+    chart = bars(p.probabilities, "Share of raters who would choose each emotion")
+    pair = (
+        f'<div class="pair">{chart}{plane([p], regions)}</div>' if p.label or p.dimensions else ""
+    )
     return (
-        f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold)}<div class="pair">'
-        f"{bars(p.probabilities, 'Share of raters who would choose each emotion')}"
-        f"{plane([p], regions)}</div>{why}"
+        f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold)}{pair}{why}'
         f"{downloads([('Download CSV', 'prediction.csv', 'text/csv', csv)])}</article>"
     )
 
@@ -94,11 +112,16 @@ def banner(simulated: bool) -> str:
 
 def notes(p: Prediction, threshold: float) -> str:
     """What to be careful about."""
-    found, ((first, most), (second, next_)) = [], p.top(2)
-    if most - next_ < CLOSE:
-        found.append(
-            f"<b>A close call</b> between <i>{first}</i> and <i>{second}</i>: raters would disagree."
-        )
+    found = []
+    if p.label:
+        (first, most), (second, next_) = p.top(2)
+        if most - next_ < CLOSE:
+            found.append(
+                f"<b>A close call</b> between <i>{first}</i> and <i>{second}</i>: "
+                "raters would disagree."
+            )
+    if never := ", ".join(e for e, share in p.probabilities.items() if not share):
+        found.append(f"<b>Not offered:</b> {never}. The training data had none of it.")
     if p.abstain:
         found.append(
             f"<b>Not sure.</b> Fewer than {percent(threshold)} of raters would agree on one emotion: "
@@ -128,13 +151,14 @@ def timeline_answer(timeline: Timeline, regions: Regions, stem: str, unused: boo
         unused: a transcript without times was given.
     """
     found = timeline.shares()
-    count = len(timeline.turns)
-    if not found:
+    count, most = len(timeline.turns), ", ".join(f"{e} {percent(s)}" for e, s in found[:3])
+    if not timeline.predictions:
         return failed("No speech was found in this recording, so there is nothing to answer.")
+    hue = colour(found[0][0] if found else None)
     head = (
-        f'<div class="headline" style="--hue:{COLOURS[found[0][0]]}"><h2>{mood(timeline)}</h2>'
-        f"<p><b>{count} turn{'s' * (count != 1)} of speech</b> in {seconds(timeline.duration)}: "
-        f"{', '.join(f'{e} {percent(s)}' for e, s in found[:3])} of the time spoken.</p></div>"
+        f'<div class="headline" style="--hue:{hue}"><h2>{mood(timeline)}</h2>'
+        f"<p><b>{count} turn{'s' * (count != 1)} of speech</b> in {seconds(timeline.duration)}"
+        f"{f': {most} of the time spoken' if most else ''}.</p></div>"
     )
     hint = (
         '<p class="caution" role="note">The transcript was not used: a long recording needs one with '
@@ -154,7 +178,7 @@ def mood(timeline: Timeline) -> str:
     """Of the time spoken: one emotion if it takes half of it, else that they are mixed."""
     found = timeline.shares()
     if not found:
-        return "no speech"
+        return "no emotion" if timeline.predictions else "no speech"
     return f"mostly {found[0][0]}" if found[0][1] >= 0.5 else "mixed"
 
 
