@@ -92,8 +92,8 @@ def find_turns(wav: str) -> dict[str, Any]:
     """Voice activity alone."""
     import time
 
+    from erc.recognizer.vad import Detector, detect
     from erc.timeline.recording import Recording
-    from erc.timeline.vad import Detector, detect
 
     Detector()  # imports and weights are not counted
     start = time.perf_counter()

@@ -18,7 +18,7 @@ PUBLIC = (  # heading, words, (module, names)
     (
         "Long recordings", "",
         [
-            ("timeline", "timeline Timeline TurnFailure"), ("timeline.vad", "Rule"),
+            ("timeline", "timeline Timeline TurnFailure"), ("recognizer.vad", "Rule"),
             ("timeline.subtitles", "Segment read"), ("timeline.files", "write save"),
         ],
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from erc import __version__
+from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import fingerprint
@@ -23,6 +25,7 @@ from erc.cli.predict_rows import FORMATS, Json, writer
 from erc.model.folder import CARD
 from erc.model.folder.find import find_model
 
+LONG = 2  # windows; a longer recording is one for `erc timeline`
 WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal answers
 
 
@@ -100,9 +103,12 @@ def predict(
         inputs = _understood(inputs, recognizer.spec.modalities)
         try:
             results = recognizer.predict_many(one.arguments() for one in inputs[sink.rows :])
+            at_once, long = (recognizer.window or math.inf) / SAMPLE_RATE, 0
             with progress("recordings", len(inputs), quiet, sink.rows) as advance:
                 for window in _windows(results):
                     _keep(window, form, sink)
+                    seconds = [getattr(one, "duration", None) or 0.0 for one in window]
+                    long += sum(length > LONG * at_once for length in seconds)
                     advance(len(window))
             sink.append(form.tail(), 0)
             sink.finish()
@@ -110,6 +116,13 @@ def predict(
             kept = f"; {sink.rows} of {len(inputs)} rows are kept, the same command goes on there"
             print(f"stopped{kept if output else ''}", file=sys.stderr)
             raise SystemExit(130) from None
+        if long:
+            _say(
+                f"{long} of the recordings are longer than {LONG} × the {at_once:g} s that the "
+                "model hears at once; one answer stands for all their speech, `erc timeline` "
+                "gives one for each turn",
+                quiet,
+            )
         if output:
             failed = f", {sink.failures} failed" if sink.failures else ""
             _say(f"wrote {output}: {sink.rows} rows{failed}", quiet)

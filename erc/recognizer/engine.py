@@ -25,6 +25,7 @@ from erc.model.encoded import Encoded
 from erc.model.folder.learned import Learned
 from erc.recognizer.prediction import Failure, Prediction, said
 from erc.recognizer.runtimes import Runtime, Spec
+from erc.recognizer.windows import of_speech
 
 WINDOW = 64  # inputs that are decoded together and batched by length
 BATCH_SECONDS = 56.0  # of a batch, padding included: eight clips of 7 s
@@ -41,11 +42,24 @@ class Clip:
         inputs: modality → float32 [T] samples, int64 [S] token ids, or float32 [T, C] physiology;
             only those that are there.
         text: the transcript, without transcribers' marks.
+        duration, heard: s of the recording, and of it what the model hears; None: no recording.
+        weight: what it counts among the windows of one recording.
+        windows: of a recording that is longer than the model hears at once; `inputs` are then those
+            of the first. () where all is heard at once.
     """
 
     name: str
     inputs: dict[str, np.ndarray]
     text: str | None = None
+    duration: float | None = None
+    heard: float | None = None
+    weight: float = 1.0
+    windows: tuple[Clip, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Clip, ...]:
+        """What the model hears at once."""
+        return self.windows or (self,)
 
 
 Answering = Callable[[Sequence[Clip]], list[Prediction]]
@@ -99,8 +113,14 @@ class Engine:
 
     @property
     def max_samples(self) -> int | None:
-        """Samples of a recording that are listened to; None: all."""
+        """Samples of a recording that training listened to; None: all."""
         return self.settings.get("wav_max_length")
+
+    @property
+    def window(self) -> int | None:
+        """Samples that are heard at once, which training and encoder limit; None: any number."""
+        limits = [n for n in (self.max_samples, self.spec.max_samples) if n is not None]
+        return min(limits, default=None)
 
     @property
     def baseline(self) -> str:
@@ -128,7 +148,10 @@ class Engine:
         sampling_rate: int | None = None,
         physiology: Mapping[str, Any] | None = None,
     ) -> Prediction:
-        """Emotion, valence and arousal of one utterance.
+        """Emotion, valence and arousal of one recording.
+
+        One that is longer than the model hears at once is heard in windows over its speech, whose
+        answers are averaged by their length; `timeline` answers for each of its turns.
 
         Args:
             audio: path, bytes, open file, or samples with `sampling_rate`; None: no recording.
@@ -179,7 +202,8 @@ class Engine:
             AudioError: a recording cannot be used.
             ConfigError: no recording, or a model that was not trained on a frozen speech encoder.
         """
-        clips = [self.read(recording, None, None) for recording in recordings]
+        read = [self.read(recording, None, None) for recording in recordings]
+        clips = [part for clip in read for part in clip.parts]
         if not clips:
             raise ConfigError("adapt needs recordings of the speaker, at least one")
         return replace(self, runtime=self.runtime.adapted(self.encode("speech", clips)[0]))
@@ -205,8 +229,6 @@ class Engine:
         if not any(given.values()):
             raise ConfigError(f"{name}: nothing to predict from; give a recording, text, or both")
         inputs = {}
-        if source is not None:
-            inputs["speech"] = self._heard(source, sampling_rate, name)
         if text:
             if self.tokens is None:
                 raise ConfigError(f"{name}: the model folder has no tokenizer; copy one into it")
@@ -216,24 +238,36 @@ class Engine:
 
             body = given_input(physiology, self.spec.physiology, self.baseline)
             inputs |= {"physiology": body.astype(np.float32)} if len(body) else {}
-        if self.spec.needs_all and (missing := set(self.spec.modalities) - set(inputs)):
+        there = {*inputs, *(["speech"] if source is not None else [])}
+        if self.spec.needs_all and (missing := set(self.spec.modalities) - there):
             raise ConfigError(f"{name}: this model also needs {' and '.join(sorted(missing))}")
-        return Clip(name, inputs, text)
+        if source is None:
+            return Clip(name, inputs, text)
+        return self._listen(audio.load(source, sampling_rate), Clip(name, inputs, text))
 
-    def _heard(self, source: audio.Source, sampling_rate: int | None, name: str) -> np.ndarray:
-        speech = audio.load(source, sampling_rate)[: self.max_samples]
-        least, most = self.spec.min_samples, self.spec.max_samples
+    def _listen(self, speech: np.ndarray, clip: Clip) -> Clip:
+        """The clip with a recording: as a whole, or in windows if it is longer than one."""
+        least, name = self.spec.min_samples, clip.name
         if len(speech) < least:
             raise AudioError(
                 f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
                 f"{least} ({audio.SAMPLE_RATE} are one second)"
             )
-        if most is not None and len(speech) > most:
-            raise AudioError(
-                f"{name}: {len(speech) / audio.SAMPLE_RATE:.1f} s; this model hears at most "
-                f"{most / audio.SAMPLE_RATE:g} s at once: use `timeline` (erc timeline)"
-            )
-        return audio.normalize(speech) if self.spec.normalize else speech
+        whole = [(0, len(speech), float(len(speech)))]
+        long = self.window is not None and len(speech) > self.window
+        cuts = of_speech(speech, self.window or 0, least) if long else whole
+        windows = []
+        for start, end, weight in cuts:
+            samples = speech[start:end]
+            samples = audio.normalize(samples) if self.spec.normalize else samples
+            inputs = {"speech": samples, **clip.inputs}
+            windows.append(replace(clip, inputs=inputs, weight=weight))
+        return replace(
+            windows[0],
+            duration=len(speech) / audio.SAMPLE_RATE,
+            heard=sum(weight for *_, weight in cuts) / audio.SAMPLE_RATE,
+            windows=tuple(windows) if long else (),
+        )
 
     def _try_read(self, one: Any) -> Clip | Failure:
         arguments = one if isinstance(one, dict) else None
@@ -257,11 +291,15 @@ class Engine:
             return []
         if self.answering:
             return self.answering(clips)
-        probabilities, va = self.score(self.encode_all(clips))
-        return [
-            self._prediction(clip, p, v)
-            for clip, p, v in zip(clips, probabilities, va, strict=True)
-        ]
+        parts = [part for clip in clips for part in clip.parts]
+        scores = iter(np.concatenate(self.score(self.encode_all(parts)), 1))
+        found = []
+        for clip in clips:
+            said = [next(scores) for _ in clip.parts]
+            weights = [part.weight for part in clip.parts]
+            one = said[0] if len(said) == 1 else np.average(said, axis=0, weights=weights)
+            found.append(self._prediction(clip, one[:-2], one[-2:]))
+        return found
 
     def encode_all(self, clips: Sequence[Clip]) -> Encoded[np.ndarray]:
         """Every clip after its encoders; all that is asked of it starts there."""
@@ -305,6 +343,8 @@ class Engine:
             file=clip.name,
             **said(p.tolist(), valence, arousal, self),
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
+            duration=clip.duration,
+            heard=clip.heard,
             simulated=self.learned.simulated,
             model=self.model,
         )

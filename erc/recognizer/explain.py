@@ -51,8 +51,14 @@ def explain(engine: Engine, clip: Clip) -> Explanation:
     """Explain the prediction for a clip that `Recognizer.read` made.
 
     Raises:
-        ConfigError: a model that cannot do without one of its modalities.
+        ConfigError: a model that cannot do without one of its modalities, or a recording that is
+            longer than it hears at once.
     """
+    if clip.windows and engine.window:
+        raise ConfigError(
+            f"{clip.name}: {clip.duration:.1f} s; only what is heard at once can be explained, at "
+            f"most {engine.window / SAMPLE_RATE:g} s: cut it, or ask for the answer alone"
+        )
     if engine.spec.needs_all and len(engine.spec.modalities) > 1:
         raise ConfigError(
             f"{clip.name}: this model cannot do without {' or '.join(engine.spec.modalities)}, "

@@ -182,7 +182,8 @@ def _print(facts: dict[str, Any]) -> None:
         "not offered": _missing(facts["not_offered"]),
         "encoders": "; ".join(f"{m}: {e}" for m, e in facts["encoders"].items()),
         "fusion": facts["fusion"],
-        "hears": facts["longest_seconds"] and f"the first {facts['longest_seconds']:g} s",
+        "hears": facts["longest_seconds"]
+        and f"{facts['longest_seconds']:g} s at once, longer recordings in windows",
         "size": f"{parameters / 1e6:.2f} M parameters, {size}" if parameters else size,
         "exports": ", ".join(facts["exports"]),
         "runtime": facts["runtime"],

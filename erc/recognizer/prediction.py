@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", *(f"p_{e}" for e in EMOTIONS), "simulated", "model", "reason",
-           "error")  # fmt: skip
+           "conflict", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
+           "simulated", "model", "reason", "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +37,9 @@ class Prediction:
             better shown to a person than used.
         conflict: valence and arousal lie where raters rarely placed this emotion, see
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
+        duration: of the recording, s; None: no recording.
+        heard: of it what the answer rests on, s: all, or of a recording that is longer than the
+            model hears at once its speech.
         simulated: the model was trained on simulated speech; it knows nothing of real voices.
         model: which one said so, `NAME@VERSION`.
         reason: why there is no label.
@@ -57,6 +60,8 @@ class Prediction:
     modalities: tuple[str, ...]
     abstain: bool = False
     conflict: bool | None = None
+    duration: float | None = None
+    heard: float | None = None
     simulated: bool = False
     model: str = ""
     reason: str | None = None

@@ -24,8 +24,8 @@ HAPPY: Any = {
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
-    "abstain": False, "conflict": False, "simulated": False, "model": "kemdy@3fa4c2d1",
-    "reason": None,
+    "abstain": False, "conflict": False, "duration": 2.4, "heard": 2.4, "simulated": False,
+    "model": "kemdy@3fa4c2d1", "reason": None,
 }  # fmt: skip
 BAD: Any = {
     "type": "AudioError",
@@ -115,6 +115,10 @@ class Answer(BaseModel):
     abstain: bool = Field(description="Less confident than the server was told to require.")
     conflict: bool | None = Field(
         description="Valence and arousal lie where raters rarely placed this emotion; null: unknown."
+    )
+    duration: float | None = Field(description="Of the recording, s; null: no recording.")
+    heard: float | None = Field(
+        description="What the answer rests on, s: all, or the speech of a long recording."
     )
     simulated: bool = Field(
         description="The model was trained on simulated speech; it knows nothing of real voices."

@@ -24,13 +24,13 @@ from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.sources import Source
 from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.vad import Rule
 from erc.timeline.averages import mean, smoothed
 from erc.timeline.files import save, write
 from erc.timeline.record import Record, TurnFailure
 from erc.timeline.recording import Envelope, Recording, cut
 from erc.timeline.subtitles import read
 from erc.timeline.turns import Piece, Turn, find, pieces, with_text
-from erc.timeline.vad import Rule
 
 if TYPE_CHECKING:
     from erc.recognizer import Recognizer
@@ -186,9 +186,10 @@ def _made(
         "text": " ".join(segment.text for segment in turn.said) or None,
         "speaker": ", ".join(speakers) or None,
     }
+    length = round((turn.end - turn.start) / SAMPLE_RATE, 3)
     for _, answer in answers:
         if isinstance(answer, Failure):
             return TurnFailure(name, answer.error, **what)
     weights, predictions = zip(*answers)
     one = predictions[0] if len(answers) == 1 else mean(predictions, weights, recognizer)
-    return replace(one, file=name, **what)
+    return replace(one, file=name, duration=length, heard=length, **what)

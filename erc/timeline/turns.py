@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -10,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
+from erc.recognizer.vad import Rule, detect
+from erc.recognizer.windows import windows
 from erc.timeline.subtitles import Segment, align
-from erc.timeline.vad import Rule, detect
 
 
 class Turn(NamedTuple):
@@ -72,26 +72,6 @@ def with_text(
     for segment, turn in zip(segments, align(segments, seconds), strict=True):
         (unspoken if turn is None else turns[turn].said).append(segment)
     return turns, unspoken
-
-
-def windows(length: int, window: int, overlap: int) -> list[tuple[int, int, float]]:
-    """Windows over a stretch: equally long, equally far apart, sharing `overlap` or more.
-
-    Returns:
-        [(start, end, weight)]; weight is the time a window answers for, when moments that k windows
-        hear are divided among them: Σ weight = length.
-
-    >>> windows(20, 12, 2)
-    [(0, 12, 10.0), (8, 20, 10.0)]
-    """
-    if length <= window:
-        return [(0, length, float(length))]
-    count = math.ceil((length - overlap) / (window - overlap))
-    starts = np.linspace(0, length - window, count).round().astype(int)
-    edges = np.unique([*starts, *(starts + window)])
-    inside = (starts[:, None] <= edges[:-1]) & (edges[1:] <= starts[:, None] + window)
-    weights = (inside * np.diff(edges) / inside.sum(0)).sum(1)
-    return [(s, s + window, w) for s, w in zip(starts.tolist(), weights.tolist())]
 
 
 def pieces(index: int, turn: Turn, window: float, overlap: float) -> Iterator[Piece]:

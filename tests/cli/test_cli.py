@@ -131,7 +131,7 @@ def test_predict(run, kemdy19, capsys):
     row = json.loads(capsys.readouterr().out)
     assert list(row) == [
         "file", "label", "probabilities", "valence", "arousal", "confidence", "modalities",
-        "abstain", "conflict", "simulated", "model", "reason",
+        "abstain", "conflict", "duration", "heard", "simulated", "model", "reason",
     ]  # fmt: skip
     assert len(row["probabilities"]) == 7
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1

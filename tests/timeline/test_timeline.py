@@ -23,11 +23,11 @@ from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, ConfigError
 from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.windows import windows
 from erc.timeline import Timeline, TurnFailure, timeline, write
 from erc.timeline.averages import smoothed, vector
 from erc.timeline.recording import BINS, Envelope, Recording, cut
 from erc.timeline.subtitles import read
-from erc.timeline.turns import windows
 
 pytest.importorskip("silero_vad")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -58,8 +59,7 @@ def _answers(
         )
     if not recording and not text:
         raise ConfigError("there is nothing to listen to yet: record or upload something first")
-    limits = [n / SAMPLE_RATE for n in (recognizer.max_samples, recognizer.spec.max_samples) if n]
-    if recording and length > min(LONG, *limits):
+    if recording and length > min(LONG, (recognizer.window or math.inf) / SAMPLE_RATE):
         yield from _long(recognizer, recording, text)
         return
     clip = recognizer.read(recording or None, text or None, name=Path(recording or "text").name)

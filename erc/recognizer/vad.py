@@ -8,6 +8,7 @@ latter. An hour (112,500 windows) takes seconds on one core.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -174,6 +175,16 @@ def detect(
     return [(start, min(end, length)) for start, end in found]  # the last window was filled up
 
 
+@functools.cache
+def found_here() -> bool:
+    """Whether speech can be found on this machine."""
+    try:
+        network()
+    except ConfigError:
+        return False
+    return True
+
+
 def network() -> Forward:
     """Silero's network: with onnxruntime if it is installed, else with torch.
 
@@ -197,6 +208,7 @@ def network() -> Forward:
     return _with_onnxruntime(file) if onnx else _with_torch(file)
 
 
+@functools.cache
 def _with_onnxruntime(file: Path) -> Forward:
     import onnxruntime
 
@@ -207,6 +219,7 @@ def _with_onnxruntime(file: Path) -> Forward:
     return lambda frames, h, c: session.run(names, {"input": frames, "h": h, "c": c})
 
 
+@functools.cache
 def _with_torch(file: Path) -> Forward:
     """The same network from its weights: |STFT| → four convolutions → LSTM → sigmoid."""
     import torch
