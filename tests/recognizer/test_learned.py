@@ -156,7 +156,7 @@ class TestNeverLearned:
         found = recognizer.timeline(recording(), vad="none")
         assert "no emotion" in say.timeline_answer(found, {}, "a", False)
         figure(found)
-        assert repr(one).startswith("Prediction(<recording>: this model has learned no emotion")
+        assert ": this model has learned no emotion; valence" in repr(one)
 
     def test_older_folders_answer_as_before_and_say_not_recorded(self, capsys):
         assert main(["info", str(OLD)]) == 0
