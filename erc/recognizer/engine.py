@@ -238,8 +238,8 @@ class Engine:
 
             body = given_input(physiology, self.spec.physiology, self.baseline)
             inputs |= {"physiology": body.astype(np.float32)} if len(body) else {}
-        there = {*inputs, *(["speech"] if source is not None else [])}
-        if self.spec.needs_all and (missing := set(self.spec.modalities) - there):
+        found = {*inputs, *(["speech"] if source is not None else [])}
+        if self.spec.needs_all and (missing := set(self.spec.modalities) - found):
             raise ConfigError(f"{name}: this model also needs {' and '.join(sorted(missing))}")
         if source is None:
             return Clip(name, inputs, text)

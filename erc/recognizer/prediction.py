@@ -125,8 +125,8 @@ def said(
     label = EMOTIONS[shares.index(confidence)]
     numbers: dict[str, Any] = {"valence": valence, "arousal": arousal}
     if not confidence:
-        nothing = {"label": None, "probabilities": {}, "confidence": None}
-        return numbers | nothing | {"reason": "this model has learned no emotion"}
+        numbers |= {"label": None, "probabilities": {}, "confidence": None}
+        return numbers | {"reason": "this model has learned no emotion"}
     fits = None
     if valence is not None and arousal is not None:
         fits = conflicts(label, valence, arousal, thresholds.regions)
