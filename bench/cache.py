@@ -90,16 +90,16 @@ def table(utterances: int, pooling: str, all_layers: bool) -> dict[str, Any]:
 
 def read_rows(rows: int, width: int = 1024) -> dict[str, float]:
     """In a process of its own: read a table of so many rows; seconds of that alone."""
-    from erc.training.feature_cache import ROWS, EmbeddingTable
+    from erc.training.feature_cache import ROWS, FeatureTable
 
     with tempfile.TemporaryDirectory() as folder:
         keys = np.random.default_rng(0).permutation(rows).astype(np.uint64)
-        writer = EmbeddingTable(Path(folder), (width,))
+        writer = FeatureTable(Path(folder), (width,))
         for i in range(0, rows, ROWS):
             writer.add(keys[i : i + ROWS], np.ones((len(keys[i : i + ROWS]), width), np.float32))
         out = np.zeros((rows, width), np.float32)
         start = time.perf_counter()
-        EmbeddingTable(Path(folder), (width,)).read(np.sort(keys), out, np.arange(rows))
+        FeatureTable(Path(folder), (width,)).read(np.sort(keys), out, np.arange(rows))
         return {"seconds": time.perf_counter() - start}
 
 

@@ -30,8 +30,7 @@ from erc.model.physiology import PhysiologyEncoder
 from erc.model.plan import plan
 from erc.model.pretrained import TINY_TEXT
 from erc.model.tokenizer import load_tokenizer, train_tokenizer
-from erc.training import features
-from erc.training import start_weights as starting
+from erc.training import features, start_weights
 from erc.training.adaptation import adapt_tables
 from erc.training.check import check
 from erc.training.config import compose, make
@@ -173,7 +172,7 @@ def build(
     _known(text_options, TextEncoder, "model.text_options")
     speech = SpeechEncoder.from_name(speech_name, **speech_options) if speech_name else None
     text = tokenizer = None
-    start = starting.read(place) if place else None
+    start = start_weights.read(place) if place else None
     if text_name:
         if start and start.tokenizer and text_name in TINY_TEXT and not txt_processor:
             tokenizer = start.tokenizer
@@ -188,7 +187,7 @@ def build(
     if start:
         # The words of a tiny encoder are its own; those of another come with its name.
         words = tokenizer if start.tokenizer or text_name in TINY_TEXT else None
-        print(starting.describe(starting.start_from(model, start, words), start.source))
+        print(start_weights.describe(start_weights.start_from(model, start, words), start.source))
     add_lora(model, lora)
     return model, tokenizer
 

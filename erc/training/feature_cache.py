@@ -83,7 +83,7 @@ def checksum(*arrays: np.ndarray) -> int:
     return crc
 
 
-class EmbeddingTable:
+class FeatureTable:
     """Features by key, in a folder that several processes may read and write at the same time.
 
     Args:

@@ -22,7 +22,7 @@ from erc.datasets.view import View
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel, Encoded, Output
 from erc.model.encoders import SpeechEncoder
-from erc.training.feature_cache import EmbeddingTable
+from erc.training.feature_cache import FeatureTable
 
 Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, *Branch.shape],
 # or [rows of the store, segments, *Branch.shape]
@@ -92,7 +92,7 @@ def _features(
     about = identity(branch, modality, data, collate, layer)
     folder = cache / "features" / f"{modality}-{fingerprint(about)}"
     shape = (*steps, *layers, branch.size)
-    table = EmbeddingTable(folder, shape, about)
+    table = FeatureTable(folder, shape, about)
 
     [rows] = data.has(modality).nonzero()
     if modality == "speech":

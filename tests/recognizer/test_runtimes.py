@@ -13,7 +13,8 @@ from erc.base.buckets import by_budget
 from erc.base.devices import machine
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
-from erc.recognizer import prediction, runtimes
+from erc.labels.regions import conflicts, regions_of
+from erc.recognizer import runtimes
 from erc.recognizer.runtimes import Spec
 
 
@@ -121,9 +122,9 @@ def test_abstain_and_conflict(run, kemdy19):
     assert not erc.load(run / "model").predict(wav).abstain
     region = {"happy": (4.0, 3.0, 0.5, 0.5)}
     # 2.4477 deviations: the radius that holds 95 % of a normal distribution in the plane.
-    assert prediction.conflicts("happy", 4.0 + 0.5 * 2.45, 3.0, region)
-    assert not prediction.conflicts("happy", 4.0 + 0.5 * 2.44, 3.0, region)
-    assert prediction.conflicts("sad", 4.0, 3.0, region) is None
+    assert conflicts("happy", 4.0 + 0.5 * 2.45, 3.0, region)
+    assert not conflicts("happy", 4.0 + 0.5 * 2.44, 3.0, region)
+    assert conflicts("sad", 4.0, 3.0, region) is None
 
 
 def test_regions_are_means_and_deviations_of_the_ratings():
@@ -133,7 +134,7 @@ def test_regions_are_means_and_deviations_of_the_ratings():
     emotions[:, EMOTIONS.index("happy")] = 1
     emotions[:4] = np.eye(7)[EMOTIONS.index("sad")]  # four: too few to tell a region
     va[5], emotions[6] = np.nan, np.nan
-    found = prediction.regions_of(emotions, va)
+    found = regions_of(emotions, va)
     assert list(found) == ["happy"]
     assert found["happy"] == pytest.approx([4.0, 2.0, 0.5, 0.25], abs=0.03)
 

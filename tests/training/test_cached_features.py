@@ -21,7 +21,7 @@ from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.tokenizer import train_tokenizer
 from erc.studies.experiment import configure
-from erc.training import feature_cache as embedding_table
+from erc.training import feature_cache
 from erc.training.assembly import Assembly
 from erc.training.features import pooled
 from erc.training.task import make_task
@@ -201,7 +201,7 @@ def test_the_deviation_of_a_mean_is_not_read_from_layers(data, tmp_path: Path) -
 
 
 def test_a_run_that_was_killed_goes_on(data, tmp_path: Path, monkeypatch, encoded) -> None:
-    monkeypatch.setattr(embedding_table, "ROWS", 4)
+    monkeypatch.setattr(feature_cache, "ROWS", 4)
     counting = Branch.encode
 
     def dying(self, x, lengths):
@@ -236,13 +236,13 @@ FILL = """
 import sys
 import torch
 from pathlib import Path
-from erc import embedding_table
-from erc.batches import Collator
 from erc.datasets import HF_KEMD
-from erc.features import pooled
+from erc.datasets.batches import Collator
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder
-embedding_table.ROWS = 4
+from erc.training import feature_cache
+from erc.training.features import pooled
+feature_cache.ROWS = 4
 data = HF_KEMD(sys.argv[1], num_folds=2, validation_fold=0, wav_max_length=32000, cache=sys.argv[2])
 torch.manual_seed(0)
 model = EmotionModel(SpeechEncoder.from_name("tiny-wav2vec2"), dim=8, freeze_speech=True)
@@ -255,7 +255,7 @@ print(float(pooled(model, data, Collator(None, True), Path(sys.argv[2]))["speech
 def test_two_processes_fill_the_same_table(
     data, corpus: Path, tmp_path: Path, encoded, monkeypatch
 ):
-    monkeypatch.setattr(embedding_table, "ROWS", 4)
+    monkeypatch.setattr(feature_cache, "ROWS", 4)
     other = subprocess.Popen(
         [sys.executable, "-c", FILL, str(corpus), str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from erc.base.errors import ConfigError
-from erc.training import feature_cache as embedding_table
-from erc.training.feature_cache import EmbeddingTable
+from erc.training import feature_cache
+from erc.training.feature_cache import FeatureTable
 
 KEYS = np.arange(1000, 1300, dtype=np.uint64)[::-1].copy()
 WORK = np.random.default_rng(0).uniform(1, 7, len(KEYS))
@@ -39,7 +39,7 @@ class Encoder:
         return truth(KEYS[rows], 4)
 
 
-def read(table: EmbeddingTable, keys: np.ndarray = KEYS) -> np.ndarray:
+def read(table: FeatureTable, keys: np.ndarray = KEYS) -> np.ndarray:
     out = np.full((len(keys), *table.shape), np.nan, np.float32)
     table.read(keys, out, np.arange(len(keys)))
     return out
@@ -47,16 +47,16 @@ def read(table: EmbeddingTable, keys: np.ndarray = KEYS) -> np.ndarray:
 
 @pytest.fixture
 def parts_of_64(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding_table, "ROWS", 64)
+    monkeypatch.setattr(feature_cache, "ROWS", 64)
 
 
 def test_what_was_added_is_read_in_any_order(tmp_path: Path) -> None:
-    table = EmbeddingTable(tmp_path / "t", (4,), {"encoder": "x"})
+    table = FeatureTable(tmp_path / "t", (4,), {"encoder": "x"})
     assert table.missing(KEYS).all()
     assert not (tmp_path / "t").exists()
     for some in (KEYS[:3], KEYS[2:200], KEYS[200:]):  # one key in two parts
         table.add(some, truth(some, 4))
-    again = EmbeddingTable(tmp_path / "t", (4,))
+    again = FeatureTable(tmp_path / "t", (4,))
     assert not again.missing(KEYS).any()
     assert again.missing(np.array([1, 1299, 5000], np.uint64)).tolist() == [True, False, True]
     mixed = np.random.default_rng(1).choice(KEYS, 500)
@@ -69,7 +69,7 @@ def test_what_was_added_is_read_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_row_is_placed_where_it_belongs_and_nowhere_else(tmp_path: Path) -> None:
-    table = EmbeddingTable(tmp_path, (2,))
+    table = FeatureTable(tmp_path, (2,))
     table.add(KEYS[:2], truth(KEYS[:2], 2))
     out = np.zeros((5, 2), np.float32)
     table.read(KEYS[[1, 0, 1]], out, np.array([0, 2, 4]))
@@ -78,7 +78,7 @@ def test_a_row_is_placed_where_it_belongs_and_nowhere_else(tmp_path: Path) -> No
 
 
 def test_layers_of_stacked_rows(tmp_path: Path) -> None:
-    table = EmbeddingTable(tmp_path, (2, 3, 4))  # segments, layers, D
+    table = FeatureTable(tmp_path, (2, 3, 4))  # segments, layers, D
     values = truth(KEYS, 2, 3, 4)
     table.add(KEYS, values)
     out = np.zeros((len(KEYS), 2, 4), np.float32)
@@ -89,7 +89,7 @@ def test_layers_of_stacked_rows(tmp_path: Path) -> None:
 
 
 def test_longest_first_and_only_what_is_missing(tmp_path: Path, parts_of_64: None) -> None:
-    table, encoder = EmbeddingTable(tmp_path, (4,)), Encoder()
+    table, encoder = FeatureTable(tmp_path, (4,)), Encoder()
     table.add(KEYS[10:20], truth(KEYS[10:20], 4))
     assert table.fill(KEYS, WORK, encoder) == len(KEYS) - 10
     assert (np.diff(WORK[encoder.rows]) <= 0).all()
@@ -102,9 +102,9 @@ def test_longest_first_and_only_what_is_missing(tmp_path: Path, parts_of_64: Non
 def test_what_was_finished_before_a_kill_stays(tmp_path: Path, parts_of_64: None) -> None:
     killed, second = Encoder(fail_after=2), Encoder()
     with pytest.raises(KeyboardInterrupt):
-        EmbeddingTable(tmp_path, (4,)).fill(KEYS, WORK, killed)
+        FeatureTable(tmp_path, (4,)).fill(KEYS, WORK, killed)
     assert len(killed.rows) == 128
-    table = EmbeddingTable(tmp_path, (4,))
+    table = FeatureTable(tmp_path, (4,))
     assert table.fill(KEYS, WORK, second) == len(KEYS) - 128
     assert not set(killed.rows) & set(second.rows)
     np.testing.assert_allclose(read(table), truth(KEYS, 4), atol=1e-7)
@@ -112,7 +112,7 @@ def test_what_was_finished_before_a_kill_stays(tmp_path: Path, parts_of_64: None
 
 @pytest.mark.parametrize("damage", ["cut", "cut to nothing", "longer", "flipped", "other"])
 def test_a_damaged_part_is_computed_again(tmp_path: Path, parts_of_64: None, damage, capsys):
-    EmbeddingTable(tmp_path, (4,)).fill(KEYS, WORK, Encoder())
+    FeatureTable(tmp_path, (4,)).fill(KEYS, WORK, Encoder())
     file = sorted(tmp_path.glob("part-*"))[1]
     whole = file.read_bytes()
     middle = len(whole) // 2
@@ -126,7 +126,7 @@ def test_a_damaged_part_is_computed_again(tmp_path: Path, parts_of_64: None, dam
     }
     file.write_bytes(damaged[damage])
     capsys.readouterr()
-    table, encoder = EmbeddingTable(tmp_path, (4,)), Encoder()
+    table, encoder = FeatureTable(tmp_path, (4,)), Encoder()
     rows = table.fill(KEYS, WORK, encoder)
     said = capsys.readouterr().err
     assert rows == len(encoder.rows) in (64, len(KEYS) % 64)
@@ -136,18 +136,18 @@ def test_a_damaged_part_is_computed_again(tmp_path: Path, parts_of_64: None, dam
 
 
 def test_no_flipped_bit_gets_through(tmp_path: Path) -> None:
-    table = EmbeddingTable(tmp_path, (4,))
+    table = FeatureTable(tmp_path, (4,))
     table.add(KEYS[:2], truth(KEYS[:2], 4), work=3.0, seconds=2.0)
     [file] = tmp_path.glob("part-*")
     whole = file.read_bytes()
     for i in range(len(whole)):
         file.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
-        again = EmbeddingTable(tmp_path, (4,))
+        again = FeatureTable(tmp_path, (4,))
         assert again.missing(KEYS[:2]).all(), i
 
 
 def test_an_unfinished_part_is_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = EmbeddingTable(tmp_path, (4,))
+    table = FeatureTable(tmp_path, (4,))
     table.add(KEYS[:3], truth(KEYS[:3], 4))
 
     def full(*paths) -> None:
@@ -156,7 +156,7 @@ def test_an_unfinished_part_is_not_seen(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("erc.base.files.os.replace", full)
     with pytest.raises(OSError, match="No space"):
         table.add(KEYS[3:9], truth(KEYS[3:9], 4))
-    assert EmbeddingTable(tmp_path, (4,)).missing(KEYS[:9]).tolist() == [False] * 3 + [True] * 6
+    assert FeatureTable(tmp_path, (4,)).missing(KEYS[:9]).tolist() == [False] * 3 + [True] * 6
 
 
 def test_the_forecast_comes_first(tmp_path: Path, parts_of_64: None, capsys) -> None:
@@ -166,27 +166,27 @@ def test_the_forecast_comes_first(tmp_path: Path, parts_of_64: None, capsys) -> 
         said.append(capsys.readouterr().err)
         return truth(KEYS[rows], 4)
 
-    EmbeddingTable(tmp_path / "new", (4,)).fill(KEYS, WORK, encode, "speech features")
+    FeatureTable(tmp_path / "new", (4,)).fill(KEYS, WORK, encode, "speech features")
     assert "speech features: 300 of 300 rows to encode, time unknown, 0.0 MB" in said[0]
     assert said[1:] == [""] * 4
 
-    known = EmbeddingTable(tmp_path / "known", (4,))
+    known = FeatureTable(tmp_path / "known", (4,))
     known.add(KEYS[:200], truth(KEYS[:200], 4), work=600.0, seconds=300.0)
     known.fill(KEYS, np.full(300, 4.0), encode)
     assert "100 of 300 rows to encode, about 3:20 (min:s)" in said[5]
 
-    few = EmbeddingTable(tmp_path / "few", (4,))
+    few = FeatureTable(tmp_path / "few", (4,))
     few.fill(KEYS[:10], WORK[:10], encode)
     assert said[-1] == ""  # nothing is said of little
 
 
 def test_a_disk_that_is_too_small_is_found_out_before(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(
-        embedding_table.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 100})
+        feature_cache.shutil, "disk_usage", lambda p: type("Usage", (), {"free": 100})
     )
     encoder = Encoder()
     with pytest.raises(ConfigError, match="cache="):
-        EmbeddingTable(tmp_path / "a" / "b", (4,)).fill(KEYS, WORK, encoder)
+        FeatureTable(tmp_path / "a" / "b", (4,)).fill(KEYS, WORK, encoder)
     assert not encoder.calls
 
 
@@ -194,14 +194,14 @@ WRITER = """
 import sys
 import numpy as np
 from pathlib import Path
-from erc import embedding_table
-embedding_table.ROWS = 16
+from erc.training import feature_cache
+feature_cache.ROWS = 16
 keys = np.arange(1, 1001, dtype=np.uint64)
 def encode(rows, advance):
     for _ in range(4):  # some work, so that the two are at it together
         values = np.sin(keys[rows].astype(float)[:, None] * np.arange(1, 20001))
     return values[:, :4]
-table = embedding_table.EmbeddingTable(Path(sys.argv[1]), (4,), {"a": 1})
+table = feature_cache.FeatureTable(Path(sys.argv[1]), (4,), {"a": 1})
 sys.stdin.readline()
 print(table.fill(keys, np.ones(1000), encode))
 """
@@ -223,6 +223,4 @@ def test_processes_share_the_work(tmp_path: Path) -> None:
     assert sum(rows) == 1000  # nothing twice
     assert min(rows) > 0
     keys = np.arange(1, 1001, dtype=np.uint64)
-    np.testing.assert_allclose(
-        read(EmbeddingTable(tmp_path, (4,)), keys), truth(keys, 4), atol=1e-7
-    )
+    np.testing.assert_allclose(read(FeatureTable(tmp_path, (4,)), keys), truth(keys, 4), atol=1e-7)
