@@ -61,8 +61,8 @@ def load(
     Args:
         folder: of a model, or the id of one on the Hugging Face hub.
         runtime: auto | torch-fp32 | torch-bf16 | onnx-fp32 | onnx-int8 | openvino-fp32 |
-            openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough, and
-            torch-fp32 where nothing was measured.
+            openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough;
+            where nothing was measured, on a CPU the exported copy if there is one, else torch-fp32.
         device: auto | cpu | cuda.
         abstain: mark answers with a confidence below this.
         batch_seconds: audio in one batch, padding included.

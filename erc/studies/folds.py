@@ -80,7 +80,8 @@ class Fold:
         record = {"identity": self.identity, "finished": False}
         write_json(self.folder / FILE, record)
         last = self.folder / "checkpoints" / "last.ckpt"
-        run([*self.words, *([f"ckpt_path={quoted(last)}"] if last.exists() else [])], self.folder)
+        more = [f"ckpt_path={quoted(last)}"] * last.exists() + ["export=false"] * (not keep_weights)
+        run([*self.words, *more], self.folder)
         if not keep_weights:
             for leftover in ("checkpoints", "model"):
                 shutil.rmtree(self.folder / leftover, ignore_errors=True)
