@@ -1,11 +1,11 @@
-"""Agreement, ties, PeakL and ceilings on real labels: CREMA-D's votes, EmoBank's single ratings.
+"""Agreement, ties, PeakL, one vote against the rest: CREMA-D's votes, EmoBank's single ratings.
 
     python -m bench.real_labels LABELS > docs/results_labels.md
 
 LABELS holds `crema_d/tabulatedVotes.csv` (Cao et al. 2014, ODbL) and
 `emobank/individual_reader_ratings.csv` (Buechel & Hahn 2017, CC BY-SA). No recording is needed.
 Neither file says who gave which rating, so only statistics of counts are possible: no kappa of pairs,
-no outliers, no weights of raters, and the ceiling is one anonymous rating against the others.
+no outliers, no weights of raters, and people are one anonymous rating against the others.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from erc.base.emotions import EMOTIONS
 from erc.corpora.utterance import Utterance
 from erc.labels import entropy, peakl, soft, tied
 from erc.labels.agreement import alpha_from_counts
-from erc.scores.ceiling import value_ceiling
-from erc.scores.ceiling_intervals import ceiling_intervals
 from erc.scores.metrics import ccc, jensen_shannon
+from erc.scores.one_rater import anonymous_values
+from erc.scores.one_rater_intervals import one_rater_intervals
 from erc.scores.statistics import interval
 
 PRESENTATIONS = {"1": "voice", "2": "face", "3": "voice and face"}  # first digit of the row's name
@@ -64,7 +64,7 @@ def emotion_column(clips: list[Utterance], ties_in_file: int) -> dict[str, str]:
     votes = np.array([u.votes for u in clips])
     labels = soft(votes)
     peaks, tie = peakl(labels), tied(labels)
-    raters, ceiling = votes.sum(1), ceiling_intervals(clips)
+    raters, one = votes.sum(1), one_rater_intervals(clips)
     column = {
         "clips": f"{len(clips):,}",
         "votes a clip, min–mean–max": f"{raters.min():.0f}–{raters.mean():.1f}–{raters.max():.0f}",
@@ -80,13 +80,13 @@ def emotion_column(clips: list[Utterance], ties_in_file: int) -> dict[str, str]:
         "JS distance votes–PeakL": f"{jensen_shannon(labels, peaks):.3f}",
         "majority changed by PeakL": f"{(labels.argmax(1) != peaks.argmax(1)).sum()}",
     }
-    names = {"accuracy": "accuracy", "uar": "UAR", "f1_macro": "F1 macro", "brier": "Brier"}
-    return column | {f"one vote, {names[k]}": str(ceiling[k]) for k in names}
+    names = {"accuracy": "accuracy", "uar": "UAR", "f1_macro": "F1 macro"}
+    return column | {f"one vote, {names[k]}": str(one[k]) for k in names}
 
 
 def value_column(counts: np.ndarray) -> dict[str, str]:
     """One column of the EmoBank table."""
-    others, own, weights, item = value_ceiling(counts, SCALE)
+    others, own, weights, item = anonymous_values(counts, SCALE)
 
     def score(x: np.ndarray, y: np.ndarray, w: np.ndarray, weights: np.ndarray) -> Any:
         return ccc(x, y, weights=weights * w)
@@ -99,7 +99,7 @@ def value_column(counts: np.ndarray) -> dict[str, str]:
         "Krippendorff's α, ordinal": f"{alpha_from_counts(counts, SCALE, 'ordinal'):.3f}",
         "Krippendorff's α, interval": f"{alpha_from_counts(counts, SCALE, 'interval'):.3f}",
         "all readers agree": f"{(counts.max(1) == readers).mean():.1%}",
-        "one rating, CCC": str(interval(score, (others, own, weights), item, samples=500)),
+        "one rating, CCC": str(interval(score, (others, own, weights), item)),
     }
 
 
@@ -128,15 +128,15 @@ Written by `python -m bench.real_labels LABELS`, where `LABELS` holds the two fi
 number on this page is its output. Real people rated all of it; no model is involved.
 
 Both files are anonymous: they hold counts of votes, or single ratings without names. That allows
-Krippendorff's α (`erc.labels.agreement.alpha_from_counts`), ties, PeakL, and the ceiling of *one
-anonymous vote against the rest* (`erc.scores.ceiling.vote_ceiling`, `value_ceiling`). It does not allow
-correlations of pairs, outliers or rater weights (see [labels.md](labels.md)), nor Fleiss' κ: rater
-numbers vary.
+Krippendorff's α (`erc.labels.agreement.alpha_from_counts`), ties, PeakL, and *one
+anonymous vote against the rest* (`erc.scores.one_rater.anonymous_votes`, `anonymous_values`). It does
+not allow correlations of pairs, outliers or rater weights (see [labels.md](labels.md)), nor Fleiss' κ:
+rater numbers vary.
 
 ## CREMA-D: six acted emotions, three ways of presenting them
 
 {actors} actors, English; angry, disgust, fear, happy, neutral, sad (surprise was not on offer).
-Intervals are 95 %, resampling actors.
+Intervals are 95 %, over actors.
 
 {acted}
 
@@ -147,7 +147,7 @@ Intervals are 95 %, resampling actors.
 ## EmoBank: valence and arousal of sentences, as felt by readers
 
 Anonymous readers, marks 1–5. One rating is scored against the mean of the text's other ratings;
-95 % intervals resample texts.
+95 % intervals over texts.
 
 {read}
 """

@@ -49,7 +49,7 @@ PUBLIC = (  # heading, words, (module, names)
                 "evaluate confusion accuracy uar f1 auroc ccc pearson jensen_shannon kl brier "
                 "entropy_correlation ece",
             ),
-            ("scores.ceiling", "human_ceiling vote_ceiling"),
+            ("scores.one_rater", "one_rater anonymous_votes"),
         ],
     ),
     ("Errors", "", [("base.errors", "")]),

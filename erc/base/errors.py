@@ -33,6 +33,10 @@ class ConfigError(ErcError):
     """An option, key or choice does not exist or contradicts another one."""
 
 
+class CalibrationError(ErcError):
+    """No temperature makes these answers mean what they say."""
+
+
 class CheckpointError(ErcError):
     """A model folder or checkpoint cannot be opened."""
 

@@ -204,7 +204,7 @@ def _print(facts: dict[str, Any]) -> None:
         if facts["scores"]:
             page.print(
                 _table(facts),
-                Text("below each score its 95 % interval, resampling speakers\n", "dim"),
+                Text("below each score its 95 % interval over speakers\n", "dim"),
                 sep="\n",
             )
         page.print(Text.assemble(("Not for: ", "bold red"), facts["not_for"]))

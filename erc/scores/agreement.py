@@ -25,8 +25,8 @@ from erc.labels.agreement import (
 )
 from erc.labels.raters import learn
 from erc.labels.ratings import RatingTable, rating_matrix, value_counts, vote_matrix
-from erc.scores.ceiling import human_ceiling, rater_ceiling, vote_ceiling
-from erc.scores.ceiling_intervals import ceiling_intervals
+from erc.scores.one_rater import anonymous_votes, named_raters, one_rater
+from erc.scores.one_rater_intervals import one_rater_intervals
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class GroupAgreement:
     kappa: dict[str, float]  # dimension → Fleiss' kappa, values taken as classes
     alpha: dict[str, float]  # "emotion nominal", "valence ordinal", "valence interval", …
     outliers: dict[str, Any]
-    ceiling: dict[str, float]
+    one_rater: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Agreement:
     """Summary over the rater groups of a corpus; print it."""
 
     groups: tuple[GroupAgreement, ...]
-    ceiling: dict[str, float]  # over all raters of all groups
+    one_rater: dict[str, float]  # over all raters of all groups
 
     def __str__(self) -> str:
         if not self.groups:
@@ -67,15 +67,15 @@ class Agreement:
 
 
 def agreement(utterances: Iterable[Utterance]) -> Agreement:
-    """Kappa, alpha, outliers and ceiling of every rater group.
+    """Kappa, alpha, outliers and one rater of every rater group.
 
     Utterances that carry counts of votes but no single ratings form a group "<corpus> votes", with
-    nominal alpha and the anonymous ceiling.
+    nominal alpha and one anonymous vote.
     """
     utterances = list(utterances)
     groups = [_of_table(table) for table in rating_matrix(utterances).values()]
     groups += [_of_votes(f"{name} votes", x) for name, x in vote_matrix(utterances).items()]
-    return Agreement(tuple(groups), human_ceiling(utterances))
+    return Agreement(tuple(groups), one_rater(utterances))
 
 
 def _of_table(table: RatingTable) -> GroupAgreement:
@@ -89,7 +89,7 @@ def _of_table(table: RatingTable) -> GroupAgreement:
     everyone = int((~np.isnan(table.emotion)).all(0).sum())
     sizes = len(table.raters), len(table.ids), everyone
     return GroupAgreement(
-        table.group, *sizes, kappa, alpha, outlier_raters(table), rater_ceiling([table])
+        table.group, *sizes, kappa, alpha, outlier_raters(table), named_raters([table])
     )
 
 
@@ -98,7 +98,7 @@ def _of_votes(name: str, votes: np.ndarray) -> GroupAgreement:
     kappa = {"emotion": fleiss_kappa(votes) if even else np.nan}
     alpha = {"emotion nominal": alpha_from_counts(votes)}
     complete = len(votes) if even else 0
-    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, vote_ceiling(votes))
+    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, anonymous_votes(votes))
 
 
 def _column(g: GroupAgreement) -> dict[str, str]:
@@ -109,8 +109,8 @@ def _column(g: GroupAgreement) -> dict[str, str]:
     for name in ("emotion nominal", *(f"{d} {x}" for d in DIMENSIONS[1:] for x in LEVELS)):
         column[f"Krippendorff alpha, {name}"] = _number(g.alpha.get(name))
     for name in ("accuracy", "uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal"):
-        column[f"one rater, {name}"] = _number(g.ceiling[name], g.ceiling[f"{name}_std"])
-    return column | {"one rater, ties left out": f"{g.ceiling['ties']:.0f}"}
+        column[f"one rater, {name}"] = _number(g.one_rater[name], g.one_rater[f"{name}_std"])
+    return column | {"one rater, ties left out": f"{g.one_rater['ties']:.0f}"}
 
 
 def _number(x: float | None, std: float = np.nan) -> str:
@@ -142,7 +142,7 @@ def report(root: str, name: str | None = None, output: str | None = None) -> dic
 
 
 def measure(corpus: Corpus) -> tuple[dict[str, Any], Agreement]:
-    """Kappa, alpha, pairwise agreement, outliers, weights and ceilings, as plain JSON.
+    """Kappa, alpha, pairwise agreement, outliers, weights and one rater, as plain JSON.
 
     Pairwise agreement is Cohen's kappa for emotion, Pearson's correlation for valence and arousal.
     Weights are those of `model.target=rater_weighted`, here learned from the whole corpus.
@@ -160,7 +160,7 @@ def measure(corpus: Corpus) -> tuple[dict[str, Any], Agreement]:
         "pairwise": {},
         "outliers": {g.group: dict(g.outliers) for g in summary.groups if g.outliers},
         "weights": {},
-        "ceiling": {k: v._asdict() for k, v in ceiling_intervals(utterances).items()},
+        "one_rater": {k: v._asdict() for k, v in one_rater_intervals(utterances).items()},
     }
     for group, table in rating_matrix(utterances).items():
         pairs = {d: matrix.tolist() for d, matrix in pairwise(table).items()}
@@ -191,12 +191,12 @@ def text(found: dict[str, Any], summary: Agreement) -> str:
                 for name in names
                 if name in weights
             ]
-    if found["ceiling"]:
-        units = next(iter(found["ceiling"].values()))["clusters"]
+    if found["one_rater"]:
+        units = next(iter(found["one_rater"].values()))["clusters"]
         lines += ["", f"one rater against the others, 95 % interval over {units} speakers:"]
         lines += [
             f"  {name:12} {x['value']:.3f} [{x['low']:.3f}, {x['high']:.3f}]"
-            for name, x in found["ceiling"].items()
+            for name, x in found["one_rater"].items()
             if x["value"] == x["value"]
         ]
     return "\n".join(lines)

@@ -20,8 +20,7 @@ AGREEMENT = (
     (9, "90 % or more"),
 )
 SECONDS = ((2, "under 2 s"), (4, "2–4 s"), (7, "4–7 s"), (1e9, "7 s or more"))
-FEW = 5  # speakers; resampling fewer gives intervals of next to no width
-SAMPLES = 500  # of the bootstrap, for each group
+FEW = 2  # speakers; fewer cannot be left out in turn
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Group:
     kind: str  # gender, speaker, session, agreement of the raters, length
     name: str
     n: int
-    speakers: int  # resampled for the intervals; under `FEW`, utterances
+    speakers: int  # left out in turn for the intervals; under `FEW`, utterances
     scores: dict[str, Interval]
 
 
@@ -51,7 +50,7 @@ def breakdown(scored: Scored, kinds: tuple[str, ...] | None = None) -> list[Grou
                 part = scored.take(rows)
                 people = len(set(part.speaker))
                 clusters = "speaker" if people >= FEW else None
-                found = part.intervals(METRICS, SAMPLES, clusters)
+                found = part.intervals(METRICS, clusters)
                 groups.append(Group(kind, str(name), len(part), people, found))
     return groups
 
@@ -89,7 +88,7 @@ def per_class(scored: Scored) -> list[dict[str, Any]]:
             each = 2 * np.diagonal(m, axis1=-2, axis2=-1) / (m.sum(-1) + m.sum(-2))
         return {e: each[..., k] for k, e in enumerate(EMOTIONS)}
 
-    spread = interval(f1_of, (known.label, known.predicted), known.speaker, SAMPLES)
+    spread = interval(f1_of, (known.label, known.predicted), known.speaker, limits=(0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         recall, precision = np.diag(matrix) / matrix.sum(1), np.diag(matrix) / matrix.sum(0)
     return [

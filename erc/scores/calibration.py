@@ -6,6 +6,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from erc.base.errors import CalibrationError
+
 RANGE = (0.05, 20.0)  # temperatures that are tried
 
 
@@ -20,7 +22,11 @@ def fit_temperature(logits: np.ndarray, soft: np.ndarray) -> float:
         soft: [N, 7] votes as distributions; rows of nan are left out.
 
     Returns:
-        T > 0; 1 where nothing is labelled.
+        T > 0.
+
+    Raises:
+        CalibrationError: nothing is labelled, or the best temperature is a bound of `RANGE`: the
+            answers tell nothing of the votes (20), or of nothing else (0.05).
 
     >>> logits = np.log([[0.9, 0.1, *[1e-9] * 5]])
     >>> round(fit_temperature(3 * logits, np.exp(logits)), 2)  # three times too sure
@@ -28,7 +34,7 @@ def fit_temperature(logits: np.ndarray, soft: np.ndarray) -> float:
     """
     known = ~np.isnan(soft).any(-1)
     if not known.any():
-        return 1.0
+        raise CalibrationError("no utterance of the validation side has votes")
     z, y = np.asarray(logits[known], np.float64), soft[known]
 
     def cross_entropy(log_t: float) -> float:
@@ -36,4 +42,10 @@ def fit_temperature(logits: np.ndarray, soft: np.ndarray) -> float:
 
     low, high = np.log(RANGE)
     found = minimize_scalar(cross_entropy, bounds=(low, high), method="bounded")
-    return float(np.exp(found.x))
+    temperature = float(np.exp(found.x))
+    if not RANGE[0] * 1.01 < temperature < RANGE[1] / 1.01:
+        raise CalibrationError(
+            f"the temperature ended at {temperature:.3g}, the bound of the search {RANGE}: "
+            f"on {known.sum()} validation utterances the answers do not fit the votes at any temperature"
+        )
+    return temperature

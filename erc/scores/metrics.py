@@ -2,7 +2,7 @@
 
 Every metric takes the arrays of the whole split (never a mean over batches) and is nan where it is
 undefined. `weights` says how often each utterance counts: `[N]` gives one score, `[S, N]` gives `[S]`
-scores at once, which is how `erc.scores.statistics` bootstraps without a loop over samples:
+scores at once, which is how `erc.scores.statistics` leaves out every speaker without a loop:
 
     uar(truth, predicted, weights=w) == uar(np.repeat(truth, w), np.repeat(predicted, w))
 """
@@ -18,8 +18,17 @@ from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
 from erc.labels import entropy
 
-LOWER_IS_BETTER = frozenset({"js_distance", "kl", "brier", "ece"})
+LOWER_IS_BETTER = frozenset({"js_distance", "kl", "brier", "ece", "ece_votes"})
 COUNTS = ("n", "n_hard", "n_soft", "n_valence", "n_arousal")  # in what `evaluate` returns
+LIMITS = {  # least and greatest value of each score that `evaluate` returns
+    **dict.fromkeys(
+        ("accuracy", "uar", "f1_weighted", "f1_macro", "f1_micro", "auroc"), (0.0, 1.0)
+    ),
+    **dict.fromkeys(("ccc_valence", "ccc_arousal", "entropy_correlation"), (-1.0, 1.0)),
+    **dict.fromkeys(("js_distance", "ece", "ece_votes"), (0.0, 1.0)),
+    "brier": (0.0, 2.0),
+    "kl": (0.0, np.inf),
+}
 
 
 def confusion(truth: Any, predicted: Any, num_classes: int = 7, weights: Any = None) -> np.ndarray:
@@ -175,7 +184,7 @@ def entropy_correlation(votes: Any, predicted: Any, weights: Any = None) -> Any:
 
 
 def ece(probabilities: Any, truth: Any, bins: int = 15, weights: Any = None) -> Any:
-    """Expected calibration error, 0 … 1 (Guo et al. 2017, eq. 3).
+    """Expected calibration error against the majority, 0 … 1 (Guo et al. 2017, eq. 3).
 
     Confidence is the highest probability; equal-width bins, closed on the right. With B the
     utterances of a bin, Σ |B|/N · |accuracy(B) − confidence(B)| = Σ |Σ_{i∈B} hitᵢ − confidenceᵢ| / N.
@@ -184,9 +193,20 @@ def ece(probabilities: Any, truth: Any, bins: int = 15, weights: Any = None) -> 
     0.3
     """
     q, _ = _distributions(probabilities, probabilities)
-    truth = _classes(truth, q.shape[1], "truth")
+    return ece_votes(q, np.eye(q.shape[1])[_classes(truth, q.shape[1], "truth")], bins, weights)
+
+
+def ece_votes(probabilities: Any, votes: Any, bins: int = 15, weights: Any = None) -> Any:
+    """Expected calibration error against shares of votes, 0 … 1: what temperatures are fitted to.
+
+    As `ece`, with the share of raters who chose the predicted emotion in place of right or wrong.
+
+    >>> round(ece_votes([[0.8, 0.2]], [[0.7, 0.3]]), 4), round(ece([[0.8, 0.2]], [0]), 4)
+    (0.1, 0.2)
+    """
+    q, shares = _distributions(probabilities, votes)
     confidence = q.max(-1, initial=0)
-    hit = q.argmax(-1) == truth
+    hit = np.take_along_axis(shares, q.argmax(-1)[:, None], -1)[:, 0]
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     in_bin = np.eye(bins)[np.searchsorted(edges, confidence, "left")]  # [N, bins]
     gap = _sum(in_bin * (hit - confidence)[:, None], weights)
@@ -210,11 +230,11 @@ def evaluate(
         votes: [N, 7] distribution of the votes; rows of nan: not labelled.
         label: [N] index of the label in `EMOTIONS`; −1: none (not labelled, or a tie left out).
         ratings: [N, 2] mean ratings; nan: not rated.
-        only: names of the scores that are wanted, lest a bootstrap compute all; None: all of them.
+        only: names of the scores that are wanted, lest intervals compute all; None: all of them.
 
     Returns:
         name → score; each over the utterances that carry its label, counted in `n_hard` (accuracy …
-        auroc, ece), `n_soft` (js_distance … brier), `n_valence`, `n_arousal`; `n` counts all.
+        auroc, ece), `n_soft` (js_distance … brier, ece_votes), `n_valence`, `n_arousal`; `n` counts all.
 
     Raises:
         LabelError: a prediction that is no distribution (nan, negative, sum ≠ 1), a label out of
@@ -246,6 +266,7 @@ def evaluate(
         "entropy_correlation": lambda: entropy_correlation(soft, predicted, ws),
         "brier": lambda: brier(soft, predicted, ws),
         "ece": lambda: ece(q[h], truth, weights=wh),
+        "ece_votes": lambda: ece_votes(predicted, soft, weights=ws),
     }
     counted = (np.ones(n, bool), h, s, v, a)
     counts = {k: (lambda m=m: _scalar(w[..., m].sum(-1))) for k, m in zip(COUNTS, counted)}

@@ -11,16 +11,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
 from erc.scores.metrics import COUNTS
+from erc.scores.one_rater import NO_COUNTERPART
+from erc.scores.panels import Panels
 from erc.scores.scored import Scored
 from erc.scores.statistics import Interval
 
 FILE = "results.json"
-HUMAN = "human ceiling"  # what one rater reaches; among the systems in files of earlier versions
+HUMAN = "one rater"  # against the others
+EARLIER = "human ceiling"  # the same in files of earlier versions, among the systems
+BASELINE = "baseline: "  # begins the name of a system that is no model: see `erc.scores.baselines`
+HEADLINE = ("f1_macro", "uar", "ccc_valence", "ccc_arousal")  # in which it is compared with them
 ADAPTED = "speaker-adapted"  # ends the name of a system that knows the test speakers' baseline
 
 
@@ -39,7 +44,7 @@ class System:
 
     @classmethod
     def of(cls, scored: Scored) -> System:
-        """Measure the rows of a system; intervals resample speakers."""
+        """Measure the rows of a system; intervals are over speakers."""
         found = scored.intervals()
         sure = {k: (v.low, v.high) for k, v in found.items() if k not in COUNTS}
         return cls(scored.system, {k: v.value for k, v in found.items()}, sure)
@@ -59,10 +64,25 @@ class System:
         """Whether it knows the speakers' own baseline."""
         return self.name.endswith(ADAPTED)
 
+    @property
+    def baseline(self) -> bool:
+        """Whether it is no model, but what a model has to beat."""
+        return self.name.startswith(BASELINE)
+
+
+class Margin(NamedTuple):
+    """The fullest system − the baseline that is strongest in a metric, on the same utterances."""
+
+    baseline: str
+    value: float
+    low: float  # 95 %, over speakers
+    high: float
+    p: float
+
 
 @dataclass(frozen=True)
 class Human:
-    """One rater against the others on the same utterances; see `erc.scores.ceiling`."""
+    """One rater against the others on the same utterances; see `erc.scores.one_rater`."""
 
     scores: Mapping[str, float] = field(default_factory=dict)  # by metric, and `<metric>_std`
 
@@ -91,16 +111,19 @@ class Results:
     corpus: str  # where it lies
     store: str  # name of the built corpus, by content
     seed: int
-    temperature: float  # of the calibration
+    temperature: float  # of the probabilities; 1 where none was fitted
     command: str
     versions: Mapping[str, str] = field(default_factory=dict)
     precision: str = ""  # number format of the training, e.g. 32-true; "": not recorded
+    calibrated: bool = False  # the temperature was fitted, on other utterances than these
+    panels: Panels = field(default_factory=Panels)  # of several raters, on the same utterances
+    margins: Mapping[str, Margin] = field(default_factory=dict)  # metric → over the baselines
     audit: Mapping[str, Any] | None = None  # what crosses from training, `erc.datasets.audit`
 
     @property
     def fullest(self) -> System:
         """The system that sees most modalities, without adaptation to the speaker."""
-        return [s for s in self.systems.values() if not s.adapted][-1]
+        return [s for s in self.systems.values() if not s.adapted and not s.baseline][-1]
 
     @property
     def adapted(self) -> bool:
@@ -120,7 +143,7 @@ class Results:
         """What results.json holds: the fields under their names, only `systems` in two parts:
         `scores[system][metric]` and `intervals[system][metric] = [low, high]`.
         """
-        plain = {k: v for k, v in vars(self).items() if k not in ("systems", "human")}
+        plain = {k: v for k, v in vars(self).items() if k not in ("systems", "human", "panels")}
         return plain | {
             "sessions": list(self.sessions),
             "scores": {name: dict(s.scores) for name, s in self.systems.items()},
@@ -129,6 +152,8 @@ class Results:
                 for name, s in self.systems.items()
             },
             "human": dict(self.human.scores),
+            "panels": self.panels.to_json(),
+            "margins": {metric: margin._asdict() for metric, margin in self.margins.items()},
         }
 
     @classmethod
@@ -145,13 +170,20 @@ class Results:
         values = dict(found)
         try:
             scores, intervals = _nan(values.pop("scores")), _nan(values.pop("intervals"))
-            human = _nan(values.pop("human", None)) or scores.get(HUMAN, {})
+            human = _nan(values.pop("human", None)) or scores.get(EARLIER, {})
+            human = {k: math.nan if k in NO_COUNTERPART else v for k, v in human.items()}
+            panels = Panels.from_json(values.pop("panels", {}))
+            margins = _nan(values.pop("margins", {}))
+            values["margins"] = {metric: Margin(**margin) for metric, margin in margins.items()}
+            if "calibrated" not in found:  # by earlier versions: also on the held-out fold itself
+                fitted = values["temperature"] != 1
+                values["calibrated"] = fitted and values["protocol"] == "strict"
             values |= {"sessions": tuple(values["sessions"]), "audit": _nan(values.get("audit"))}
             systems = {
                 name: System(name, scores[name], {k: tuple(v) for k, v in sure.items()})
                 for name, sure in intervals.items()
             }
-            return cls(systems, Human(human), **values)
+            return cls(systems, Human(human), panels=panels, **values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{origin} is not what a run of erc writes: {error}") from error
 

@@ -19,7 +19,7 @@ from erc.base.emotions import EMOTIONS, SCALE, emotion_index
 from erc.base.errors import ConfigError, LabelError
 from erc.base.files import atomic
 from erc.scores import metrics
-from erc.scores.statistics import Difference, Interval, interval, paired_bootstrap
+from erc.scores.statistics import Difference, Interval, interval, paired
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,18 +126,18 @@ class Scored:
         return metrics.evaluate(*said, weights=weights, only=only)
 
     def intervals(
-        self, only: Collection[str] | None = None, samples: int = 1000, clusters: Any = "speaker"
+        self, only: Collection[str] | None = None, clusters: Any = "speaker"
     ) -> dict[str, Interval]:
         """Every score with its 95 % interval.
 
         Args:
-            clusters: the column whose groups are drawn; None: utterances one by one.
+            clusters: the column whose groups are left out in turn; None: utterances one by one.
         """
         groups = getattr(self, clusters) if clusters else None
-        return interval(partial(Scored.evaluate, only=only), [self], groups, samples)
+        return interval(partial(Scored.evaluate, only=only), [self], groups, limits=metrics.LIMITS)
 
     def minus(self, other: Scored, only: Collection[str] | None = None) -> dict[str, Difference]:
-        """Scores of this system − those of another on the same utterances; speakers are drawn.
+        """Scores of this system − those of another on the same utterances, tested over speakers.
 
         Raises:
             LabelError: not the same utterances in the same order.
@@ -147,7 +147,7 @@ class Scored:
                 f"{self.system} and {other.system} were not tested on the same utterances"
             )
         metric = partial(Scored.evaluate, only=only)
-        return paired_bootstrap(metric, [self], [other], self.speaker)
+        return paired(metric, [self], [other], self.speaker)
 
     def _columns(self) -> dict[str, Iterable[str]]:
         """Columns of predictions.csv, as text."""

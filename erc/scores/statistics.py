@@ -1,30 +1,36 @@
-"""How sure is a score: bootstrap intervals and paired tests between two systems.
+"""How sure is a score: intervals over speakers and paired tests between two systems.
 
-The bootstrap draws whole clusters (speakers): utterances of one speaker are not independent, and
-intervals that pretend so are too narrow (Bisani & Ney 2004).
+Utterances of one speaker are not independent, so a score is known as well as its *speakers* say. Leave
+each out in turn (jackknife) and take the spread of the scores: with G clusters and θ₍g₎ the score
+without cluster g, se² = Σ (θ₍g₎ − mean θ)², and (score − truth) / se is about t with G − 1 degrees of
+freedom (Tukey 1958; without his factor (G − 1)/G, as MacKinnon & White 1985 do for unequal weights: some
+speakers say more than others). At five speakers such intervals hold the truth in 94 of 100 cases, those
+of a percentile bootstrap in 83 (`bench/intervals.py`). Nothing is drawn: equal data, equal interval.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from erc.base.errors import ConfigError
 
-BLOCK = 100  # samples weighted at once: 100 × 20,000 utterances × 8 byte = 16 MB
+GROUPS = 200  # more clusters than this are left out a random group at a time (Kott 2001)
+BLOCK = 100  # scores at once: 100 × 20,000 utterances × 8 byte = 16 MB
+FEW = 10  # speakers under which readers are warned: the interval holds, but so few stand for nobody else
+ANY = (-math.inf, math.inf)
 
 
 class Interval(NamedTuple):
-    """A score and its percentile interval."""
+    """A score and its interval."""
 
     value: float
     low: float
     high: float
-    clusters: int = 0  # units drawn; under about 10 the interval is itself rough, and too narrow
-    undefined: int = 0  # samples in which the metric was nan; they are left out
+    clusters: int = 0  # left out one by one
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
@@ -39,7 +45,6 @@ class Difference(NamedTuple):
     p: float
     within_noise: bool  # the interval holds 0, or there is none
     clusters: int
-    undefined: int
 
     def __str__(self) -> str:
         noise = ", within noise" if self.within_noise else ""
@@ -59,21 +64,21 @@ def interval(
     metric: Callable[..., Any],
     arrays: Sequence[Any],
     clusters: Any = None,
-    samples: int = 1000,
     level: float = 0.95,
-    seed: int = 0,
+    limits: tuple[float, float] | Mapping[str, tuple[float, float]] = ANY,
 ) -> Any:
-    """Percentile bootstrap interval of a metric (Efron 1979).
+    """Interval of a metric: score ± t · jackknife standard error over clusters.
 
     Args:
         metric: `metric(*arrays, weights=[S, N])` → [S] scores, or a dict of them: any metric of
             `erc.scores.metrics`, `functools.partial(f1, average="macro")`, or `evaluate` itself.
         arrays: what the metric takes, each [N, …].
-        clusters: [N] speaker (or session) of each utterance; None: utterances are drawn one by one.
+        clusters: [N] speaker (or session) of each utterance; None: each utterance is one.
+        limits: of the metric, or metric → its limits; an interval ends there.
 
     Returns:
-        `Interval`, or name → `Interval` where the metric returns a dict. With fewer than two
-        clusters low and high are nan.
+        `Interval`, or name → `Interval` where the metric returns a dict. low and high are nan where
+        the score hangs on a single cluster: without it there is none.
 
     >>> from erc.scores.metrics import accuracy
     >>> truth = np.arange(100) % 2
@@ -81,30 +86,23 @@ def interval(
     0.900 [0.840, 0.960]
     """
     units, index = _units(arrays, clusters)
-    value = _named(metric(*arrays, weights=np.ones(len(index))))
-    draws = _bootstrap(lambda w: metric(*arrays, weights=w), units, index, samples, seed)
-    return _unname(
-        {
-            name: Interval(
-                value[name], *_percentiles(draws[name], level), units, _nans(draws[name])
-            )
-            for name in value
-        }
-    )
+    value, without = _leave_out(lambda w: metric(*arrays, weights=w), units, index)
+    found = {}
+    for name, score in value.items():
+        within = limits.get(name, ANY) if isinstance(limits, Mapping) else limits
+        low, high = np.clip(_ends(score, *_error(score, without[name]), level), *within)
+        found[name] = Interval(score, float(low), float(high), units)
+    return _unname(found)
 
 
-def paired_bootstrap(
+def paired(
     metric: Callable[..., Any],
     a: Sequence[Any],
     b: Sequence[Any],
     clusters: Any = None,
-    samples: int = 1000,
     level: float = 0.95,
-    seed: int = 0,
 ) -> Any:
-    """Difference a − b of two systems on the same utterances; both see the same samples.
-
-    `p = 2 · min(P(d ≤ 0), P(d ≥ 0))` over the samples d, with one added to either count, so never 0.
+    """Difference a − b of two systems on the same utterances, its interval and t test over clusters.
 
     Args:
         metric: as in `interval`; a, b: its arrays for either system, in the same order of utterances.
@@ -114,7 +112,7 @@ def paired_bootstrap(
 
     >>> from erc.scores.metrics import accuracy
     >>> truth = np.arange(100) % 2
-    >>> paired_bootstrap(accuracy, (truth, truth), (truth, 1 - truth)).within_noise
+    >>> paired(accuracy, (truth, truth), (truth, 1 - truth)).within_noise
     False
     """
     units, index = _units([*a, *b], clusters)
@@ -123,9 +121,8 @@ def paired_bootstrap(
         first, second = _named(metric(*a, weights=w)), _named(metric(*b, weights=w))
         return {name: first[name] - second[name] for name in first}
 
-    value = difference(np.ones(len(index)))
-    draws = _bootstrap(difference, units, index, samples, seed)
-    return _unname({name: _difference(value[name], draws[name], units, level) for name in value})
+    value, without = _leave_out(difference, units, index)
+    return _unname({name: _difference(value[name], without[name], units, level) for name in value})
 
 
 def paired_t(a: Any, b: Any, test_over_train: float = 0.0) -> TTest:
@@ -172,44 +169,56 @@ def _units(arrays: Sequence[Any], clusters: Any) -> tuple[int, np.ndarray]:
     return len(names), index
 
 
-def _weights(units: int, index: np.ndarray, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Blocks [≤ BLOCK, N]: how often each utterance is drawn, clusters with replacement."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, samples, BLOCK):
-        rows = min(BLOCK, samples - start)
-        drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * units).reshape(rows, units)
-        yield counts[:, index].astype(float)
-
-
-def _bootstrap(
-    score: Callable[[np.ndarray], Any], units: int, index: np.ndarray, samples: int, seed: int
-) -> dict[str, np.ndarray]:
-    """name → [samples] scores; one column of nan where there is nothing to draw from."""
+def _leave_out(
+    score: Callable[[np.ndarray], Any], units: int, index: np.ndarray
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """name → score of all, and name → [G] scores without each cluster (or group of clusters)."""
+    groups = min(units, GROUPS)
+    if groups < units:
+        index = np.random.default_rng(0).permutation(units)[index] % groups
+    value = {k: float(v) for k, v in _named(score(np.ones(len(index)))).items()}
     if units < 2:
-        return {name: np.empty(0) for name in _named(score(np.ones((1, len(index)))))}
-    blocks = [_named(score(w)) for w in _weights(units, index, samples, seed)]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        return value, {name: np.full(units, np.nan) for name in value}
+    kept = (
+        (np.arange(g, min(g + BLOCK, groups))[:, None] != index).astype(float)
+        for g in range(0, groups, BLOCK)
+    )
+    blocks = [_named(score(w)) for w in kept]
+    return value, {name: np.concatenate([block[name] for block in blocks]) for name in value}
 
 
-def _difference(value: float, draws: np.ndarray, units: int, level: float) -> Difference:
-    low, high = _percentiles(draws, level)
-    known = draws[~np.isnan(draws)]
-    tail = min((known <= 0).sum(), (known >= 0).sum())
-    p = min(1.0, 2 * (tail + 1) / (len(known) + 1)) if len(known) else math.nan
-    return Difference(value, low, high, float(p), not (low > 0 or high < 0), units, _nans(draws))
+def _error(value: float, without: np.ndarray) -> tuple[float, int]:
+    """Jackknife standard error and its degrees of freedom; nan where some cluster is indispensable.
+
+    Clusters whose absence changes nothing carry none of this score's utterances (a class that few
+    speakers show, dimensions that few were rated in): they are no degrees of freedom. Nor is one that is
+    exactly average, which widens the interval a little.
+    """
+    if not len(without) or np.isnan(without).any():
+        return math.nan, 1
+    moved = without[abs(without - value) > 1e-12]
+    if len(moved) < 2:  # all say the same
+        return 0.0, 1
+    return math.sqrt(float(((moved - moved.mean()) ** 2).sum())), len(moved) - 1
 
 
-def _percentiles(draws: np.ndarray, level: float) -> tuple[float, float]:
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return math.nan, math.nan
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def _ends(value: float, error: float, degrees: int, level: float) -> tuple[float, float]:
+    from scipy.special import stdtrit  # half a second that `erc --help` should not pay
+
+    half = error * float(stdtrit(degrees, (1 + level) / 2))
+    return value - half, value + half
 
 
-def _nans(draws: np.ndarray) -> int:
-    return int(np.isnan(draws).sum())
+def _difference(value: float, without: np.ndarray, units: int, level: float) -> Difference:
+    from scipy.special import stdtr
+
+    error, degrees = _error(value, without)
+    low, high = _ends(value, error, degrees, level)
+    if error > 1e-12:
+        p = float(2 * stdtr(degrees, -abs(value) / error))
+    else:
+        p = math.nan if math.isnan(error) else float(abs(value) <= 1e-12)
+    return Difference(value, low, high, p, not (low > 0 or high < 0), units)
 
 
 def _named(scores: Any) -> dict[str, Any]:

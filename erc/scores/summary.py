@@ -41,12 +41,13 @@ class Summary:
 
     systems: Mapping[str, Spread]
     human: Spread
-    pooled: Mapping[str, System]  # scores of all held-out utterances; intervals resample speakers
+    pooled: Mapping[str, System]  # scores of all held-out utterances; intervals over speakers
     simulated: bool
     corpus: str
     protocol: str
     folds: int
     n: int  # utterances of all folds
+    speakers: int
     seed: int
     command: str  # of the last fold
     versions: Mapping[str, str]
@@ -71,6 +72,7 @@ class Summary:
             last.protocol,
             last.folds,
             sum(r.n for r in results),
+            len({s for fold in scored for s in next(iter(fold.values())).speaker}),
             last.seed,
             last.command,
             last.versions,
@@ -84,7 +86,7 @@ class Summary:
     @property
     def fullest(self) -> System:
         """All held-out utterances, as the system that sees most modalities and knows no speaker."""
-        return [s for s in self.pooled.values() if not s.adapted][-1]
+        return [s for s in self.pooled.values() if not s.adapted and not s.baseline][-1]
 
     def to_json(self) -> dict[str, Any]:
         """What results.json of a cross-validation holds: `mean`, `std` and `pooled` by system and

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from erc.scores.results import ADAPTED, HUMAN, Human, Results, System
-from erc.scores.statistics import Interval
+from erc.scores.statistics import FEW, Interval
 from erc.scores.summary import Spread, Summary
 
 NOTE = f"{ADAPTED}: sees the test speakers' unlabelled audio, as their baseline"
 
+SHOWN = ("f1_macro", "ccc_valence", "ccc_arousal")  # with their intervals
 COLUMNS = {
     "accuracy": "accuracy",
     "uar": "UAR",
@@ -20,7 +21,8 @@ COLUMNS = {
     "ccc_valence": "CCC valence",
     "ccc_arousal": "CCC arousal",
     "js_distance": "JS distance",
-    "ece": "ECE",
+    "ece": "ECE majority",
+    "ece_votes": "ECE votes",
 }
 
 
@@ -43,6 +45,12 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def results_table(results: Results) -> str:
     """Scores of every system on one held-out fold, and the interval of macro F1."""
     rows: dict[str, System | Human] = {**results.systems, HUMAN: results.human}
+    most = len(results.panels.sizes)
+    rows |= {
+        f"{k} raters": Human({m: x.value for m, x in results.panels.sizes[k].items()})
+        for k in (2, 4, 8)
+        if 2 * k <= most + 1  # a truth of fewer than the panel is a poor one
+    }
     title = (
         f"{results.where}, fold {results.fold} of {results.folds} held out "
         f"({results.protocol} protocol): {results.n} utterances, {results.speakers} speakers"
@@ -50,7 +58,8 @@ def results_table(results: Results) -> str:
     shown = _defined(row.scores for row in rows.values())
     cells = [[name, *(number(row.scores.get(k)) for k in shown)] for name, row in rows.items()]
     head = ["", *(COLUMNS[key] for key in shown)]
-    return "\n".join([title, "", grid(head, cells), *_intervals(results.systems)])
+    lines = [*_intervals(results.systems, results.speakers), *_worth(results)]
+    return "\n".join([title, "", grid(head, cells), *lines])
 
 
 def summary_table(summary: Summary) -> str:
@@ -70,7 +79,7 @@ def summary_table(summary: Summary) -> str:
         f"{summary.n} utterances; mean ± standard deviation over folds"
     )
     head = ["", *(COLUMNS[key] for key in shown)]
-    return "\n".join([title, "", grid(head, rows), *_intervals(summary.pooled)])
+    return "\n".join([title, "", grid(head, rows), *_intervals(summary.pooled, summary.speakers)])
 
 
 def number(value: float | None) -> str:
@@ -83,6 +92,36 @@ def spread(score: Interval) -> str:
     return "" if number(score.low) == "–" else f"[{number(score.low)}, {number(score.high)}]"
 
 
+def _margins(results: Results) -> list[str]:
+    """One line: what the fullest system is ahead of the strongest baseline by."""
+    found = [
+        f"{COLUMNS[m]} {x.value:+.3f} [{x.low:+.3f}, {x.high:+.3f}] ({x.baseline.partition(': ')[2]})"
+        for m, x in results.margins.items()
+        if m in SHOWN
+    ]
+    return [f"{results.fullest.name} minus the strongest baseline: {'; '.join(found)}"] * bool(
+        found
+    )
+
+
+def _worth(results: Results) -> list[str]:
+    """One line: how many raters the fullest system is worth, and whether it is calibrated."""
+    worth = results.panels.worth.get(results.fullest.name, {})
+    found = [f"{COLUMNS[m]} {worth[m]}" for m in SHOWN if m in worth]
+    lines = [f"{results.fullest.name} is worth so many raters (95 %): {'; '.join(found)}"] * bool(
+        found
+    )
+    lines += _margins(results)
+    return lines + ["not calibrated: no temperature was fitted on other data"] * (
+        not results.calibrated
+    )
+
+
+def few(speakers: int) -> str:
+    """What every reader of intervals over so few speakers is told."""
+    return f"only {speakers} speakers: a wide interval is all that so few can say of others"
+
+
 def _mean_std(mean: float | None, std: float | None) -> str:
     return "–" if number(mean) == "–" else f"{number(mean)} ±{number(std)}"
 
@@ -93,14 +132,16 @@ def _defined(rows: Iterable[Mapping[str, float]]) -> list[str]:
     return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in found)]
 
 
-def _intervals(systems: Mapping[str, System]) -> list[str]:
+def _intervals(systems: Mapping[str, System], speakers: int) -> list[str]:
     lines = [""]
-    for key in ("f1_macro", "ccc_valence", "ccc_arousal"):
-        found = {name: system[key] for name, system in systems.items()}
+    for key in SHOWN:
+        found = {name: system[key] for name, system in systems.items() if not system.baseline}
         known = [
             f"{n} {number(x.low)}–{number(x.high)}" for n, x in found.items() if x.low == x.low
         ]
         if known:
             name = COLUMNS[key]
-            lines.append(f"95 % interval of {name}, resampling speakers: {'; '.join(known)}")
+            lines.append(f"95 % interval of {name}, over {speakers} speakers: {'; '.join(known)}")
+    if speakers < FEW and len(lines) > 1:
+        lines.append(few(speakers))
     return lines + [NOTE] * any(system.adapted for system in systems.values())

@@ -48,9 +48,10 @@ def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None)
     from erc.training import evaluation
 
     temperature = config["meta"]["prediction"]["temperature"]
+    calibrated = Results.from_json(config["meta"]["results"]).calibrated
     command = ["erc", "evaluate", run, *overrides]
     target = Path(output) if output else None
-    results = evaluation.evaluate(parts, "test", temperature, command, target)
+    results = evaluation.evaluate(parts, "test", temperature, calibrated, command, target)
     print(results_table(results))
     return results
 

@@ -32,7 +32,7 @@ from erc.scores.plots import (
 from erc.scores.results import Results, System
 from erc.scores.scored import DIMENSIONS, Scored, read
 from erc.scores.statistics import Interval
-from erc.scores.tables import COLUMNS, NOTE, number, spread
+from erc.scores.tables import COLUMNS, NOTE, few, number, spread
 from erc.studies.feature_map import NAMES, embed
 from erc.training.data_record import shares
 
@@ -94,6 +94,7 @@ def gather(folder: Path) -> Page:
         "embedding": part(lambda: _embedding(folder, results.simulated)),
         "groups": part(lambda: _groups(rows)),
         "few": FEW,
+        "few_speakers": few(results.speakers),
         "configuration": part(lambda: {"text": _text(folder / "config.yaml")}),
         "fingerprints": _fingerprints(folder, data),
     }

@@ -63,8 +63,8 @@ def compare(rows: Sequence[Row]) -> dict[str, Any]:
     """What `results.json` holds: per protocol the rows, and every pair that differs in one choice.
 
     A pair is tested twice for each metric: over folds (paired t test with the correction of Nadeau &
-    Bengio for shared training data) and over speakers (paired bootstrap of the pooled predictions).
-    `within_noise`: the bootstrap interval holds 0.
+    Bengio for shared training data) and over speakers (paired jackknife of the pooled predictions).
+    `within_noise`: the interval over speakers holds 0.
     """
     found = {row: folds(row) for row in rows}
     first = found[rows[0]]
@@ -119,15 +119,15 @@ def predictions(row: Row) -> Scored:
 
 def pair(a: dict, b: dict, said_a: Scored, said_b: Scored) -> dict[str, Any]:
     """Row a − row b on every metric."""
-    boot = said_a.minus(said_b, METRICS)
+    speakers = said_a.minus(said_b, METRICS)
     ratio = 1 / (len(a["folds"]["f1_macro"]) - 1)  # test to training size
     tested = {}
     for m in METRICS:
         t = paired_t(a["folds"][m], b["folds"][m], ratio)
         tested[m] = {
-            "difference": boot[m].value, "low": boot[m].low, "high": boot[m].high,
-            "p_bootstrap": boot[m].p, "p_t": t.p, "t": t.t, "mean_over_folds": t.difference,
-            "within_noise": boot[m].within_noise,
+            "difference": speakers[m].value, "low": speakers[m].low, "high": speakers[m].high,
+            "p_speakers": speakers[m].p, "p_t": t.p, "t": t.t, "mean_over_folds": t.difference,
+            "within_noise": speakers[m].within_noise,
         }  # fmt: skip
     return {"a": a["name"], "b": b["name"], "metrics": tested}
 
@@ -168,7 +168,7 @@ def _pairs(part: dict[str, Any]) -> list[str]:
         [f"{p['a']} − {p['b']}", *(_cell(p["metrics"][m]) for m in METRICS)] for p in part["pairs"]
     ]
     return [
-        "Rows that differ in one choice: difference of the pooled scores [95 %, resampling speakers], "
+        "Rows that differ in one choice: difference of the pooled scores [95 %, over speakers], "
         "p of the paired t test over folds (corrected for shared training data); **~** = within noise: "
         f"the interval holds 0. With {len(rows) * len(METRICS)} comparisons about "
         f"{math.ceil(0.05 * len(rows) * len(METRICS))} would seem real by chance.",

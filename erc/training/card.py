@@ -181,8 +181,22 @@ def _scores(results: Results) -> str:
 ```
 
 Fold {results.fold} of {results.folds}, protocol `{results.protocol}`{optimistic}.
-Intervals resample speakers. The human ceiling is one rater against the others on the same utterances.
-Probabilities are calibrated with temperature {results.temperature:.3f}."""
+Intervals are over speakers. One rater is scored against the others, panels against those outside them,
+on the same utterances; it takes so many raters to do as well as the model as it is worth.
+{calibration(results)}"""
+
+
+def calibration(results: Results) -> str:
+    """What may be said of the probabilities."""
+    if not results.calibrated:
+        return (
+            "Probabilities are not calibrated: no temperature was fitted on other data (it is 1)."
+        )
+    return (
+        f"Probabilities are calibrated with temperature {results.temperature:.3f}, fitted to\n"
+        "the shares of votes on the validation side: ECE votes says how far they are from those,\n"
+        "ECE majority how far confidence is from being right."
+    )
 
 
 def _groups(results: Results, run: Path) -> str:
@@ -197,7 +211,7 @@ def _groups(results: Results, run: Path) -> str:
     lines = [
         "## For whom",
         "",
-        f"`{system}` on the test side; 95 % intervals, which resample speakers, or utterances where a "
+        f"`{system}` on the test side; 95 % intervals over speakers, or over utterances where a "
         f"group\nhas fewer than {FEW} speakers (too narrow then).",
         "",
     ]

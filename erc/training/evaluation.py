@@ -22,8 +22,10 @@ from erc.datasets.batches import BucketSampler, loader
 from erc.datasets.view import View
 from erc.model.emotion import Output
 from erc.model.encoded import subsets
-from erc.scores.ceiling import human_ceiling
-from erc.scores.results import ADAPTED, Human, Results, System
+from erc.scores.baselines import BASELINES, Side, cues
+from erc.scores.one_rater import one_rater
+from erc.scores.panels import panels
+from erc.scores.results import ADAPTED, BASELINE, HEADLINE, Human, Margin, Results, System
 from erc.scores.scored import NAMES, Scored, write
 from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
@@ -141,16 +143,18 @@ def evaluate(
     parts: Assembly,
     side: str,
     temperature: float = 1.0,
+    calibrated: bool = False,
     argv: Sequence[str] = (),
     folder: Path | None = None,
 ) -> Results:
-    """Score each modality alone and all together, beside one rater on the same utterances.
+    """Score each modality alone and all together, beside baselines and people on the same
+    utterances.
 
     With adaptation, systems named "…, speaker-adapted" follow (see `erc.training.adaptation`).
 
     Args:
         side: train | valid | test.
-        temperature: of the calibrated model.
+        temperature: of the model; calibrated: it was fitted, on other utterances than these.
         argv: the command, for the record.
         folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
     """
@@ -160,9 +164,14 @@ def evaluate(
         scored(one.name, data, said.probabilities(temperature), said.valence_arousal)
         for one, said in zip(asked, predict_split(parts, side, asked), strict=True)
     ]
+    utterances = list(data.store.utterances(data.rows))
+    rivals = baselines(data)
+    main = [one for one in rows if ADAPTED not in one.system][-1]
     results = Results(
-        systems={one.system: System.of(one) for one in rows},
-        human=Human(human_ceiling(data.store.utterances(data.rows))),
+        systems={one.system: System.of(one) for one in [*rows, *rivals]},
+        margins=margins(main, rivals),
+        human=Human(one_rater(utterances)),
+        panels=panels(utterances, rows),
         protocol=data.fold.protocol,
         fold=data.fold.number,
         folds=data.fold.count,
@@ -174,6 +183,7 @@ def evaluate(
         store=data.store.path.name,
         seed=parts.cfg.seed,
         temperature=temperature,
+        calibrated=calibrated,
         precision=parts.cfg.trainer.precision,
         command=shlex.join(argv),
         versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
@@ -182,5 +192,38 @@ def evaluate(
     if folder:
         write_json(folder / "data.json", data_record(parts))
         results.write(folder / "results.json")
-        write(folder / "predictions.csv", rows)
+        write(folder / "predictions.csv", [*rows, *rivals])
     return results
+
+
+def baselines(data: View) -> list[Scored]:
+    """What needs no network, learned from all of the fold but its test side, on these utterances."""
+    train, valid, test = (data.side(mode) for mode in ("train", "valid", "test"))
+    known = np.union1d(train.rows, np.setdiff1d(valid.rows, test.rows)).astype(int)
+    store, said = data.store, data.labels
+
+    def side(rows: np.ndarray) -> Side:
+        heard = np.array([cues(store.pcm(row)) for row in rows]).reshape(-1, 3)
+        text, speaker = (store.column(name)[rows] for name in ("text", "speaker"))
+        return Side(text, heard, speaker, said.soft[rows], said.valence_arousal[rows])
+
+    learned, asked = side(known), side(data.rows)
+    needed = {"sentence look-up": "text", "duration and level": "speech"}
+    return [
+        scored(f"{BASELINE}{name}", data, *answer(learned, asked))
+        for name, answer in BASELINES.items()
+        if name not in needed or store.has(needed[name]).any()
+    ]
+
+
+def margins(model: Scored, rivals: Sequence[Scored]) -> dict[str, Margin]:
+    """Metric → the model − the baseline that is strongest in it, tested over speakers."""
+    scores = {rival.system: rival.evaluate(only=HEADLINE) for rival in rivals}
+    found = {}
+    for metric in HEADLINE:
+        known = [r for r in rivals if not np.isnan(scores[r.system][metric])]
+        if known:
+            best = max(known, key=lambda r: scores[r.system][metric])
+            gap = model.minus(best, [metric])[metric]
+            found[metric] = Margin(best.system, gap.value, gap.low, gap.high, gap.p)
+    return found

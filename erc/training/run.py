@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
 from erc.base.emotions import EMOTIONS
-from erc.base.errors import ConfigError, did_you_mean
+from erc.base.errors import CalibrationError, ConfigError, did_you_mean
 from erc.datasets.audit import audit
 from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
@@ -135,13 +136,11 @@ def finish(
 ) -> Results:
     """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
     model, cfg = parts.model, parts.cfg
-    temperature, valid = 1.0, parts.sides["valid"]
-    if len(valid):
-        [said] = evaluation.predict_split(parts, "valid")
-        temperature = fit_temperature(said.logits, valid.labels.soft[valid.rows])
-    results = evaluation.evaluate(parts, "test", temperature, argv, run)
+    temperature, calibrated = calibrate(parts)
+    results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run)
     settings = {
         "temperature": temperature,
+        "calibrated": calibrated,
         "wav_max_length": cfg.dataset.wav_max_length,
         "txt_max_length": cfg.dataset.txt_max_length,
         "adaptation": cfg.get("adaptation", "none"),
@@ -176,6 +175,22 @@ def taught(parts: Assembly) -> dict[str, Any]:
         said.target[train.rows] if weight > 0 else np.full((0, len(EMOTIONS)), np.nan),
         said.target_valence_arousal[train.rows] if weight < 1 else np.full((0, 2), np.nan),
     )
+
+
+def calibrate(parts: Assembly) -> tuple[float, bool]:
+    """The temperature of the valid side, and whether it was fitted: else it is 1.
+
+    Under the `paper` protocol the valid side is the held-out fold: nothing but the stopping may see it.
+    """
+    valid = parts.sides["valid"]
+    if not len(valid) or valid.fold.protocol == "paper":
+        return 1.0, False
+    [said] = evaluation.predict_split(parts, "valid")
+    try:
+        return fit_temperature(said.logits, valid.labels.soft[valid.rows]), True
+    except CalibrationError as error:  # the model is trained all the same
+        print(f"not calibrated: {error}", file=sys.stderr)
+        return 1.0, False
 
 
 def quiet() -> None:

@@ -69,7 +69,7 @@ def test_fire_prints_the_merged_table(desk):
 def test_train_py(desk, overrides):
     text = python(desk, str(ROOT / "train.py"), *TINY, *overrides)
     assert "speech + text" in text
-    assert "human ceiling" in text
+    assert "one rater" in text
     models = sorted((desk / "runs").glob("*/*/model/config.json"))
     assert models
 

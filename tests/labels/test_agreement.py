@@ -223,4 +223,4 @@ def test_summary_of_acted_labels_says_so():
     found = agreement([utterance(0, votes=(0, 0, 0, 1, 0, 0, 0)), utterance(1)])
     assert found.groups == ()
     assert "undefined" in str(found)
-    assert math.isnan(found.ceiling["accuracy"])
+    assert math.isnan(found.one_rater["accuracy"])

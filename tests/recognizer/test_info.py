@@ -19,7 +19,7 @@ def test_the_facts_of_a_trained_model(run):
     assert facts["simulated"] is True
     assert facts["protocol"].startswith("strict: fold 4 of 5 held out, 8 utterances of 2 speakers")
     assert facts["scores"]["speech + text"]["uar"] == results.fullest["uar"].value
-    assert set(facts["scores"]) == {*results.systems, "human ceiling"}
+    assert set(facts["scores"]) == {*results.systems, "one rater"}
     weights = load_file(run / "model" / "model.safetensors")
     assert facts["parameters"] == sum(w.size for w in weights.values())
     assert "work or in education" in facts["not_for"]
@@ -29,7 +29,7 @@ def test_the_facts_of_a_trained_model(run):
 def test_page_and_json(run, capsys):
     assert main(["info", str(run / "model")]) == 0
     page = capsys.readouterr().out
-    for word in ("speech + text", "human ceiling", "temperature", "Not for:", "fold 4 of 5"):
+    for word in ("speech + text", "one rater", "temperature", "Not for:", "fold 4 of 5"):
         assert word in page
     assert main(["info", str(run), "--json"]) == 0  # a run's folder means its model
     assert json.loads(capsys.readouterr().out)["folder"] == str(run / "model")

@@ -41,7 +41,7 @@ def test_command_names_the_outlier_and_writes_json_and_heat_maps(tree, tmp_path,
     pairs = np.array(found["pairwise"]["19-A"]["valence"], float)
     assert pairs.shape == (10, 10)
     assert pairs[0, 1] == pytest.approx(np.corrcoef(table.valence[:2])[0, 1])
-    assert found["ceiling"]["f1_macro"]["low"] < found["ceiling"]["f1_macro"]["high"]
+    assert found["one_rater"]["f1_macro"]["low"] < found["one_rater"]["f1_macro"]["high"]
     assert (out / "agreement-19-A.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -12,8 +12,10 @@ from sklearn.metrics import f1_score
 
 from erc.base.errors import ConfigError
 from erc.scores.metrics import COUNTS
+from erc.scores.panels import Panels, Worth
 from erc.scores.results import Human, Results, anywhere
 from erc.scores.scored import pool
+from erc.scores.statistics import Interval
 from erc.scores.summary import Spread, Summary
 from erc.scores.tables import results_table, summary_table
 
@@ -161,4 +163,37 @@ def test_the_table_shows_systems_then_one_rater_and_no_column_of_dashes():
     head, row, human = results_table(results(one, human={"accuracy": 0.7})).splitlines()[2:5]
     assert "CCC" not in head
     assert row.split()[:4] == ["speech", "+", "text", "0.750"]
-    assert human.split()[:4] == ["human", "ceiling", "0.700", "–"]
+    assert human.split()[:4] == ["one", "rater", "0.700", "–"]
+
+
+def test_no_row_in_which_a_single_vote_cannot_compete():
+    """Runs of earlier versions hold the distance of a one-hot vote to a distribution: not shown."""
+    human = {"accuracy": 0.7, "js_distance": 0.48, "brier": 0.5}
+    scores = EARLIER["scores"] | {"human ceiling": human}
+    found = Results.from_json(EARLIER | {"scores": scores})
+    assert math.isnan(found.human["js_distance"])
+    assert math.isnan(found.human["brier"])
+
+
+def test_calibrated_is_what_was_fitted_on_other_data():
+    one = results(answers(12), calibrated=True)
+    assert Results.from_json(one.to_json()).calibrated
+    assert "not calibrated" not in results_table(one)
+    assert "not calibrated" in results_table(results(answers(12)))
+    plain = {k: v for k, v in one.to_json().items() if k != "calibrated"}  # an earlier version's
+    fitted = {"strict": True, "paper": False, "fixed": False}
+    for protocol, expected in fitted.items():
+        assert Results.from_json(plain | {"protocol": protocol}).calibrated == expected
+    assert not Results.from_json(plain | {"temperature": 1.0}).calibrated
+
+
+def test_few_speakers_are_named_and_people_stand_below_the_model():
+    one = answers(12, right=9)
+    sizes = {k: {"accuracy": Interval(0.1 * k, 0, 1)} for k in range(1, 10)}
+    worth = {"speech + text": {"f1_macro": Worth(2.5, 1.8, math.inf, 9)}}
+    table = results_table(results(one, human={"accuracy": 0.1}, panels=Panels(sizes, worth)))
+    rows = [line.split()[:3] for line in table.splitlines()[4:7]]
+    assert rows == [["one", "rater", "0.100"], ["2", "raters", "0.200"], ["4", "raters", "0.400"]]
+    assert "worth so many raters (95 %): F1 macro 2.5 (1.8 – more than 9)" in table
+    assert "only 6 speakers" in table
+    assert "only" not in results_table(results(answers(36, speakers=12)))

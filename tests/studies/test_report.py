@@ -43,7 +43,7 @@ def run(rows, tmp_path_factory):
              "lookup": 0.25, "majority": math.nan, "warnings": ["a warning"]}  # fmt: skip
     human = {"accuracy": 0.71, "accuracy_std": 0.02, "ece": math.nan}
     command = "python train.py a='<b>'"
-    found = results(rows, human=human, corpus=NASTY, command=command, audit=audit)
+    found = results(rows, human=human, corpus=NASTY, command=command, audit=audit, calibrated=True)
     found.write(folder / "results.json")
     labels = {kind: dict.fromkeys(EMOTIONS, 1 / 7) for kind in ("votes", "PeakL", "majority")}
     side = {"n": n, "minutes": 1.5, "speakers": 6, "sessions": 3, "ties": 2, "labels": labels}

@@ -49,7 +49,7 @@ def test_training_writes_the_card_and_what_it_cost(run, text):
     assert effort.words(meta["effort"]) in text
     for heading in ("Made of", "Data", "Scores", "For whom", "Use"):
         assert f"\n## {heading}\n" in text
-    assert "human ceiling" in text
+    assert "one rater" in text
     assert "95 % interval of F1 macro" in text
     assert "judging people at work" in text
     assert "simulated speech (no person was recorded)" in text

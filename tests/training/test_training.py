@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,8 @@ from sklearn.metrics import f1_score
 
 from erc.base.errors import ConfigError
 from erc.scores.results import Results
+from erc.scores.scored import read
+from erc.scores.tables import results_table
 from erc.studies.experiment import evaluate, new_folder
 from erc.studies.experiment import run as train
 from erc.training import schedules
@@ -51,7 +54,9 @@ def test_results_are_those_of_the_predictions_file(run):
     frame = pd.read_csv(run / "predictions.csv")
     assert results.protocol == "strict"
     assert results.simulated
-    assert set(results.systems) == {"speech", "text", "speech + text"}
+    models = {name for name, system in results.systems.items() if not system.baseline}
+    assert models == {"speech", "text", "speech + text"}
+    assert results.fullest.name == "speech + text"
     assert 0 < results.human["accuracy"] <= 1
     for system, part in frame.groupby("system"):
         assert len(part) == results.n
@@ -61,6 +66,40 @@ def test_results_are_those_of_the_predictions_file(run):
         assert score.low <= score.high
     p = frame[[c for c in frame if c.startswith("p_")]].to_numpy()
     assert p.sum(1) == pytest.approx(np.ones(len(p)), abs=1e-4)
+
+
+def test_a_strict_run_is_calibrated_and_stands_beside_panels(run):
+    results = Results.read(run)
+    settings = json.loads((run / "model" / "config.json").read_text("utf-8"))["meta"]["prediction"]
+    assert settings["calibrated"] == results.calibrated == (results.temperature != 1)
+    assert list(results.panels.sizes) == list(range(1, 10))  # ten raters
+    one, panel = results.human["ccc_valence"], results.panels.sizes[1]["ccc_valence"].value
+    assert one == pytest.approx(panel)
+    assert set(results.panels.worth) == {"speech", "text", "speech + text"}
+
+
+def test_baselines_stand_below_the_model_with_a_paired_margin(run):
+    results = Results.read(run)
+    rivals = [system for system in results.systems.values() if system.baseline]
+    assert [r.name for r in rivals] == [
+        "baseline: most frequent", "baseline: sentence look-up", "baseline: duration and level"
+    ]  # fmt: skip
+    said = read(run / "predictions.csv")
+    for metric, margin in results.margins.items():
+        best = max(rivals, key=lambda r: r.scores[metric])
+        assert margin.baseline == best.name
+        assert margin.value == pytest.approx(results.fullest.scores[metric] - best.scores[metric])
+        gap = said["speech + text"].minus(said[best.name], [metric])[metric]
+        assert (margin.low, margin.high) == pytest.approx((gap.low, gap.high), abs=1e-4)
+    assert "minus the strongest baseline" in results_table(results)
+
+
+def test_paper_fits_nothing_but_the_stopping_on_the_held_out_fold(kemdy19, tmp_path):
+    """The labels of the valid side are never read: no temperature, and the card says so."""
+    words = [f"dataset.paths={kemdy19}", *QUICK, "dataset.protocol=paper", "trainer.max_epochs=1"]
+    results = train(words, tmp_path / "run")
+    assert (results.temperature, results.calibrated) == (1.0, False)
+    assert "not calibrated" in (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
 
 
 def test_evaluating_again_gives_the_same(run, tmp_path):

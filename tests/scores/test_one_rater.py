@@ -1,4 +1,4 @@
-"""erc.scores.ceiling against the loops it replaces."""
+"""erc.scores.one_rater against the loops it replaces."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sklearn.metrics import f1_score
 from erc.base.errors import LabelError
 from erc.corpora.utterance import Rating, Utterance
 from erc.labels.ratings import rating_matrix
-from erc.scores.ceiling import NO_COUNTERPART, human_ceiling, rater_ceiling, vote_ceiling
 from erc.scores.metrics import evaluate
+from erc.scores.one_rater import NO_COUNTERPART, anonymous_votes, named_raters, one_rater
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_every_rater_is_scored_against_the_others(rng):
                 rest.append(np.mean([r.valence for r in others]))
             macro.append(f1_score(truth, guess, average="macro"))
             valence.append(audmetric.concordance_cc(rest, rating))
-    found = human_ceiling(utterances)
+    found = one_rater(utterances)
     assert found["f1_macro"] == pytest.approx(np.mean(macro))
     assert found["f1_macro_std"] == pytest.approx(np.std(macro, ddof=1))
     assert found["ccc_valence"] == pytest.approx(np.mean(valence))
@@ -80,10 +80,9 @@ def test_unanimous_raters_reach_one(rng):
             Rating(f"E{r}", i % 7, 1 + i % 5, 1 + i % 4) for r in range(5)))
         for i in range(20)
     ]  # fmt: skip
-    found = human_ceiling(utterances)
+    found = one_rater(utterances)
     for name in ("accuracy", "uar", "f1_macro", "f1_weighted", "ccc_valence", "ccc_arousal"):
         assert found[name] == pytest.approx(1)
-    assert found["js_distance"] == pytest.approx(0)
     assert (found["ties"], found["n_hard"]) == (0, 20)
 
 
@@ -97,7 +96,7 @@ def test_unanimous_raters_reach_one(rng):
     ],
 )
 def test_nobody_to_compare_with_is_nan(utterances):
-    found = human_ceiling(utterances)
+    found = one_rater(utterances)
     keys = evaluate(*(np.empty((0, k)) for k in (7, 2, 7)), [], np.empty((0, 2)))
     assert set(found) >= set(keys)
     assert all(math.isnan(found[k]) for k in keys if not k.startswith("n"))
@@ -116,28 +115,28 @@ def test_anonymous_votes_are_left_out_one_by_one(rng):
             else:
                 truth.append(rest.argmax())
                 guess.append(k)
-    found = vote_ceiling(votes)
+    found = anonymous_votes(votes)
     assert found["accuracy"] == pytest.approx(np.equal(truth, guess).mean())
     assert found["f1_macro"] == pytest.approx(f1_score(truth, guess, average="macro"))
     assert (found["n_hard"], found["ties"]) == (len(truth), ties)
     by_utterance = [
         Utterance(str(i), "v", None, "t", "s", "1", tuple(v)) for i, v in enumerate(votes)
     ]
-    assert human_ceiling(by_utterance)["accuracy"] == found["accuracy"]
+    assert one_rater(by_utterance)["accuracy"] == found["accuracy"]
     named = rated(rng, 3, 10, "A")  # known raters are told from votes, and win
-    assert human_ceiling(by_utterance + named)["accuracy"] == human_ceiling(named)["accuracy"]
+    assert one_rater(by_utterance + named)["accuracy"] == one_rater(named)["accuracy"]
 
 
-def test_vote_ceiling_refuses_shares():
+def test_anonymous_votes_refuses_shares():
     with pytest.raises(LabelError, match="whole numbers"):
-        vote_ceiling([[0.9, 0, 0, 0.1, 0, 0, 0]])
+        anonymous_votes([[0.9, 0, 0, 0.1, 0, 0, 0]])
 
 
 def test_raters_of_one_table(rng):
     tables = rating_matrix(rated(rng, 3, 30, "A") + rated(rng, 5, 30, "B"))
-    assert rater_ceiling([tables["B"]])["raters"] == 5
-    both = rater_ceiling(tables.values())
-    a, b = (rater_ceiling([t]) for t in tables.values())
+    assert named_raters([tables["B"]])["raters"] == 5
+    both = named_raters(tables.values())
+    a, b = (named_raters([t]) for t in tables.values())
     assert both["uar"] == pytest.approx((3 * a["uar"] + 5 * b["uar"]) / 8)
 
 
@@ -150,7 +149,7 @@ def test_crema_d_listeners(shared):
     votes = np.zeros((len(rows), 7))
     for letter, k in columns.items():
         votes[:, k] = [float(r[letter]) for r in rows]
-    found = vote_ceiling(votes)
+    found = anonymous_votes(votes)
     assert len(rows) == 7442
     assert found["n"] == votes.sum()
     assert found["accuracy"] == pytest.approx(0.592, abs=5e-4)

@@ -27,31 +27,31 @@ class Judged(NamedTuple):
     va_truth: np.ndarray  # [N, 2] means of the others
 
 
-# A rater gives one emotion, no distribution: these have no human counterpart.
-NO_COUNTERPART = ("auroc", "kl", "entropy_correlation", "ece")
+# A rater gives one emotion, no distribution: in these a single vote cannot compete.
+NO_COUNTERPART = ("auroc", "js_distance", "kl", "entropy_correlation", "brier", "ece", "ece_votes")
 
 
-def human_ceiling(utterances: Iterable[Utterance]) -> dict[str, float]:
+def one_rater(utterances: Iterable[Utterance]) -> dict[str, float]:
     """What one person reaches on these utterances, against the others.
 
-    `rater_ceiling` of the single ratings; where there are none, `vote_ceiling` of the vote counts;
+    `named_raters` of the single ratings; where there are none, `anonymous_votes` of the vote counts;
     where there are none either (one acted label each), every score is nan.
     """
     utterances = list(utterances)
     tables = rating_matrix(utterances)
     votes = vote_matrix(utterances)
     if votes and not tables:
-        return vote_ceiling(np.concatenate(list(votes.values())))
-    return rater_ceiling(tables.values())
+        return anonymous_votes(np.concatenate(list(votes.values())))
+    return named_raters(tables.values())
 
 
-def rater_ceiling(tables: Iterable[RatingTable]) -> dict[str, float]:
+def named_raters(tables: Iterable[RatingTable]) -> dict[str, float]:
     """Leave one rater out: each rater scored like a model, the other raters being the truth.
 
     Emotion: the rater's label against the majority of the others' votes; where those tie there is no
     truth, so the utterance is left out for this rater and counted in `ties`. Valence and arousal: the
-    rating against the mean of the others (CCC). Distances: the one-hot label against the others'
-    distribution. Raters of all groups count equally, however many utterances they rated.
+    rating against the mean of the others (CCC). Raters of all groups count equally, however many
+    utterances they rated.
 
     Returns:
         the keys of `erc.scores.metrics.evaluate` averaged over raters (`n…` too: utterances per rater);
@@ -62,14 +62,14 @@ def rater_ceiling(tables: Iterable[RatingTable]) -> dict[str, float]:
     return _summary(scores or [_score(*_nothing(0))], len(scores))
 
 
-def vote_ceiling(votes: Any) -> dict[str, float]:
+def anonymous_votes(votes: Any) -> dict[str, float]:
     """Leave one vote out, where raters are anonymous: each vote against the majority of the rest.
 
     Args:
         votes: [N, 7] whole numbers ≥ 0; utterances with one vote have no rest and are left out.
 
     Returns:
-        as `rater_ceiling`, pooled over all votes: `n…` and `ties` count votes; `raters` and the
+        as `named_raters`, pooled over all votes: `n…` and `ties` count votes; `raters` and the
         `_std` are nan.
 
     Raises:
@@ -79,7 +79,7 @@ def vote_ceiling(votes: Any) -> dict[str, float]:
     return _summary([_score(*judged, weights=weights)], np.nan)
 
 
-def value_ceiling(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
+def anonymous_values(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
     """Leave one rating out where raters are anonymous: each rating, and the mean of the item's others.
 
     Args:
@@ -90,7 +90,7 @@ def value_ceiling(counts: Any, values: Any) -> tuple[np.ndarray, ...]:
         others, own, weights, item, each [M]: `erc.scores.metrics.ccc(others, own, weights)` is what one
         rating reaches, `erc.scores.statistics.interval` with clusters `item` how sure that is.
 
-    >>> others, own, _, _ = value_ceiling([[2, 0, 1]], [1, 2, 3])
+    >>> others, own, _, _ = anonymous_values([[2, 0, 1]], [1, 2, 3])
     >>> own.tolist(), others.tolist()
     ([1.0, 3.0], [2.0, 1.0])
     """
@@ -108,7 +108,7 @@ def leave_vote(votes: Any) -> tuple[np.ndarray, np.ndarray, Judged]:
     """
     votes = np.asarray(votes, float).reshape(-1, len(EMOTIONS))
     if not ((votes >= 0) & (votes % 1 == 0)).all():
-        raise LabelError("vote_ceiling needs counts of votes (whole numbers ≥ 0)")
+        raise LabelError("anonymous_votes needs counts of votes (whole numbers ≥ 0)")
     utterance, own = np.nonzero(votes * (votes.sum(1, keepdims=True) >= 2))
     one_hot = np.eye(len(EMOTIONS))[own]
     soft = distribution(votes[utterance] - one_hot)
