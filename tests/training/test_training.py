@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from sklearn.metrics import f1_score
 
 from erc.base.errors import ConfigError
@@ -15,6 +16,7 @@ from erc.scores.scored import read
 from erc.scores.tables import results_table
 from erc.studies.experiment import evaluate, new_folder
 from erc.studies.experiment import run as train
+from erc.training import run as training
 from erc.training import schedules
 from erc.training.assembly import Assembly
 from erc.training.config import compose
@@ -235,7 +237,7 @@ def test_reduce_plateau_waits_for_the_metric():
     assert optimizer.param_groups[0]["lr"] == 0.5
 
 
-def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path):
+def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path, monkeypatch, capsys):
     p = parts(kemdy19, "dataloader.batch_seconds=12", "model.dropout=0", "model.modality_dropout=0")
     task = make_task(p.cfg, p)
     task.trainer = SimpleNamespace(log_every_n_steps=10**9, global_step=0)
@@ -249,4 +251,11 @@ def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path):
         sizes.add(size)
     assert len(sizes) > 1
     overrides = [f"dataset.paths={kemdy19}", *QUICK, "dataloader.batch_seconds=12"]
-    assert train([*overrides, "trainer.precision=bf16-mixed"], tmp_path / "run").n > 0
+    kept = []
+    monkeypatch.setattr(training, "keep_copy", lambda *given: kept.append(given) or "a copy")
+    assert (
+        train([*overrides, "trainer.precision=bf16-mixed", "export=auto"], tmp_path / "run").n > 0
+    )
+    assert kept == [(tmp_path / "run" / "model", "auto")]  # the copy without torch
+    assert "a copy" in capsys.readouterr().out
+    assert OmegaConf.load(tmp_path / "run" / "config.yaml").trainer.precision == "bf16-mixed"
