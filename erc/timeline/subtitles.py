@@ -15,7 +15,10 @@ from erc.base.text import decode
 
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")  # hours may be missing
 VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^<>]+)>|^\s*\[([^\]]{1,60})\]:\s")  # WebVTT; WhisperX
-TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")  # <i>, <v Ann>, <00:01.000>; {\an8} of SubStation
+TAG = re.compile(  # <i>, <v Ann>, <00:01.000>; {\an8} of SubStation; but not "I <3 you > all"
+    r"</?(?:[bcisuv]|em|font|lang|rt|ruby|strong)(?:[.\s][^<>]*)?>|<[\d:.]{5,}>|\{\\[^{}]*\}"
+)
+NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")  # begins a block of WebVTT without words
 
 
 class Segment(NamedTuple):
@@ -103,33 +106,73 @@ def escape(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False)
 
 
-def _cues(text: str, name: str) -> Iterable[Segment]:
-    """SRT and WebVTT alike: a line with an arrow, then text up to an empty line."""
-    lines = text.splitlines()
-    at = 0
+def pasted(text: str) -> list[Segment] | None:
+    """Subtitles that somebody put where words are expected; None: they are words."""
+    if "-->" not in text:
+        return None
+    read_as = _vtt if text.lstrip().startswith("WEBVTT") else _srt
+    return _sorted(read_as(text, "the transcript"))
+
+
+def _cues(text: str, name: str) -> list[Segment]:
+    """SRT and WebVTT: a line with an arrow, then words.
+
+    In WebVTT they end at an empty line. In SRT an empty line may stand among them: they end where
+    the next cue begins, which is its number, where cues have one.
+    """
+    lines = re.split(r"\r*\n|\r", text)
+    vtt = lines[0].lstrip("\ufeff \t").startswith("WEBVTT")
+    arrows = [i for i, line in enumerate(lines) if "-->" in line]
+    numbered = bool(arrows) and arrows[0] > 0 and lines[arrows[0] - 1].strip().isdigit()
+    found, at = [], 0
     while at < len(lines):
         line, at = lines[at], at + 1
-        if line.startswith(("NOTE", "STYLE", "REGION", "WEBVTT")) and "-->" not in line:
-            while at < len(lines) and lines[at].strip():  # a comment or header may hold anything
+        arrow_next = at < len(lines) and "-->" in lines[at]
+        if vtt and NO_CUE.match(line) and not arrow_next:
+            while at < len(lines) and lines[at].strip():  # a comment may hold anything
                 at += 1
+            continue
         if "-->" not in line:
             continue
         where, said = f"{name} line {at}", []
         start, end = (_seconds(part, where) for part in line.split("-->", 1))
-        while at < len(lines) and lines[at] and "-->" not in lines[at]:
+        while at < len(lines) and "-->" not in lines[at] and (lines[at] or not vtt):
             said.append(lines[at])
             at += 1
-        if at < len(lines) and "-->" in lines[at] and said and said[-1].strip().isdigit():
-            said.pop()  # the number of the next cue: an empty line is missing
+        another = at < len(lines) and "-->" in lines[at] and (vtt or numbered)
+        if another and said and said[-1].strip().isdigit():
+            said.pop()  # the number of the next cue
         cue = " ".join(said)
         voice = VOICE.search(cue)
         speaker = html.unescape(voice[1] or voice[2]).strip() if voice else None
         cue = cue.replace(voice[0], "", 1) if voice else cue
-        yield _checked(start, end, html.unescape(TAG.sub("", cue)), where, speaker)
+        found.append(_checked(start, end, html.unescape(TAG.sub("", cue)), where, speaker))
+    return _unrolled(found)
+
+
+def _unrolled(cues: list[Segment]) -> list[Segment]:
+    """Rolling captions repeat what still stands on the screen; here everything is said once.
+
+    They are told by their habit: most cues begin with words that the cue before them ended with.
+    """
+    words = [cue.text.split() for cue in cues]
+    again = [0] * len(cues)
+    for i in range(1, len(cues)):
+        if cues[i].start <= cues[i - 1].end + 0.1:
+            before, now = words[i - 1], words[i]
+            lengths = range(min(len(before), len(now)), 0, -1)
+            again[i] = next((n for n in lengths if before[-n:] == now[:n]), 0)
+    rolling = sum(  # one word said twice, as a cue of its own, is speech
+        n > 1 or 0 < n < len(w) or (n == 1 and cue.end - cue.start < 0.05)
+        for cue, w, n in zip(cues, words, again)
+    )
+    if len(cues) < 3 or 2 * rolling < len(cues):
+        return cues
+    return [cue._replace(text=" ".join(w[n:])) for cue, w, n in zip(cues, words, again)]
 
 
 def _srt(text: str, name: str) -> list[Segment]:
-    found = list(_cues(text, name))
+    found = _cues(text, name)
     if not found and text.strip():
         raise ConfigError(
             f"{name} line 1: no cue in it; one looks like 00:00:01,000 --> 00:00:02,500"
@@ -141,7 +184,7 @@ def _vtt(text: str, name: str) -> list[Segment]:
     first = text.lstrip().partition("\n")[0].strip()
     if not re.match(r"WEBVTT(\s|$)", first):
         raise ConfigError(f"{name} line 1: a .vtt file begins with WEBVTT; is this another format?")
-    return list(_cues(text, name))
+    return _cues(text, name)
 
 
 def _json(text: str, name: str) -> list[Segment]:
@@ -156,7 +199,7 @@ READERS = {".srt": _srt, ".vtt": _vtt, ".json": _json}
 
 def _values(value: Any, name: str) -> list[Segment]:
     if isinstance(value, dict) and "segments" in value:
-        value = value["segments"]
+        value = value["segments"] or []
     if isinstance(value, dict):
         raise ConfigError(
             f'{name}: expected a list of {{start, end, text}}, or {{"segments": […]}}'

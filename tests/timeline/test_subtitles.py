@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from erc.base.errors import ConfigError
-from erc.timeline.subtitles import Segment, align, clock, escape, read
+from erc.timeline.subtitles import Segment, align, clock, escape, pasted, read
 
 SRT = """1
 00:00:01,500 --> 00:00:04,000
@@ -180,3 +180,77 @@ def test_clock(seconds, text):
 
 def test_escape_leaves_no_markup():
     assert escape("a <b> & \n c --> d") == "a &lt;b&gt; &amp; c --&gt; d"
+
+
+FIRST, SECOND = "00:00:00.000 --> 00:00:02.000", "00:00:03.400 --> 00:00:05.000"
+BOTH = f"{FIRST}\n정말 좋았어\n\n{SECOND}\n하지 마\n"
+SRT = f"1\n{FIRST}\n정말 좋았어\n\n2\n{SECOND}\n하지 마\n".replace(".", ",")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        ("vtt", f"WEBVTT\n{BOTH}"),
+        ("vtt", f"\ufeffWEBVTT\n\nNOTES-1\n{BOTH}"),
+        ("vtt", f"WEBVTT\n\nSTYLE1\n{BOTH}"),
+        ("vtt", f"WEBVTT\n\nNOTE\n{BOTH}"),  # an identifier, for a time follows
+        ("vtt", f"WEBVTT\n\nNOTE from a --> b\nin a comment\n\nSTYLE\n::cue {{}}\n\n{BOTH}"),
+        ("vtt", f"WEBVTT\n\n{BOTH.replace('정말', ' ' + chr(10) + '정말')}"),
+        ("srt", SRT),
+        ("srt", SRT.replace("\n", "\r\r\n")),
+        ("srt", SRT.replace("\n", "\r")),
+        ("srt", SRT.replace("정말 ", "정말\n\n")),
+        ("srt", SRT.replace("정말 ", "정말\u2028\u2028")),
+        ("srt", SRT.replace("정말 ", "<i>정말</i> ").replace("\n\n2", "\n2")),
+    ],
+)
+def test_every_word_of_a_cue_is_read(tmp_path, suffix, content):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(content.encode())
+    assert [(s.start, s.end, s.text) for s in read(path)] == [
+        (0, 2, "정말 좋았어"),
+        (3.4, 5, "하지 마"),
+    ]
+
+
+def test_signs_that_are_no_tags(tmp_path):
+    path = tmp_path / "a.srt"
+    path.write_text(SRT.replace("하지 마", "I <3 you > 42 < x"), "utf-8")
+    assert read(path)[1].text == "I <3 you > 42 < x"
+
+
+def test_rolling_captions_are_said_once(tmp_path):
+    """Two lines roll, and what stands still is repeated for 10 ms, as video sites write it."""
+    lines, path = ["one two", "three four", "five", "six seven"], tmp_path / "a.vtt"
+    cues = []
+    for i, line in enumerate(lines):
+        above = lines[i - 1] + "\n" if i else ""
+        cues += [f"00:0{i}.000 --> 00:0{i}.990\n{above}{line}"]
+        cues += [f"00:0{i}.990 --> 00:0{i + 1}.000\n{line}"]
+    path.write_text("WEBVTT\n\n" + "\n\n".join(cues) + "\n")
+    assert [s.text for s in read(path)] == lines
+
+
+def test_who_repeats_himself_is_no_rolling_caption(tmp_path):
+    path = tmp_path / "a.vtt"
+    said = ["네", "네", "네 네", "그래"]
+    path.write_text(
+        "WEBVTT\n\n"
+        + "\n\n".join(f"00:0{i}.000 --> 00:0{i + 1}.000\n{t}" for i, t in enumerate(said)),
+        "utf-8",
+    )
+    assert [s.text for s in read(path)] == said
+
+
+def test_null_is_no_word(tmp_path):
+    for content in (
+        '{"text": "", "segments": null}',
+        '{"segments": [{"start": 0, "end": 2, "text": null}]}',
+    ):
+        (tmp_path / "a.json").write_text(content)
+        assert read(tmp_path / "a.json") == []
+
+
+def test_pasted():
+    assert pasted("정말 좋았어") is None
+    assert [s.text for s in pasted(SRT)] == [s.text for s in pasted("WEBVTT\n" + BOTH)]

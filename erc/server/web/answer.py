@@ -19,6 +19,7 @@ from erc.recognizer.prediction import Prediction
 from erc.server.web import words as say
 from erc.server.web.figures import seconds
 from erc.timeline.recording import Recording
+from erc.timeline.subtitles import pasted
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
@@ -62,6 +63,8 @@ def _answers(
     if recording and length > min(LONG, (recognizer.window or math.inf) / SAMPLE_RATE):
         yield from _long(recognizer, recording, text)
         return
+    if (cues := pasted(text)) is not None:  # beside a short clip their words are what counts
+        text = " ".join(cue.text for cue in cues)
     clip = recognizer.read(recording or None, text or None, name=Path(recording or "text").name)
     reason, prediction = _explained(recognizer, clip)
     yield (
@@ -82,12 +85,7 @@ def _explained(recognizer: Recognizer, clip: Clip) -> tuple[Explanation | None, 
 
 def _long(recognizer: Recognizer, recording: str, text: str) -> Iterator[tuple[str, str]]:
     """A timeline, computed beside while progress is shown."""
-    from erc.timeline.subtitles import READERS
-
-    segments = None
-    if "-->" in text:
-        kind = ".vtt" if text.startswith("WEBVTT") else ".srt"
-        segments = READERS[kind](text, "the transcript")
+    segments = pasted(text)
     news: News = queue.Queue()
     stopped = threading.Event()
 
