@@ -83,7 +83,7 @@ def session(name: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(row as a spreadsheet counts it, its cells), below the header."""
-    lines = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)), newline=""))
+    lines = csv.reader(io.StringIO(decode(path.read_bytes(), str(path), korean=True), newline=""))
     for row, cells in enumerate(lines, 1):
         while len(cells) > COLUMNS and not cells[-1].strip():  # a comma at the end of the line
             cells.pop()

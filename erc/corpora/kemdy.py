@@ -90,7 +90,7 @@ def rows(path: Path, layout: Layout, report: Report) -> Iterator[Row]:
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[Row]:
-    table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)), newline=""))
+    table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path), korean=True), newline=""))
     try:
         raters = _check_header(next(table, []), next(table, []), path, layout)
         first = layout.id_column + 1 + len(TRIPLE)
@@ -149,7 +149,7 @@ def _counted(row: Row) -> Labels:
 def transcript(path: Path, report: Report, where: str) -> str | None:
     """The cleaned words of a .txt file; None, and a note in the report, if there are none."""
     try:
-        text = clean(decode(path.read_bytes(), str(path)))
+        text = clean(decode(path.read_bytes(), str(path), korean=True))
     except FileNotFoundError:
         report.correct("transcript missing, kept as speech only", where)
         return None
