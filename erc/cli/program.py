@@ -87,9 +87,14 @@ def help_page() -> str:
 _PLAIN = warnings.formatwarning
 
 
-def _warning(message: Any, category: type[Warning], *where: Any) -> str:
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    line: str | None = None,
+) -> str:  # fmt: skip
     """What is said of a recording is for people, without the line of code that says it."""
-    return f"erc: {message}\n" if category is AudioWarning else _PLAIN(message, category, *where)
+    if category is AudioWarning:
+        return f"erc: {message}\n"
+    return _PLAIN(message, category, filename, lineno, line)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
