@@ -7,6 +7,7 @@ Everything trainable comes after: the weights of the layers, attention, the proj
 
 from __future__ import annotations
 
+import math
 from collections.abc import ItemsView, ValuesView
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ class Branch(nn.Module):
     Attributes:
         reduction: the pooling, or what attention looks at: all frames of an encoder that is
             trained, segments of a frozen one.
-        shape: of a reduced feature: (D,), or (layers, D) where the layers are weighted later.
+        shape: of a reduced feature: (D,), or (layers, D) where they are weighted or joined later.
             Pooling each layer and summing then is the same as pooling the sum for everything
             linear; with "mean_std" it is the deviations of the layers that are summed.
     """
@@ -104,10 +105,12 @@ class Branch(nn.Module):
         self.size = pooled_size(pooling, encoder.size)
         self.shape = (encoder.stacked, self.size) if encoder.stacked else (self.size,)
         self.standardize = Standardize(*self.shape)
-        self.layers = LayerWeights(encoder.stacked) if encoder.stacked else None
-        self.attention = AttentionPooling(self.size) if pooling == "attention" else None
+        weighted = encoder.layer == "weighted"
+        self.layers = LayerWeights(self.shape[0]) if weighted else None
+        width = self.size if weighted else math.prod(self.shape)
+        self.attention = AttentionPooling(width) if pooling == "attention" else None
         self.dropout = nn.Dropout(dropout)
-        self.projector = nn.Linear(self.size, vector_size)
+        self.projector = nn.Linear(width, vector_size)
 
     @property
     def device(self) -> torch.device:
@@ -152,6 +155,8 @@ class Branch(nn.Module):
         vectors = self.standardize(encoded)
         if self.layers is not None:
             vectors = self.layers(vectors)
+        elif self.encoder.stacked:
+            vectors = vectors.flatten(-2)
         if self.attention is not None:
             vectors, present = self.attention(vectors, present), present.any(-1)
         vectors = self.projector(self.dropout(vectors))

@@ -16,6 +16,8 @@ from erc.model.pooling import mask
 from erc.model.pretrained import TINY_SPEECH, TINY_TEXT, build, load_model, parse
 from erc.model.tuning import freeze_front, recompute_activations, train_last
 
+STACKED = ("weighted", "all")  # what `layer` says where all hidden layers are kept
+
 
 class Encoder(nn.Module):
     """What encoders share: input [B, T, …] and lengths [B] → frames [B, N, D] and their lengths [B].
@@ -84,7 +86,8 @@ class SpeechEncoder(Encoder):
         model: a Hugging Face model of the wav2vec2 family, or a Whisper encoder.
         layer: hidden layer to take: 0 is the input of the first layer, −1 the final output;
             "mean" averages all of them, a good choice for a frozen encoder; "weighted" returns all
-            of them, [B, N, L + 1, D], and the model learns their weights (`branch.LayerWeights`).
+            of them, [B, N, L + 1, D], and the model learns their weights (`branch.LayerWeights`); "all"
+            returns the same, and the model reads them side by side.
         normalize: this model expects every clip at zero mean and unit variance. Whoever makes the
             batch does that, per clip; `forward` takes the samples as they are.
         context: for Whisper, "real" or "30s"; see `WhisperBackbone`.
@@ -113,11 +116,11 @@ class SpeechEncoder(Encoder):
         self.backbone = backbone(model, context, spec_augment)
         layers = self.backbone.layers
         inside = isinstance(layer, int) and -layers - 1 <= layer <= layers
-        if layer not in ("mean", "weighted") and not inside:
+        if layer not in ("mean", *STACKED) and not inside:
             raise ConfigError(
-                f"layer {layer!r} is not 0 … {layers}, negative from the end, 'mean' or 'weighted'"
+                f"layer {layer!r} is not 0 … {layers}, negative from the end, mean, weighted or all"
             )
-        self.stacked = layers + 1 if layer == "weighted" else None
+        self.stacked = layers + 1 if layer in STACKED else None
         if not train_front:
             freeze_front(model)
         self.tuning = {
@@ -182,7 +185,7 @@ class SpeechEncoder(Encoder):
             lengths: [B] long, samples, all ≥ `min_samples`.
 
         Returns:
-            frames [B, N, D] float32 (of layer="weighted" [B, N, L + 1, D]), frame lengths [B].
+            frames [B, N, D] float32 (of layer="weighted" or "all" [B, N, L + 1, D]), frame lengths [B].
 
         Raises:
             AudioError: a clip too short or too long for the encoder.
@@ -192,7 +195,7 @@ class SpeechEncoder(Encoder):
         speech = torch.where(mask(lengths, speech.shape[1]), speech, 0)
         with self._grad():
             states = self.backbone(speech, lengths)
-        if self.layer == "weighted":
+        if self.layer in STACKED:
             frames = torch.stack(states, 2)
         else:
             stack = self.layer == "mean"

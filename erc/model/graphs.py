@@ -44,7 +44,7 @@ class EncodeGraph(nn.Module):
         encoder = self.branch.encoder
         if isinstance(encoder, SpeechEncoder):
             states = self.states(torch.where(mask(lengths, x.shape[1]), x, 0), lengths)
-            if encoder.layer == "weighted":
+            if encoder.stacked:
                 frames = torch.stack(states, 2)
             else:
                 mean = encoder.layer == "mean"

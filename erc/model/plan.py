@@ -58,7 +58,8 @@ class Plan:
     def __post_init__(self) -> None:
         with torch.device("meta"):  # built without memory, to see that it can be
             fusion = self.build_fusion()
-        if fusion.modalities != len(self.modalities):
+        fewer = fusion.or_fewer and len(self.modalities) < fusion.modalities
+        if fusion.modalities != len(self.modalities) and not fewer:
             raise ConfigError(
                 f"fusion '{self.fusion}' joins {fusion.modalities} modalities, this model has "
                 f"{' and '.join(self.modalities)}; for one modality use fusion=single"

@@ -21,7 +21,7 @@ from erc.datasets.batches import Batch, Collator
 from erc.datasets.view import View
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel, Encoded, Output
-from erc.model.encoders import SpeechEncoder
+from erc.model.encoders import STACKED, SpeechEncoder
 from erc.training.feature_cache import FeatureTable
 
 Tables = dict[str, Tensor]  # modality → pooled features [rows of the store, *Branch.shape],
@@ -121,7 +121,7 @@ def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, in
     layer = branch.encoder.layer
     if layer is None:  # a text encoder has no choice
         return None, None
-    if layer == "weighted":
+    if layer in STACKED:
         return "all", None
     if isinstance(layer, int) and layer < 0:
         layer += hidden_states(branch)

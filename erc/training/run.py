@@ -30,7 +30,7 @@ from erc.model.folder.learned import counted
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
 from erc.scores.tables import results_table
-from erc.training import contrastive, evaluation, loggers
+from erc.training import closed_form, contrastive, evaluation, loggers
 from erc.training.assembly import Assembly
 from erc.training.card import card
 from erc.training.config import resolve
@@ -51,16 +51,22 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     """
     quiet()
     start = time.monotonic()
+    spent: dict[str, Any]
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
-    if cfg.model.objective not in OBJECTIVES:
-        raise ConfigError(f"model.objective={cfg.model.objective} is not {' or '.join(OBJECTIVES)}")
+    if cfg.model.objective not in (*OBJECTIVES, "ridge"):
+        allowed = " or ".join((*OBJECTIVES, "ridge"))
+        raise ConfigError(f"model.objective={cfg.model.objective} is not {allowed}")
     parts = Assembly(cfg)
     cfg.trainer.precision = number_format(cfg, parts.model)  # "auto" no more, in all that is kept
     OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
     print(parts.sides["train"])
     print(audit(parts.sides["train"]))
+    if cfg.model.objective == "ridge":
+        temperature = closed_form.fit(parts)
+        spent = {"seconds": round(time.monotonic() - start, 1), "device": "CPU"}
+        return finish(parts, run, argv, spent, temperature)
     validate = bool(len(parts.sides["valid"]))
     task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective])
     trainer = make_trainer(cfg, run, validate)
@@ -73,7 +79,7 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     task.model.cpu()
     if isinstance(task, contrastive.ContrastiveTask):
         return contrastive.finish(task, parts, run, cfg, argv)
-    spent: dict[str, Any] = {
+    spent = {
         "seconds": round(time.monotonic() - start, 1),
         "device": devices.name_of(trainer.strategy.root_device),
         "precision": trainer.precision,
@@ -132,11 +138,20 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
 
 
 def finish(
-    parts: Assembly, run: Path, argv: Sequence[str], spent: dict[str, Any] | None = None
+    parts: Assembly,
+    run: Path,
+    argv: Sequence[str],
+    spent: dict[str, Any] | None = None,
+    temperature: float | None = None,
 ) -> Results:
-    """Calibrate on the valid side, score the test side once, write what a run leaves behind."""
+    """Calibrate, score the test side once, write what a run leaves behind.
+
+    Args:
+        spent: on the training, see `erc.base.effort`.
+        temperature: that the training has fitted to other speakers; None: see `calibrate`.
+    """
     model, cfg = parts.model, parts.cfg
-    temperature, calibrated = calibrate(parts)
+    temperature, calibrated = (temperature, True) if temperature else calibrate(parts)
     results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run)
     settings = {
         "temperature": temperature,

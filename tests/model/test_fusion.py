@@ -122,6 +122,7 @@ def test_every_fusion_keeps_the_interface(name):
     fusion = build_fusion(name, 16, options)
     steps = (4,) if fusion.needs_frames else ()
     inputs = [vectors(3, *steps, fusion.vector_size, seed=i) for i in range(fusion.modalities)]
+    inputs[0].requires_grad_()
     masks = [torch.ones(3, *steps, dtype=torch.bool)] * fusion.modalities
     features = fusion(inputs, masks)
     assert features.shape == (3, fusion.out_features)

@@ -16,7 +16,7 @@ from erc.model.fusion.cross_attention import CrossAttention
 from erc.model.fusion.interface import Fusion
 from erc.model.fusion.tensor_mixer import TensorMixer
 from erc.model.fusion.trilinear import Trilinear
-from erc.model.fusion.vectors import Concat, Gated, LowRank, Single
+from erc.model.fusion.vectors import Concat, Gated, Linear, LowRank, Single
 
 FUSIONS: dict[str, type[Fusion]] = {
     "tensor_mixer": TensorMixer,
@@ -26,6 +26,7 @@ FUSIONS: dict[str, type[Fusion]] = {
     "low_rank": LowRank,
     "gated": Gated,
     "trilinear": Trilinear,
+    "linear": Linear,
 }
 
 

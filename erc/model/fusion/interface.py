@@ -12,6 +12,7 @@ class Fusion(nn.Module):
 
     Attributes:
         modalities: how many it joins.
+        or_fewer: it joins fewer as well.
         vector_size: D, of what it is given.
         out_features: F, of what it returns.
         needs_all: it is void where a modality is missing.
@@ -19,6 +20,7 @@ class Fusion(nn.Module):
     """
 
     modalities: int = 2
+    or_fewer: bool = False
     vector_size: int
     out_features: int
     needs_all: bool = False

@@ -1,4 +1,4 @@
-"""Fusions of pooled vectors in a few lines: side by side, one alone, low rank, gated."""
+"""Fusions of pooled vectors in a few lines: side by side, one alone, summed, low rank, gated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from erc.base.emotions import EMOTIONS
 from erc.model.fusion.interface import Fusion
 
 
@@ -40,6 +41,24 @@ class Single(Fusion):
 
     def forward(self, vectors: list[Tensor], present: list[Tensor]) -> Tensor:
         return self.layers(vectors[0])
+
+
+class Linear(Fusion):
+    """The sum of the vectors, one place for each score of the head (whatever `dim` says).
+
+    Projections of all modalities and the head together are then one linear map of their features side by
+    side, which `erc.training.closed_form` solves for. A missing modality adds nothing.
+    """
+
+    modalities = 3
+    or_fewer = True
+
+    def __init__(self, dim: int = 256):
+        super().__init__()
+        self.vector_size = self.out_features = len(EMOTIONS) + 2
+
+    def forward(self, vectors: list[Tensor], present: list[Tensor]) -> Tensor:
+        return torch.stack(vectors).sum(0)
 
 
 class LowRank(Fusion):

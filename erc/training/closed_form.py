@@ -1,0 +1,141 @@
+"""`model.objective=ridge`: the head in closed form, on the pooled features of frozen encoders.
+
+Nothing here sees the valid or the test side. The strength of the ridge is the one whose predictions
+of held-out speakers of the training side are best, and the temperature is fitted to those predictions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from erc.base.emotions import EMOTIONS, SCALE
+from erc.base.errors import ConfigError
+from erc.datasets.view import View
+from erc.labels.targets import balanced
+from erc.model.emotion import EmotionModel
+from erc.model.fusion import Linear
+from erc.model.linear import Ridge
+from erc.model.pooling import POOLINGS
+from erc.scores.calibration import fit_temperature
+from erc.training.assembly import Assembly
+
+STRENGTHS = (10.0 ** np.arange(-4, 2.1, 0.5)).tolist()  # of α, in units of `Ridge.scale`
+PARTS = 5  # of a training side of one speaker
+EMOTION, VALENCE, AROUSAL = slice(0, 7), slice(7, 8), slice(8, 9)  # places of the head
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Some scores as a linear function of features: `features @ weight.T + bias`."""
+
+    weight: np.ndarray  # [K, D]
+    bias: np.ndarray  # [K]
+    strength: float  # of `STRENGTHS`
+    temperature: float | None = None  # of a softmax of the scores
+
+    def __str__(self) -> str:
+        what = "a dimension" if self.temperature is None else "emotions"
+        return f"{what}: ridge of strength {self.strength:.2g} on {self.weight.shape[1]} features"
+
+
+def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fitted:
+    """Ridge onto distributions over emotions (as 2 y − 1), every emotion of the same weight.
+
+    Args:
+        features: [n, D], standardised; target: [n, 7], rows sum to 1; groups: [n], e.g. speakers.
+    """
+    ridge = Ridge(features, 2 * target - 1, target @ balanced(target))
+    strength, held_out = choose(ridge, groups)
+    solved = ridge.solve(strength * ridge.scale)
+    return Fitted(*solved, strength, fit_temperature(held_out, target))
+
+
+def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
+    """Ridge onto valence or arousal [n, 1]."""
+    ridge = Ridge(features, rated)
+    strength, _ = choose(ridge, groups)
+    return Fitted(*ridge.solve(strength * ridge.scale), strength)
+
+
+def choose(ridge: Ridge, groups: np.ndarray) -> tuple[float, np.ndarray]:
+    """The strength with the least squared error of held-out groups, and what is said of them then."""
+    if len(np.unique(groups)) == 1:
+        print(f"one speaker in training: the strength is chosen on {PARTS} parts of the utterances")
+        groups = np.arange(len(groups)) * PARTS // len(groups)
+    said = {s: ridge.held_out(s * ridge.scale, groups) for s in STRENGTHS}
+    best = min(said, key=lambda s: float(((ridge.root * (said[s] - ridge.targets)) ** 2).sum()))
+    return best, said[best]
+
+
+def fit(parts: Assembly) -> float | None:
+    """Set projections and head of `parts.model` from the training side; returns the temperature
+    (None: no emotion is labelled).
+
+    With adaptation every utterance counts twice, plain and against its speaker's own baseline, as in
+    `EmotionTask`: one model for both.
+
+    Raises:
+        ConfigError: a model that is not linear in features which are known in advance.
+    """
+    model, data = parts.model, parts.sides["train"]
+    linear = isinstance(model.fusion, Linear) and set(parts.tables) == set(model.modalities)
+    branches = model.branches.values()
+    if not linear or any(b.layers or b.reduction not in POOLINGS for b in branches):
+        raise ConfigError(
+            "model.objective=ridge needs fusion=linear, frozen encoders of speech or text, a pooling "
+            "to one vector, and a layer other than weighted: start from model=linear"
+        )
+    rows, views = data.rows, [parts.tables, *([parts.adapted] if parts.adapted else [])]
+    features = np.concatenate([side_by_side(model, view, data) for view in views])
+    groups = np.tile(speakers(data), len(views))
+    weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
+    bias[len(EMOTIONS) :], temperature = sum(SCALE) / 2, None
+    rated = data.labels.target_valence_arousal
+    for place, learned, method in (
+        (EMOTION, data.labels.target, fit_emotions),
+        (VALENCE, rated[:, :1], fit_dimension),
+        (AROUSAL, rated[:, 1:], fit_dimension),
+    ):
+        y = np.tile(learned[rows], (len(views), 1))
+        known = np.isfinite(y).all(-1)
+        if known.any():
+            found = method(features[known], y[known], groups[known])
+            weight[place], bias[place] = found.weight, found.bias
+            temperature = found.temperature or temperature
+            print(f"{found} of {len(rows)} utterances")
+    install(model, weight, bias)
+    return temperature
+
+
+def side_by_side(model: EmotionModel, tables: dict[str, Tensor], data: View) -> np.ndarray:
+    """Standardised features of all modalities, [n, D]; zeros where one is missing, as in the model."""
+    parts = []
+    for name, branch in model.branches.items():
+        mean, scale = (b.cpu().double() for b in branch.standardize.buffers())
+        z = (tables[name][data.rows].double() - mean) / scale
+        parts.append(z.flatten(1).numpy() * data.has(name)[:, None])
+    return np.concatenate(parts, 1)
+
+
+def speakers(data: View) -> np.ndarray:
+    """Speakers, as numbers [n]."""
+    corpus, speaker = (data.store.column(name)[data.rows] for name in ("corpus", "speaker"))
+    return np.unique(
+        [f"{c}/{s}" for c, s in zip(corpus, speaker, strict=True)], return_inverse=True
+    )[1]
+
+
+@torch.no_grad()
+def install(model: EmotionModel, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Write scores = weight · features + bias, [9, D] and [9], into projections and head."""
+    branches = model.branches.values()
+    ends = np.cumsum([branch.projector.in_features for branch in branches])[:-1]
+    for branch, part in zip(branches, np.split(weight, ends, 1), strict=True):
+        branch.projector.weight.copy_(torch.from_numpy(part))
+        branch.projector.bias.zero_()
+    model.head.weight.copy_(torch.eye(len(bias)))
+    model.head.bias.copy_(torch.from_numpy(bias))
