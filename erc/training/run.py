@@ -155,7 +155,6 @@ def finish(
     results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run)
     settings = {
         "temperature": temperature,
-        "calibrated": calibrated,
         "wav_max_length": cfg.dataset.wav_max_length,
         "txt_max_length": cfg.dataset.txt_max_length,
         "adaptation": cfg.get("adaptation", "none"),

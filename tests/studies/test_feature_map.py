@@ -8,6 +8,7 @@ from scipy.spatial import procrustes
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
+from bench import alignment
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.studies import feature_map as embedding
@@ -45,6 +46,27 @@ def test_random_features_are_not():
     for values in p.values():
         assert np.mean(values) > 0.25  # uniform under the null: 0.5
         assert (np.array(values) <= 0.05).sum() <= 3
+
+
+@pytest.mark.parametrize("null", ["speakers", "emotions", "both"])
+def test_clusters_alone_are_no_map(null):
+    """`bench/alignment.py` in short; permuting utterances freely calls .73 to .95 of these aligned."""
+    for name, size in alignment.simulate(null, 30, permutations=19).items():
+        assert size <= 0.17, name  # three standard errors above .05
+
+
+def test_the_null_keeps_clusters_and_loses_the_map():
+    s = space("planted")
+    world = embedding.Rearranged(s)
+    va = world.draw(np.random.default_rng(0))
+    assert va.mean(0) == pytest.approx(s.valence_arousal.mean(0), abs=0.2)
+    centres, old = (
+        np.stack([x[s.label == k].mean(0) for k in range(7)]) for x in (va, s.valence_arousal)
+    )
+    distance = np.linalg.norm(centres[:, None] - old, axis=-1)  # emotions swapped their places
+    assert sorted(distance.argmin(1)) == list(range(7))
+    assert (distance.argmin(1) != np.arange(7)).any()
+    assert distance.min(1).max() < 0.3
 
 
 def test_procrustes_equals_scipy_for_two_features():

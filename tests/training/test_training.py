@@ -72,8 +72,8 @@ def test_results_are_those_of_the_predictions_file(run):
 
 def test_a_strict_run_is_calibrated_and_stands_beside_panels(run):
     results = Results.read(run)
-    settings = json.loads((run / "model" / "config.json").read_text("utf-8"))["meta"]["prediction"]
-    assert settings["calibrated"] == results.calibrated == (results.temperature != 1)
+    meta = json.loads((run / "model" / "config.json").read_text("utf-8"))["meta"]
+    assert meta["results"]["calibrated"] == results.calibrated == (results.temperature != 1)
     assert list(results.panels.sizes) == list(range(1, 10))  # ten raters
     one, panel = results.human["ccc_valence"], results.panels.sizes[1]["ccc_valence"].value
     assert one == pytest.approx(panel)
