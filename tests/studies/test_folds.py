@@ -78,7 +78,7 @@ def test_every_utterance_is_held_out_once_with_its_own_truth(study):
 def test_pooled_scores_are_those_of_all_predictions_together(study):
     folder, summary = study
     parts, frame = predictions(folder)
-    assert set(summary.pooled) == set(frame.system) == {"speech", "text", "speech + text"}
+    assert set(summary.pooled) == set(frame.system) > {"speech", "text", "speech + text"}
     for name, rows in frame.groupby("system"):
         found = summary.pooled[name]
         label, said = rows.emotion, rows.predicted
