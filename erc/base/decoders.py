@@ -11,7 +11,8 @@ import io
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -40,7 +41,6 @@ AV = {  # what PyAV reads: name → (demuxer, how files begin)
     "aac": ("aac", rb"\xff[\xf0\xf1\xf8\xf9]"),
     "wma": ("asf", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"),
     "amr": ("amr", rb"#!AMR"),
-    "caf": ("caf", rb"caff"),
 }
 
 
@@ -75,8 +75,6 @@ def streams(source: Any, name: str) -> Generator[Stream]:
     Raises:
         AudioError: not a recording, or one that cannot be decoded.
     """
-    import soundfile
-
     with opened(source, name) as file:
         start = file.tell()
         head = file.read(40)
@@ -86,11 +84,24 @@ def streams(source: Any, name: str) -> Generator[Stream]:
             raise AudioError(
                 f"{name}: is a Git LFS pointer, not audio; run `git lfs pull` there first"
             )
-        try:
-            yield from _streams(file, start, name)
-        except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-            reason = getattr(error, "error_string", None) or str(error)
-            raise _refused(name, reason.strip().rstrip(".")) from None
+        with _named(name):
+            for stream in _streams(file, start, name):
+                yield replace(stream, read=_named(name)(stream.read))
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What a decoder complains of → AudioError that says of which recording.
+
+    Hostile bytes make decoders raise nearly anything, from LibsndfileError to MemoryError.
+    """
+    try:
+        yield
+    except AudioError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+        raise _refused(name, (reason or str(error) or "damaged").strip().rstrip(".")) from None
 
 
 def is_known(data: bytes) -> bool:
@@ -265,30 +276,29 @@ def _av(part: Part, name: str, demuxer: str) -> Iterator[Stream]:
         import av
     except ModuleNotFoundError:
         raise _refused(name, f"{demuxer} needs PyAV") from None
-    try:
-        container: Any
-        with av.open(part, format=demuxer) as container:
-            if not container.streams.audio:
-                raise AudioError(f"{name}: there is no sound in it")
-            track = container.streams.audio[0]
-            pieces, rate = _pieces(container, track), track.rate
-            promised = container.duration / 1e6 if container.duration else 0.0
+    container: Any
+    with av.open(part, format=demuxer) as container:
+        if not container.streams.audio:
+            raise AudioError(f"{name}: there is no sound in it")
+        track: Any = container.streams.audio[0]
+        if track.codec_context is None:
+            raise _refused(name, "no decoder for its codec")
+        pieces, rate = _pieces(container, track), track.rate
+        promised = container.duration / 1e6 if container.duration else 0.0
 
-            def read(most: int, dtype: str) -> np.ndarray:
-                found, length = [], 0
-                while length < most and (piece := next(pieces, None)) is not None:
-                    found.append(piece)
-                    length += len(piece)
-                return np.concatenate(found) if found else np.zeros((0, track.channels), np.float32)
+        def read(most: int, dtype: str) -> np.ndarray:
+            found, length = [], 0
+            while length < most and (piece := next(pieces, None)) is not None:
+                found.append(piece)
+                length += len(piece)
+            return np.concatenate(found) if found else np.zeros((0, track.channels), np.float32)
 
-            def missing(read: int) -> float:  # a tenth of a second may be padding
-                less = promised - read / rate
-                return less if less > 0.1 + promised / 50 else 0.0
+        def missing(read: int) -> float:  # a tenth of a second may be padding
+            less = promised - read / rate
+            return less if less > 0.1 + promised / 50 else 0.0
 
-            frames = round(promised * rate) or None
-            yield Stream(rate, track.channels, frames, read, missing)
-    except av.FFmpegError as error:
-        raise _refused(name, error.strerror or str(error)) from None
+        frames = round(promised * rate) or None
+        yield Stream(rate, track.channels, frames, read, missing)
 
 
 def _pieces(container: Any, track: Any) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ import struct
 import sys
 import tracemalloc
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -110,6 +111,16 @@ class TestToTheRealEnd:
             assert len(audio.load(path)) == RATE // 2
         with pytest.warns(AudioWarning, match="before it should"):
             assert len(audio.load_int16(path)) == RATE // 2
+
+
+@pytest.mark.parametrize("format", ["FLAC", "OGG", "MP3"])
+def test_damage_in_the_middle_is_an_answer_or_an_error(format):
+    for seed in range(40):
+        data, rng = bytearray(encoded(TONE, format=format)), np.random.default_rng(seed)
+        for at in rng.integers(60, len(data), 5):
+            data[at] ^= 255
+        with suppress(AudioError):
+            assert np.isfinite(audio.load(data)).all()
 
 
 class TestClaims:
@@ -274,6 +285,12 @@ class TestWhatPyavReads:
         data = encoded_by_ffmpeg(noise, "webm", "libopus", 48_000)
         with pytest.warns(AudioWarning, match="before it should"):
             assert len(audio.load(data[: len(data) // 2])) < 12 * RATE
+
+    def test_damage(self):
+        data = bytearray(encoded_by_ffmpeg(TONE, "ipod", "aac"))
+        data[300:2000] = RNG.bytes(1700)
+        with pytest.raises(AudioError, match="cannot be decoded"):
+            audio.load(data)
 
     def test_rubbish(self):
         data = encoded_by_ffmpeg(TONE, "ipod", "aac")
