@@ -99,6 +99,7 @@ class Table(Json):
             told += [""] * (self.top_k - len(told))
             placed = [row["valence"], row["arousal"]]
             notes = ["unsure"] * row["abstain"] + ["conflict"] * bool(row["conflict"])
+            notes += ["narrow band"] * bool(row["narrow_band"])
             grid.add_row(
                 Text(name),
                 *(Text(one, "" if i else "bold") for i, one in enumerate(told)),

@@ -46,9 +46,9 @@ def timeline(
     """
     from erc.model.folder.find import find_model
     from erc.recognizer import load
+    from erc.recognizer.prediction import NO_SPEECH, Failure
     from erc.timeline import timeline
     from erc.timeline.files import SUFFIXES, save, write
-    from erc.timeline.record import NOTHING
 
     for path in filter(None, (output if not format else None, plot)):
         if Path(path).suffix.lower() not in SUFFIXES:  # before hours of work, not after
@@ -67,14 +67,14 @@ def timeline(
     if not output:
         write(found, format or "table", sys.stdout)
     if not found.turns:
-        print(f"{recording}: {NOTHING} in {found.duration:.1f} s", file=sys.stderr)
+        print(f"{recording}: {NO_SPEECH} in {found.duration:.1f} s", file=sys.stderr)
     if found.unspoken:
         print(
             f"no speech was found in {len(found.unspoken)} segments of {text}, the first at "
             f"{clock(found.unspoken[0].start)}; they were left out (--vad text keeps them)",
             file=sys.stderr,
         )
-    failed = len(found.turns) - len(found.predictions)
+    failed = sum(isinstance(turn, Failure) for turn in found.turns)
     if failed:
         print(f"{failed} of {len(found.turns)} turns failed", file=sys.stderr)
     return 1 if failed else 0

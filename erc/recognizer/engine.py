@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from erc.base import audio
+from erc.base.bandwidth import bandwidth
 from erc.base.buckets import by_budget, gather, pad
 from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import AudioError, ConfigError, ErcError
@@ -23,8 +24,9 @@ from erc.base.text import normalise
 from erc.labels.regions import Regions
 from erc.model.encoded import Encoded
 from erc.model.folder.learned import Learned
-from erc.recognizer.prediction import Failure, Prediction, said
+from erc.recognizer.prediction import NO_SPEECH, Failure, Prediction, said, unsaid
 from erc.recognizer.runtimes import Runtime, Spec
+from erc.recognizer.vad import has_speech
 from erc.recognizer.windows import of_speech
 
 WINDOW = 64  # inputs that are decoded together and batched by length
@@ -43,6 +45,8 @@ class Clip:
             only those that are there.
         text: the transcript, without transcribers' marks.
         duration, heard: s of the recording, and of it what the model hears; None: no recording.
+        band_hz: how far up its spectrum reaches, see `erc.base.bandwidth`.
+        reason: why nothing can be said of it; None: something can.
         weight: what it counts among the windows of one recording.
         windows: of a recording that is longer than the model hears at once; `inputs` are then those
             of the first. () where all is heard at once.
@@ -53,13 +57,15 @@ class Clip:
     text: str | None = None
     duration: float | None = None
     heard: float | None = None
+    band_hz: float | None = None
+    reason: str | None = None
     weight: float = 1.0
     windows: tuple[Clip, ...] = ()
 
     @property
     def parts(self) -> tuple[Clip, ...]:
-        """What the model hears at once."""
-        return self.windows or (self,)
+        """What the model hears at once; nothing where nothing can be said."""
+        return () if self.reason else self.windows or (self,)
 
 
 Answering = Callable[[Sequence[Clip]], list[Prediction]]
@@ -205,7 +211,7 @@ class Engine:
         read = [self.read(recording, None, None) for recording in recordings]
         clips = [part for clip in read for part in clip.parts]
         if not clips:
-            raise ConfigError("adapt needs recordings of the speaker, at least one")
+            raise ConfigError("adapt needs recordings of the speaker, at least one with speech")
         return replace(self, runtime=self.runtime.adapted(self.encode("speech", clips)[0]))
 
     def read(
@@ -253,6 +259,10 @@ class Engine:
                 f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
                 f"{least} ({audio.SAMPLE_RATE} are one second)"
             )
+        clip = replace(clip, duration=len(speech) / audio.SAMPLE_RATE, band_hz=bandwidth(speech))
+        if not has_speech(speech):  # the words, if there are any, still say something
+            alone = clip.inputs and not self.spec.needs_all
+            return replace(clip, heard=0.0, reason=None if alone else NO_SPEECH)
         whole = [(0, len(speech), float(len(speech)))]
         long = self.window is not None and len(speech) > self.window
         cuts = of_speech(speech, self.window or 0, least) if long else whole
@@ -264,7 +274,6 @@ class Engine:
             windows.append(replace(clip, inputs=inputs, weight=weight))
         return replace(
             windows[0],
-            duration=len(speech) / audio.SAMPLE_RATE,
             heard=sum(weight for *_, weight in cuts) / audio.SAMPLE_RATE,
             windows=tuple(windows) if long else (),
         )
@@ -292,13 +301,14 @@ class Engine:
         if self.answering:
             return self.answering(clips)
         parts = [part for clip in clips for part in clip.parts]
-        scores = iter(np.concatenate(self.score(self.encode_all(parts)), 1))
+        scores = iter(np.concatenate(self.score(self.encode_all(parts)), 1) if parts else ())
         found = []
         for clip in clips:
-            said = [next(scores) for _ in clip.parts]
+            rows = [next(scores) for _ in clip.parts]
             weights = [part.weight for part in clip.parts]
-            one = said[0] if len(said) == 1 else np.average(said, axis=0, weights=weights)
-            found.append(self._prediction(clip, one[:-2], one[-2:]))
+            if len(rows) > 1:
+                rows = [np.average(rows, axis=0, weights=weights)]
+            found.append(self._prediction(clip, *rows))
         return found
 
     def encode_all(self, clips: Sequence[Clip]) -> Encoded[np.ndarray]:
@@ -336,15 +346,25 @@ class Engine:
         logits[:, masked] = -np.inf
         return softmax(logits), va.astype(np.float64).clip(*SCALE)
 
-    def _prediction(self, clip: Clip, p: np.ndarray, va: np.ndarray) -> Prediction:
-        names, unlearned = ("valence", "arousal"), self.learned.unlearned
-        valence, arousal = (None if n in unlearned else float(v) for n, v in zip(names, va))
+    def _prediction(self, clip: Clip, scores: np.ndarray | None = None) -> Prediction:
+        """Of probabilities, valence and arousal [9]; None: of `clip.reason`."""
+        if scores is None:
+            numbers = unsaid(clip.reason or "")
+        else:
+            *shares, valence, arousal = map(float, scores)
+            never = self.learned.unlearned
+            dimensions = (
+                None if "valence" in never else valence, None if "arousal" in never else arousal
+            )  # fmt: skip
+            numbers = said(shares, *dimensions, self)
         return Prediction(
             file=clip.name,
-            **said(p.tolist(), valence, arousal, self),
+            **numbers,
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
             duration=clip.duration,
             heard=clip.heard,
+            band_hz=clip.band_hz,
+            narrow_band=self.learned.narrower(clip.band_hz),
             simulated=self.learned.simulated,
             model=self.model,
         )

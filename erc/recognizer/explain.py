@@ -54,15 +54,15 @@ def explain(engine: Engine, clip: Clip) -> Explanation:
         ConfigError: a model that cannot do without one of its modalities, or a recording that is
             longer than it hears at once.
     """
-    if clip.windows and engine.window:
-        raise ConfigError(
-            f"{clip.name}: {clip.duration:.1f} s; only what is heard at once can be explained, at "
-            f"most {engine.window / SAMPLE_RATE:g} s: cut it, or ask for the answer alone"
-        )
     if engine.spec.needs_all and len(engine.spec.modalities) > 1:
         raise ConfigError(
             f"{clip.name}: this model cannot do without {' or '.join(engine.spec.modalities)}, "
             "so that no share of either can be told; train one with fusion_options.constant=true"
+        )
+    if clip.windows and engine.window:
+        raise ConfigError(
+            f"{clip.name}: {clip.duration:.1f} s; only what is heard at once can be explained, at "
+            f"most {engine.window / SAMPLE_RATE:g} s: cut it, or ask for the answer alone"
         )
     prediction = engine.answer([clip])[0]
     if prediction.label is None:

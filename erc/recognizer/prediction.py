@@ -14,10 +14,11 @@ from erc.labels.regions import Regions, conflicts
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_SPEECH = "no speech found"
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
            "conflict", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
-           "simulated", "model", "reason", "error")  # fmt: skip
+           "band_hz", "narrow_band", "simulated", "model", "reason", "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,7 +40,9 @@ class Prediction:
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
         duration: of the recording, s; None: no recording.
         heard: of it what the answer rests on, s: all, or of a recording that is longer than the
-            model hears at once its speech.
+            model hears at once its speech; 0: there is none.
+        band_hz: how far up the spectrum of the recording reaches, see `erc.base.bandwidth`.
+        narrow_band: that is far less than in training, as over a telephone; None: not recorded.
         simulated: the model was trained on simulated speech; it knows nothing of real voices.
         model: which one said so, `NAME@VERSION`.
         reason: why there is no label.
@@ -62,6 +65,8 @@ class Prediction:
     conflict: bool | None = None
     duration: float | None = None
     heard: float | None = None
+    band_hz: float | None = None
+    narrow_band: bool | None = None
     simulated: bool = False
     model: str = ""
     reason: str | None = None
@@ -94,10 +99,11 @@ class Prediction:
         where = f" {self.start:.2f}–{self.end:.2f} s" if self.start is not None else ""
         best = ", ".join(f"{emotion} {p:.0%}".replace("%", " %") for emotion, p in self.top(2))
         placed = ", ".join(f"{name} {value:.1f}" for name, value in self.dimensions.items())
-        said = "; ".join(filter(None, (best or self.reason, placed and f"{placed} of 1–5")))
+        source = f"from {' + '.join(self.modalities)}" if self.modalities else ""
+        said = (best or self.reason, placed and f"{placed} of 1–5", source)
         notes = " · abstains" * self.abstain + " · conflict" * bool(self.conflict)
         notes += " · SIMULATED model" * self.simulated
-        return f"Prediction({self.file}{where}: {said}; from {' + '.join(self.modalities)}{notes})"
+        return f"Prediction({self.file}{where}: {'; '.join(filter(None, said))}{notes})"
 
 
 class Thresholds(Protocol):
@@ -125,8 +131,7 @@ def said(
     label = EMOTIONS[shares.index(confidence)]
     numbers: dict[str, Any] = {"valence": valence, "arousal": arousal}
     if not confidence:
-        numbers |= {"label": None, "probabilities": {}, "confidence": None}
-        return numbers | {"reason": "this model has learned no emotion"}
+        return unsaid("this model has learned no emotion") | numbers
     fits = None
     if valence is not None and arousal is not None:
         fits = conflicts(label, valence, arousal, thresholds.regions)
@@ -137,6 +142,12 @@ def said(
         "abstain": confidence < thresholds.abstain,
         "conflict": fits,
     }
+
+
+def unsaid(reason: str) -> dict[str, Any]:
+    """The same fields where there is no answer."""
+    numbers = dict.fromkeys(("label", "valence", "arousal", "confidence"))
+    return numbers | {"probabilities": {}, "reason": reason}
 
 
 @dataclass(frozen=True)

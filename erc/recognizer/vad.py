@@ -23,6 +23,8 @@ SAMPLE_RATE = 16_000  # Hz
 WINDOW = 512  # samples, 32 ms
 CONTEXT = 64  # samples of the window before, which the network sees too
 BATCH = 128  # windows a call; always the same, so that answers do not depend on how samples arrive
+FLOOR = 1e-4  # of full scale, three steps of 16 bits; what stays below it is digital silence
+SHORT = 0.5  # s; less is not enough for the network
 INSTALL = "pip install --no-deps silero-vad"  # its dependency torch would not be used
 
 Forward = Callable[[np.ndarray, Any, Any], tuple[np.ndarray, Any, Any]]
@@ -183,6 +185,28 @@ def found_here() -> bool:
     except ConfigError:
         return False
     return True
+
+
+def has_speech(samples: np.ndarray) -> bool:
+    """Whether somebody speaks: no for silence, and for what the network finds no window of speech in.
+
+    What is shorter than `SHORT`, and all where silero-vad is not installed, only must not be silent.
+    The level does not count: it is brought to that of speech first.
+
+    Args:
+        samples: float32 [T], 16 kHz.
+    """
+    if not len(samples) or np.ptp(samples) < 2 * FLOOR:
+        return False
+    if len(samples) < SHORT * SAMPLE_RATE or not found_here():
+        return True
+    peak = float(np.abs(samples).max())
+    gain = np.float32(1.0 if 0.3 <= peak <= 1 else 0.3 / peak)
+    detector, threshold, size = Detector(), Rule().threshold, WINDOW * BATCH
+    for start in range(0, len(samples), size):
+        if (detector.feed(samples[start : start + size] * gain) >= threshold).any():
+            return True
+    return bool((detector.finish() >= threshold).any())
 
 
 def network() -> Forward:

@@ -24,7 +24,8 @@ HAPPY: Any = {
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
-    "abstain": False, "conflict": False, "duration": 2.4, "heard": 2.4, "simulated": False,
+    "abstain": False, "conflict": False, "duration": 2.4, "heard": 2.4, "band_hz": 7800.0,
+    "narrow_band": False, "simulated": False,
     "model": "kemdy@3fa4c2d1", "reason": None,
 }  # fmt: skip
 BAD: Any = {
@@ -118,7 +119,11 @@ class Answer(BaseModel):
     )
     duration: float | None = Field(description="Of the recording, s; null: no recording.")
     heard: float | None = Field(
-        description="What the answer rests on, s: all, or the speech of a long recording."
+        description="What the answer rests on, s: all, or the speech of a long recording; 0: none."
+    )
+    band_hz: float | None = Field(description="How far up the spectrum of the recording reaches.")
+    narrow_band: bool | None = Field(
+        description="That is far less than in training, as over a telephone; null: not recorded."
     )
     simulated: bool = Field(
         description="The model was trained on simulated speech; it knows nothing of real voices."

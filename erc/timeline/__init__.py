@@ -192,4 +192,5 @@ def _made(
             return TurnFailure(name, answer.error, **what)
     weights, predictions = zip(*answers)
     one = predictions[0] if len(answers) == 1 else mean(predictions, weights, recognizer)
-    return replace(one, file=name, duration=length, heard=length, **what)
+    heard = length if one.answered else 0.0
+    return replace(one, file=name, duration=length, heard=heard, **what)

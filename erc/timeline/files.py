@@ -21,8 +21,8 @@ from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic
 from erc.model.folder.learned import SIMULATED
-from erc.recognizer.prediction import COLUMNS, Failure, row
-from erc.timeline.record import NOTHING, Record
+from erc.recognizer.prediction import COLUMNS, NO_SPEECH, Failure, row
+from erc.timeline.record import Record
 from erc.timeline.subtitles import clock, escape
 
 SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -91,7 +91,7 @@ def _vtt(timeline: Record, sink: TextIO) -> None:
     blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]
     blocks += [f"NOTE\n{SIMULATED}"] if timeline.simulated else []
     blocks += ["\n".join(["STYLE", *(f"::cue(.{e}) {{ color: {COLOURS[e]} }}" for e in EMOTIONS)])]
-    blocks += [] if timeline.turns else [f"NOTE\n{NOTHING}"]
+    blocks += [] if timeline.turns else [f"NOTE\n{NO_SPEECH}"]
     for number, turn in enumerate(timeline.turns, 1):
         lines = [str(number), f"{clock(turn.start)} --> {clock(turn.end)}"]
         if isinstance(turn, Failure):

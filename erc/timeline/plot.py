@@ -13,9 +13,9 @@ import numpy as np
 from erc.base import figures
 from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS
-from erc.recognizer.prediction import Prediction
+from erc.recognizer.prediction import NO_SPEECH, Prediction
 from erc.timeline.averages import vector
-from erc.timeline.record import NOTHING, Record
+from erc.timeline.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -198,7 +198,7 @@ def _paint(axes: Axes, look: dict[str, str]) -> None:
 
 def _title(timeline: Record) -> str:
     many = len(timeline.turns)
-    said = f"{many} turn{'s' * (many != 1)}" if many else NOTHING
+    said = f"{many} turn{'s' * (many != 1)}" if many else NO_SPEECH
     simulated = "  ·  SIMULATED MODEL, not valid for real voices" * timeline.simulated
     return f"{Path(timeline.file).name}  ·  {said}{simulated}"
 

@@ -10,14 +10,12 @@ import numpy as np
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import optional
-from erc.recognizer.prediction import Failure, Prediction, table
+from erc.recognizer.prediction import NO_SPEECH, Failure, Prediction, table
 from erc.timeline.averages import vector
 from erc.timeline.subtitles import Segment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-NOTHING = "no speech found"
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,9 @@ class Record:
 
     def __repr__(self) -> str:
         if not self.turns:
-            return f"{type(self).__name__}({self.file}: {self.duration:.1f} s, {NOTHING})"
+            return f"{type(self).__name__}({self.file}: {self.duration:.1f} s, {NO_SPEECH})"
         spoken = sum(t.end - t.start for t in self.turns)
-        failed = len(self.turns) - len(self.predictions)
+        failed = sum(isinstance(turn, Failure) for turn in self.turns)
         shares = self.shares()
         most = ", ".join(f"{e} {s:.0%}".replace("%", " %") for e, s in shares[:3])
         return (

@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
+from erc.base.bandwidth import bandwidth
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CalibrationError, ConfigError, did_you_mean
 from erc.datasets.audit import audit
@@ -36,6 +37,7 @@ from erc.training.card import card
 from erc.training.config import resolve
 from erc.training.task import EmotionTask, make_task
 
+BANDS = 200  # training recordings whose band is looked at
 OBJECTIVES = {"emotion": EmotionTask, "contrastive": contrastive.ContrastiveTask}
 
 
@@ -185,7 +187,11 @@ def taught(parts: Assembly) -> dict[str, Any]:
     """How many training rows had a target that the loss looked at; see `Learned`."""
     train, weight = parts.sides["train"], parts.loss.cls_coef
     said = train.labels
-    return counted(
+    heard = train.rows[train.has("speech")]
+    some = heard[np.unique(np.linspace(0, len(heard) - 1, BANDS).astype(int))] if len(heard) else []
+    bands = [bandwidth(train.store.pcm(row) / np.float32(32768)) for row in some]
+    band = float(np.quantile(bands, 0.05)) if bands else None
+    return {"band_hz": band} | counted(
         said.target[train.rows] if weight > 0 else np.full((0, len(EMOTIONS)), np.nan),
         said.target_valence_arousal[train.rows] if weight < 1 else np.full((0, 2), np.nan),
     )

@@ -14,6 +14,7 @@ SIMULATED = (
     "this model was trained on simulated speech, no person was recorded: "
     "its answers mean nothing for real voices"
 )
+NARROW = 0.75  # of the band of the training, below which a recording is narrow
 SHARE = 0.01  # of a target, from which on a row teaches an emotion
 
 
@@ -24,6 +25,7 @@ class Learned:
     Attributes:
         emotions: how many training rows gave each a share of their target; None: not recorded.
         valence, arousal: how many training rows had a target; None: not recorded.
+        band_hz: how far up the spectrum of nearly all training recordings reaches; None: not recorded.
         simulated: no person was recorded.
         calibrated: the temperature was fitted on other speakers than those it was scored on.
     """
@@ -31,6 +33,7 @@ class Learned:
     emotions: Mapping[str, int] | None = None
     valence: int | None = None
     arousal: int | None = None
+    band_hz: float | None = None
     simulated: bool = False
     calibrated: bool = False
 
@@ -61,6 +64,12 @@ class Learned:
     def missing(self) -> list[str] | None:
         """Emotions and dimensions that are not offered; None: not recorded."""
         return None if self.emotions is None else [*self.not_offered, *self.unlearned]
+
+    def narrower(self, band_hz: float | None) -> bool | None:
+        """Whether a recording lacks what the model heard in training; None: not known."""
+        if band_hz is None or self.band_hz is None:
+            return None
+        return band_hz < NARROW * self.band_hz
 
     def warning(self) -> str | None:
         """The one line that every answer comes with; None: there is nothing to warn of."""

@@ -122,6 +122,11 @@ def notes(p: Prediction, threshold: float) -> str:
             )
     if never := ", ".join(e for e, share in p.probabilities.items() if not share):
         found.append(f"<b>Not offered:</b> {never}. The training data had none of it.")
+    if p.narrow_band and p.band_hz is not None:
+        found.append(
+            f"<b>Like a telephone.</b> The recording holds nothing above {p.band_hz / 1000:.1f} kHz; "
+            "the model learned from fuller sound."
+        )
     if p.abstain:
         found.append(
             f"<b>Not sure.</b> Fewer than {percent(threshold)} of raters would agree on one emotion: "
