@@ -6,6 +6,7 @@ of held-out speakers of the training side are best, and the temperature is fitte
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from erc.base.emotions import EMOTIONS, SCALE
-from erc.base.errors import ConfigError
+from erc.base.errors import CalibrationError, ConfigError
 from erc.datasets.view import View
 from erc.labels.targets import balanced
 from erc.model.emotion import EmotionModel
@@ -35,10 +36,10 @@ class Fitted:
     weight: np.ndarray  # [K, D]
     bias: np.ndarray  # [K]
     strength: float  # of `STRENGTHS`
-    temperature: float | None = None  # of a softmax of the scores
+    temperature: float | None = None  # of a softmax of the scores; None: not fitted
 
     def __str__(self) -> str:
-        what = "a dimension" if self.temperature is None else "emotions"
+        what = "emotions" if len(self.weight) > 1 else "a dimension"
         return f"{what}: ridge of strength {self.strength:.2g} on {self.weight.shape[1]} features"
 
 
@@ -50,8 +51,12 @@ def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -
     """
     ridge = Ridge(features, 2 * target - 1, target @ balanced(target))
     strength, held_out = choose(ridge, groups)
-    solved = ridge.solve(strength * ridge.scale)
-    return Fitted(*solved, strength, fit_temperature(held_out, target))
+    temperature = None
+    try:
+        temperature = fit_temperature(held_out, target)
+    except CalibrationError as error:  # the head is made all the same
+        print(f"not calibrated: {error}", file=sys.stderr)
+    return Fitted(*ridge.solve(strength * ridge.scale), strength, temperature)
 
 
 def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
@@ -93,7 +98,8 @@ def fit(parts: Assembly) -> float | None:
     features = np.concatenate([side_by_side(model, view, data) for view in views])
     groups = np.tile(speakers(data), len(views))
     weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
-    bias[len(EMOTIONS) :], temperature = sum(SCALE) / 2, None
+    bias[len(EMOTIONS) :] = sum(SCALE) / 2
+    temperature: float | None = None
     rated = data.labels.target_valence_arousal
     for place, learned, method in (
         (EMOTION, data.labels.target, fit_emotions),

@@ -80,6 +80,8 @@ def test_every_trainable_parameter_is_in_exactly_one_group(kemdy19, model):
     more = [] if model == "text_only" else ["model.speech_options.layer=weighted"]
     net = assemble(kemdy19, model, *more).model
     rates = {"speech": 1e-5, "text": 2e-5, "projector": 3e-4, "fusion": 4e-4, "head": 5e-4}
+    if not list(net.fusion.parameters()):
+        del rates["fusion"]
     groups = parameter_groups(net, 1e-4, rates, 0.01)
     grouped = [id(p) for g in groups for p in g["params"]]
     trainable = {id(p): n for n, p in net.named_parameters() if p.requires_grad}
