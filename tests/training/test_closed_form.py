@@ -128,7 +128,7 @@ def state(parts: Assembly) -> list[torch.Tensor]:
 def test_a_whole_run_and_no_label_outside_training_matters(kemdy19, tmp_path: Path, capsys):
     words = [*WORDS, f"dataset.paths={kemdy19}", "dataset.protocol=strict"]
     results = run(words, tmp_path / "run")
-    assert set(results.systems) == {"speech", "speech, speaker-adapted"}
+    assert {"speech", "speech, speaker-adapted"} <= set(results.systems)
     assert "emotions: ridge of strength" in capsys.readouterr().out
     # It is a model folder like any other: evaluated and loaded again, it says the same.
     again = evaluate(str(tmp_path / "run"))
