@@ -59,7 +59,7 @@ def test_http(run, recordings, python):
 
     app = create_app(erc.load(run / "model"), Settings(max_seconds=60), about(run / "model"))
     found = []
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         for path, text in recordings:
             with open(path, "rb") as file:
                 answer = client.post(

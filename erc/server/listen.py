@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 from collections.abc import Callable
@@ -11,7 +12,6 @@ import numpy as np
 import uvicorn
 
 from erc.base.errors import ConfigError
-from erc.base.voice import Delivery, cast, speak
 from erc.server.connections import Connection
 
 if TYPE_CHECKING:
@@ -41,9 +41,15 @@ def bound(host: str, port: int) -> socket.socket:
 def warm(recognizer: Recognizer) -> None:
     """One answer to nothing in particular, so that the first client does not wait for set-up."""
     takes = recognizer.spec.modalities
-    rng = np.random.default_rng(0)
-    said = speak("안녕하세요", cast("F", rng), Delivery(3, 3, 3), rng) / np.float32(32768)
-    speech = said if "speech" in takes else None
+    speech = None
+    if "speech" in takes:
+        with contextlib.suppress(
+            ImportError
+        ):  # the voice needs scipy; without, the first one waits
+            from erc.base.voice import Delivery, cast, speak
+
+            rng = np.random.default_rng(0)
+            speech = speak("안녕하세요", cast("F", rng), Delivery(3, 3, 3), rng) / np.float32(32768)
     text = "안녕" if "text" in takes and recognizer.tokens else None
     if (speech is not None or text) and "physiology" not in takes:
         recognizer.predict(speech, text, 16_000)

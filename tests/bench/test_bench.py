@@ -136,14 +136,14 @@ def hold(megabytes: int) -> dict:
 
 def test_peak_memory_and_answer_of_another_process():
     small, large = (
-        isolated.isolated("tests.test_bench:hold", size, tree=tree)
+        isolated.isolated("tests.bench.test_bench:hold", size, tree=tree)
         for size, tree in ((1, False), (201, False))
     )
     assert 190 < large.rss - small.rss < 215
     assert large.value == {"held": 201 << 20, "seconds": 7.0}
     assert large.seconds == 7
     with pytest.raises(RuntimeError, match="own process"):
-        isolated.peak_rss("tests.test_bench:hold", "nonsense")
+        isolated.peak_rss("tests.bench.test_bench:hold", "nonsense")
 
 
 ROWS = [

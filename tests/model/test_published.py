@@ -62,9 +62,10 @@ def test_a_saved_model_is_a_model_folder(run, tmp_path):
     said, expected = (
         erc.load(f).predict(text="정말 좋았어").to_dict() for f in (tmp_path / "out", run / "model")
     )
-    assert said == expected
+    assert said | {"model": expected["model"]} == expected  # the folder has another name
     model.save_pretrained(tmp_path / "out")  # over itself
-    assert erc.load(tmp_path / "out").predict(text="정말 좋았어").to_dict() == expected
+    said = erc.load(tmp_path / "out").predict(text="정말 좋았어").to_dict()
+    assert said | {"model": expected["model"]} == expected  # the folder has another name
 
 
 def test_changed_weights_do_not_keep_the_scores(run, tmp_path):
@@ -94,7 +95,8 @@ def test_a_model_that_was_never_in_a_folder_can_be_saved(tmp_path):
 
 def test_a_hub_id_is_taken_from_the_cache(cache, offline, run):
     expected = erc.load(run / "model").predict(text="정말 좋았어")
-    assert erc.load("someone/emotions").predict(text="정말 좋았어") == expected
+    said = erc.load("someone/emotions").predict(text="정말 좋았어")
+    assert said.to_dict() | {"model": expected.model} == expected.to_dict()
     model = EmotionModel.from_pretrained("someone/emotions")
     assert same(model, EmotionModel.from_pretrained(run / "model"))
     assert find_folder("someone/emotions").name == "a" * 40

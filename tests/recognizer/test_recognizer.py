@@ -87,6 +87,8 @@ def test_the_same_answer_as_in_the_evaluation(recognizer, run, kemdy19):
     frame = pd.read_csv(run / "predictions.csv").set_index(["system", "id"])
     utterances = {u.id: u for u in load("kemdy19", kemdy19).utterances}
     for (system, name), row in frame.iterrows():
+        if system.startswith("baseline"):
+            continue
         u = utterances[name]
         p = recognizer.predict(
             u.audio if "speech" in system else None, u.text if "text" in system else None

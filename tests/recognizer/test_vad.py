@@ -12,7 +12,7 @@ import pytest
 
 from erc.base.audio import SAMPLE_RATE, load
 from erc.base.errors import ConfigError
-from erc.timeline import vad
+from erc.recognizer import vad
 
 pytest.importorskip("silero_vad")
 

@@ -143,8 +143,8 @@ def test_a_sample_that_is_no_number_spoils_its_own_answer_only(http, recognizer,
 def test_an_answer_that_is_no_number_is_an_error_of_its_item(recognizer, monkeypatch):
     real = recognizer.score
 
-    def score(pooled, present):
-        probabilities, va = real(pooled, present)
+    def score(encoded):
+        probabilities, va = real(encoded)
         va[-1, 0] = np.nan
         return probabilities, va
 

@@ -30,7 +30,8 @@ def test_a_run_made_before_the_move_scores_as_it_did(evaluated):
     stored, found = Results.read(OLD), Results.read(evaluated)
     assert found.n == stored.n == 23
     assert found.temperature == stored.temperature
-    assert list(found.systems) == list(stored.systems)
+    models = [name for name, system in found.systems.items() if not system.baseline]
+    assert models == list(stored.systems)  # baselines came later
     for name, system in stored.systems.items():
         for metric in system.scores:
             # Of entropies that hardly vary, a correlation shows the last bits of the answers.
@@ -44,6 +45,7 @@ def test_a_run_made_before_the_move_scores_as_it_did(evaluated):
 
 def test_each_of_its_answers_is_the_stored_one(evaluated):
     stored, found = (pd.read_csv(f / "predictions.csv") for f in (OLD, evaluated))
+    found = found[found.system.isin(set(stored.system))].reset_index(drop=True)
     pd.testing.assert_frame_equal(found[stored.columns], stored, atol=2e-6, check_dtype=False)
 
 

@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from erc.base.errors import ConfigError
+from erc.base.voice import Delivery, cast, speak
 from erc.model.adaptation import statistics
 from erc.model.branch import Standardize
 from erc.model.emotion import EmotionModel, Encoded
@@ -109,7 +110,8 @@ def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) ->
     rng = np.random.default_rng(0)
     files = [tmp_path / f"{i}.wav" for i in range(4)]
     for file in files:
-        soundfile.write(file, rng.uniform(-0.5, 0.5, 8000), 16000)
+        said = speak("정말 좋았어", cast("F", rng), Delivery(3, 3, 3), rng)
+        soundfile.write(file, said / 32768, 16000)
     plain = Recognizer(TorchRuntime(model), {"meta": {}})
     before = plain.predict(files[0])
     adapted = plain.adapt(files)
