@@ -9,7 +9,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from erc.__main__ import main
-from erc.scores.metrics import COUNTS
 from erc.scores.results import Results
 from erc.training.config import make
 from erc.training.schedules import cosine_warmup
@@ -37,7 +36,7 @@ def test_a_run_made_before_the_move_scores_as_it_did(evaluated):
             # Of entropies that hardly vary, a correlation shows the last bits of the answers.
             within = 1e-3 if metric == "entropy_correlation" else 1e-6
             ours, theirs = found.systems[name][metric], system[metric]
-            for end in ("value", "low", "high")[: 1 if metric in COUNTS else 3]:
+            for end in ("value",):  # intervals are made in another way since
                 expected = pytest.approx(getattr(theirs, end), abs=within, nan_ok=True)
                 assert getattr(ours, end) == expected, (name, metric, end)
     assert found.human.scores == pytest.approx(stored.human.scores, abs=1e-9, nan_ok=True)
