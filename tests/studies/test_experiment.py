@@ -40,7 +40,7 @@ def test_a_run_made_before_the_move_scores_as_it_did(evaluated):
             assert ours.value == expected, (name, metric)  # intervals are made in another way since
     both = found.human.scores.keys() & stored.human.scores.keys()
     assert {"accuracy", "f1_macro", "ccc_arousal"} <= both
-    for metric in both:
+    for metric in both - {m for m in both if m.startswith(("js_", "brier"))}:  # no single vote can
         expected = pytest.approx(stored.human.scores[metric], abs=1e-9, nan_ok=True)
         assert found.human.scores[metric] == expected, metric
 
