@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from erc.studies.feature_map import Space, align
+from erc.scores.alignment import Space, align
 
 NULLS = ("nothing", "speakers", "emotions", "both")
 PRIOR = (0.05, 0.05, 0.15, 0.4, 0.2, 0.1, 0.05)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from erc.scores.alignment import Space
 from erc.scores.results import Human, Results, System
 from erc.scores.scored import Scored
 
@@ -58,3 +59,17 @@ def results(*systems: Scored, human: dict[str, float] | None = None, **changed: 
     }  # fmt: skip
     measured = {one.system: System.of(one) for one in systems}
     return Results(measured, Human(human or {}), **fields | changed)
+
+
+CENTRES = np.array([[2.6, 3.9], [1.8, 3.7], [1.5, 4.2], [3, 2.8], [4.4, 3.9], [1.7, 2.0], [1.4, 3]])
+
+
+def space(kind: str, n: int = 210, seed: int = 0) -> Space:
+    """A feature space that is ("planted") or is not ("random") a linear map of the ratings."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(n) % 7
+    va = CENTRES[label] + rng.normal(0, 0.3, (n, 2))
+    planted = (va - 3) @ rng.normal(size=(2, 40)) + rng.normal(0, 0.2, (n, 40))
+    x = planted if kind == "planted" else rng.normal(size=(n, 40))
+    speaker = rng.integers(0, 8, n).astype(str)
+    return Space(x, va, label, speaker, np.arange(n).astype(str))
