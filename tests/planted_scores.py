@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from erc.corpora.utterance import Rating, Utterance
 from erc.scores.alignment import Space
 from erc.scores.results import Human, Results, System
 from erc.scores.scored import Scored
@@ -73,3 +74,25 @@ def space(kind: str, n: int = 210, seed: int = 0) -> Space:
     x = planted if kind == "planted" else rng.normal(size=(n, 40))
     speaker = rng.integers(0, 8, n).astype(str)
     return Space(x, va, label, speaker, np.arange(n).astype(str))
+
+
+def rated(rng, items, raters=4, group="A", speakers=6, missing=0.1):
+    """Utterances of one rater group; every rater skips some, and knows the truth of 6 in 10."""
+    found = []
+    for i in range(items):
+        truth = rng.integers(7)
+        ratings = tuple(
+            Rating(
+                f"E{r}",
+                int(truth if rng.random() < 0.6 else rng.integers(7)),
+                *map(float, rng.integers(1, 6, 2)),
+            )
+            for r in range(raters)
+            if rng.random() > missing
+        )
+        speaker = f"{group}{i % speakers}"
+        found.append(
+            Utterance(f"{group}{i}", "c", None, "t", speaker, speaker, None,
+                      ratings=ratings, rater_group=group)
+        )  # fmt: skip
+    return found

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from erc.base.errors import ErcError
+
 if TYPE_CHECKING:
     from filelock import FileLock
 
@@ -106,6 +108,19 @@ def write_json(path: str | Path, value: Any) -> None:
         temporary.write_text(
             json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n", "utf-8"
         )
+
+
+def read_json(path: str | Path, error: type[ErcError]) -> dict[str, Any]:
+    """The JSON object in a file; raises `error` where there is none."""
+    if not Path(path).is_file():
+        raise error(f"there is no file '{path}'")
+    try:
+        value = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as found:
+        raise error(f"{path} is not JSON: {found}") from found
+    if not isinstance(value, dict):
+        raise error(f"{path} is not a JSON object")
+    return value
 
 
 def fingerprint(value: Any) -> str:

@@ -15,7 +15,8 @@ from erc.base import audio
 from erc.base.errors import CheckpointError
 from erc.model.folder import TOKENIZER, find_folder, model_id, read_config
 from erc.model.tokenizer import load_tokens
-from erc.recognizer.engine import BATCH_SECONDS, WORKERS, Clip, Engine
+from erc.recognizer.clip import Clip
+from erc.recognizer.engine import BATCH_SECONDS, WORKERS, Engine
 from erc.recognizer.explain import Explanation
 from erc.recognizer.explain import explain as why
 from erc.recognizer.prediction import Failure, Prediction

@@ -15,57 +15,22 @@ from typing import Any, Self
 import numpy as np
 
 from erc.base import audio
-from erc.base.bandwidth import bandwidth
 from erc.base.buckets import by_budget, gather, pad
 from erc.base.emotions import EMOTIONS, SCALE
-from erc.base.errors import AudioError, ConfigError, ErcError
+from erc.base.errors import ConfigError, ErcError
 from erc.base.numbers import softmax
 from erc.base.text import normalise
 from erc.labels.regions import Regions
 from erc.model.encoded import Encoded
 from erc.model.folder.learned import Learned
-from erc.recognizer.prediction import NO_SPEECH, Failure, Prediction, said, unsaid
+from erc.recognizer.clip import Clip, listen
+from erc.recognizer.prediction import Failure, Prediction, said, unsaid
 from erc.recognizer.runtimes import Runtime, Spec
-from erc.recognizer.vad import has_speech
-from erc.recognizer.windows import of_speech
 
 WINDOW = 64  # inputs that are decoded together and batched by length
 BATCH_SECONDS = 56.0  # of a batch, padding included: eight clips of 7 s
 BATCH_STEPS = 2048  # tokens, or steps of physiology, of a batch
 WORKERS = 2  # threads that decode the next window while this one is computed
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One input, read and checked: what the runtime needs of it.
-
-    Attributes:
-        name: what to call it in an answer.
-        inputs: modality → float32 [T] samples, int64 [S] token ids, or float32 [T, C] physiology;
-            only those that are there.
-        text: the transcript, without transcribers' marks.
-        duration, heard: s of the recording, and of it what the model hears; None: no recording.
-        band_hz: how far up its spectrum reaches, see `erc.base.bandwidth`.
-        reason: why nothing can be said of it; None: something can.
-        weight: what it counts among the windows of one recording.
-        windows: of a recording that is longer than the model hears at once; `inputs` are then those
-            of the first. () where all is heard at once.
-    """
-
-    name: str
-    inputs: dict[str, np.ndarray]
-    text: str | None = None
-    duration: float | None = None
-    heard: float | None = None
-    band_hz: float | None = None
-    reason: str | None = None
-    weight: float = 1.0
-    windows: tuple[Clip, ...] = ()
-
-    @property
-    def parts(self) -> tuple[Clip, ...]:
-        """What the model hears at once; nothing where nothing can be said."""
-        return () if self.reason else self.windows or (self,)
 
 
 Answering = Callable[[Sequence[Clip]], list[Prediction]]
@@ -249,34 +214,8 @@ class Engine:
             raise ConfigError(f"{name}: this model also needs {' and '.join(sorted(missing))}")
         if source is None:
             return Clip(name, inputs, text)
-        return self._listen(audio.load(source, sampling_rate), Clip(name, inputs, text))
-
-    def _listen(self, speech: np.ndarray, clip: Clip) -> Clip:
-        """The clip with a recording: as a whole, or in windows if it is longer than one."""
-        least, name = self.spec.min_samples, clip.name
-        if len(speech) < least:
-            raise AudioError(
-                f"{name}: {len(speech)} samples; this model's speech encoder needs at least "
-                f"{least} ({audio.SAMPLE_RATE} are one second)"
-            )
-        clip = replace(clip, duration=len(speech) / audio.SAMPLE_RATE, band_hz=bandwidth(speech))
-        if not has_speech(speech):  # the words, if there are any, still say something
-            alone = clip.inputs and not self.spec.needs_all
-            return replace(clip, heard=0.0, reason=None if alone else NO_SPEECH)
-        whole = [(0, len(speech), float(len(speech)))]
-        long = self.window is not None and len(speech) > self.window
-        cuts = of_speech(speech, self.window or 0, least) if long else whole
-        windows = []
-        for start, end, weight in cuts:
-            samples = speech[start:end]
-            samples = audio.normalize(samples) if self.spec.normalize else samples
-            inputs = {"speech": samples, **clip.inputs}
-            windows.append(replace(clip, inputs=inputs, weight=weight))
-        return replace(
-            windows[0],
-            heard=sum(weight for *_, weight in cuts) / audio.SAMPLE_RATE,
-            windows=tuple(windows) if long else (),
-        )
+        clip = Clip(name, inputs, text)
+        return listen(audio.load(source, sampling_rate), clip, self.spec, self.window)
 
     def _try_read(self, one: Any) -> Clip | Failure:
         arguments = one if isinstance(one, dict) else None

@@ -14,7 +14,8 @@ from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.model.encoded import subsets
-from erc.recognizer.engine import Clip, Engine
+from erc.recognizer.clip import Clip
+from erc.recognizer.engine import Engine
 from erc.recognizer.prediction import Prediction
 
 MOMENT = 0.25  # s, the shortest stretch that is silenced

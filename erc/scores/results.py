@@ -5,7 +5,6 @@ The only writer and reader of that file. JSON has no nan: it is null there and n
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from erc.base.errors import ConfigError
-from erc.base.files import write_json
+from erc.base.files import read_json, write_json
 from erc.scores.metrics import COUNTS
 from erc.scores.one_rater import NO_COUNTERPART
 from erc.scores.panels import Panels
@@ -204,11 +203,7 @@ class Results:
         file = Path(path) / FILE if Path(path).is_dir() else Path(path)
         if not file.is_file():
             raise ConfigError(f"{file.parent} is not a finished run: it has no {FILE}")
-        try:
-            found = json.loads(file.read_text("utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{file} is not JSON: {error}") from error
-        return cls.from_json(found, str(file))
+        return cls.from_json(read_json(file, ConfigError), str(file))
 
 
 def where(simulated: bool, corpus: str) -> str:

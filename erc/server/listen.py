@@ -43,9 +43,7 @@ def warm(recognizer: Recognizer) -> None:
     takes = recognizer.spec.modalities
     speech = None
     if "speech" in takes:
-        with contextlib.suppress(
-            ImportError
-        ):  # the voice needs scipy; without, the first one waits
+        with contextlib.suppress(ImportError):  # no scipy, no voice: the first client waits
             from erc.base.voice import Delivery, cast, speak
 
             rng = np.random.default_rng(0)

@@ -9,7 +9,6 @@ table all train here.
 from __future__ import annotations
 
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -24,7 +23,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from erc.base.errors import ConfigError
-from erc.base.files import write_json
+from erc.base.files import read_json, write_json
 from erc.studies.experiment import configure, run
 from erc.training.check import check
 from erc.training.config import make, quoted, resolve
@@ -64,7 +63,7 @@ class Fold:
                 f"{self.folder} holds results, but no {FILE} that says what made them: delete it, or "
                 "choose another folder"
             )
-        found = json.loads((self.folder / FILE).read_text("utf-8"))
+        found = read_json(self.folder / FILE, ConfigError)
         old, new = found["identity"], dict(self.identity)
         differ = [k for k in sorted(old.keys() | new) if old.get(k) != new.get(k)]
         if differ:

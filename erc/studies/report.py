@@ -6,7 +6,6 @@ predictions.csv, metrics.csv, config.yaml); a part whose file is missing says so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, ErcError
-from erc.base.files import atomic, fingerprint
+from erc.base.files import atomic, fingerprint, read_json
 from erc.labels import peakl
 from erc.scores.breakdown import FEW, METRICS, breakdown, per_class
 from erc.scores.metrics import confusion
@@ -225,7 +224,7 @@ def _json(path: Path) -> Page:
             "missing": f"this folder has no {path.name} (made by an older version?): "
             "erc evaluate RUN -o DIR writes it"
         }
-    return json.loads(path.read_text("utf-8"))
+    return read_json(path, ConfigError)
 
 
 def _text(path: Path) -> str:

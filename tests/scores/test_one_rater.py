@@ -8,6 +8,7 @@ import math
 import audmetric
 import numpy as np
 import pytest
+from planted_scores import rated
 from sklearn.metrics import f1_score
 
 from erc.base.errors import LabelError
@@ -22,30 +23,8 @@ def rng():
     return np.random.default_rng(9)
 
 
-def rated(rng, raters, items, group, missing=0.1):
-    """Utterances of one rater group; every rater skips some."""
-    utterances = []
-    for i in range(items):
-        truth = rng.integers(7)
-        ratings = tuple(
-            Rating(
-                f"E{r}",
-                int(truth if rng.random() < 0.6 else rng.integers(7)),
-                *(float(x) for x in rng.integers(1, 6, 2)),
-            )
-            for r in range(raters)
-            if rng.random() > missing
-        )
-        utterances.append(
-            Utterance(
-                f"{group}{i}", "c", None, "t", "s", "1", None, ratings=ratings, rater_group=group
-            )
-        )
-    return utterances
-
-
 def test_every_rater_is_scored_against_the_others(rng):
-    utterances = rated(rng, 4, 60, "A") + rated(rng, 3, 50, "B")
+    utterances = rated(rng, 60, 4) + rated(rng, 50, 3, "B")
     macro, valence, ties = [], [], 0
     for group, raters in (("A", 4), ("B", 3)):
         for name in (f"E{r}" for r in range(raters)):
@@ -123,7 +102,7 @@ def test_anonymous_votes_are_left_out_one_by_one(rng):
         Utterance(str(i), "v", None, "t", "s", "1", tuple(v)) for i, v in enumerate(votes)
     ]
     assert one_rater(by_utterance)["accuracy"] == found["accuracy"]
-    named = rated(rng, 3, 10, "A")  # known raters are told from votes, and win
+    named = rated(rng, 10, 3)  # known raters are told from votes, and win
     assert one_rater(by_utterance + named)["accuracy"] == one_rater(named)["accuracy"]
 
 
@@ -133,7 +112,7 @@ def test_anonymous_votes_refuses_shares():
 
 
 def test_raters_of_one_table(rng):
-    tables = rating_matrix(rated(rng, 3, 30, "A") + rated(rng, 5, 30, "B"))
+    tables = rating_matrix(rated(rng, 30, 3) + rated(rng, 30, 5, "B"))
     assert named_raters([tables["B"]])["raters"] == 5
     both = named_raters(tables.values())
     a, b = (named_raters([t]) for t in tables.values())

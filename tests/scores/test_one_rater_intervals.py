@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from planted_scores import rated
 from scipy.stats import t
 
-from erc.corpora.utterance import Rating, Utterance
+from erc.corpora.utterance import Utterance
 from erc.scores.metrics import ccc
 from erc.scores.one_rater import anonymous_values, one_rater
 from erc.scores.one_rater_intervals import one_rater_intervals
-
-
-def rated(rng, items, raters=4, group="A", speakers=6, missing=0.15):
-    found = []
-    for i in range(items):
-        truth = rng.integers(7)
-        ratings = tuple(
-            Rating(
-                f"E{r}",
-                int(truth if rng.random() < 0.6 else rng.integers(7)),
-                *map(float, rng.integers(1, 6, 2)),
-            )
-            for r in range(raters)
-            if rng.random() > missing
-        )
-        speaker = f"{group}{i % speakers}"
-        found.append(
-            Utterance(f"{group}{i}", "c", None, "t", speaker, speaker, None,
-                      ratings=ratings, rater_group=group)
-        )  # fmt: skip
-    return found
 
 
 def test_values_are_the_one_rater():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from erc.base import hub
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.base.files import fingerprint, recover, sha256
+from erc.base.files import fingerprint, read_json, recover, sha256
 
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
@@ -68,7 +67,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     recover(folder)
     if not folder.is_dir():
         raise CheckpointError(f"there is no model folder '{folder}'")
-    config = read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG, CheckpointError)
     if config.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / CONFIG}: format {config.get('format')!r}; this version reads {FORMAT}"
@@ -101,16 +100,3 @@ def doubt(folder: Path) -> str:
 def worst(parity: dict[str, Any]) -> float:
     """The largest difference of an answer in a parity report."""
     return max(float(v) for k, v in parity.items() if k.startswith("max_"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; raises CheckpointError."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file '{path}'")
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return value

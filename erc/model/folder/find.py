@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from erc.base.errors import CheckpointError
-from erc.base.files import atomic
-from erc.model.folder import CONFIG, find_folder, read_json
+from erc.base.files import atomic, read_json
+from erc.model.folder import CONFIG, find_folder
 
 STUDIES = re.compile(r"cross-validation|sharpen|sweep|reproduce|fold\d")  # one model of many
 FAST_DEV = re.compile(r"^\s*fast_dev_run: (?!false|0\b)", re.MULTILINE)
@@ -79,7 +79,7 @@ def set_default(name: str | None) -> None:
         _file().unlink(missing_ok=True)
         return
     folder = find_folder(name)
-    read_json(folder / CONFIG)
+    read_json(folder / CONFIG, CheckpointError)
     with atomic(_file()) as temporary:
         temporary.write_text(str(folder.resolve() if Path(name).exists() else name) + "\n", "utf-8")
 
@@ -97,6 +97,6 @@ def _answers(config: Path) -> bool:
     if settings.is_file() and FAST_DEV.search(settings.read_text("utf-8", "replace")):
         return False
     try:
-        return read_json(config).get("meta", {}).get("objective") != "contrastive"
+        return read_json(config, CheckpointError).get("meta", {}).get("objective") != "contrastive"
     except (CheckpointError, AttributeError):
         return True  # broken: that is said when it is opened

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.errors import CheckpointError
+from erc.base.files import read_json
 from erc.model.emotion import EmotionModel
-from erc.model.folder import read_json
 from erc.model.folder.checkpoint import load_weights, read_tensors, save
 
 
@@ -28,7 +28,7 @@ def import_reference(
         CheckpointError: a file is unreadable, a key unknown or missing, a shape does not fit.
     """
     tensors = read_tensors(Path(checkpoint))
-    sizes = read_json(Path(config_json))
+    sizes = read_json(config_json, CheckpointError)
     try:
         model = EmotionModel.from_config(_published_config(sizes, tensors))
         renamed = {_rename(key, sizes["mixer"]["depth"]): value for key, value in tensors.items()}
