@@ -321,7 +321,15 @@ def _moments(x: np.ndarray, y: np.ndarray, weights: Any) -> tuple[np.ndarray, ..
 
 def _sum(rows: np.ndarray, weights: Any) -> np.ndarray:
     """Σ over utterances, rows [N, …] → […], or [S, …] under weights [S, N]."""
-    return rows.sum(0) if weights is None else np.asarray(weights, float) @ rows
+    if weights is None:
+        return rows.sum(0)
+    w = np.asarray(weights, float)
+    endless = np.isinf(rows)
+    total = w @ np.where(endless, 0, rows)
+    for end in (np.inf, -np.inf) if endless.any() else ():  # a row left out counts 0, not 0 · ∞
+        with np.errstate(invalid="ignore"):  # ∞ − ∞ → nan
+            total = total + np.where((w > 0).astype(float) @ (rows == end) > 0, end, 0)
+    return total
 
 
 def _mean(rows: np.ndarray, weights: Any) -> Any:

@@ -130,6 +130,10 @@ def test_distances_are_scipys(rng):
     assert brier(p, q) == pytest.approx(np.mean([np.dot(a - b, a - b) for a, b in zip(p, q)]))
     assert jensen_shannon(p, p) == pytest.approx(0, abs=1e-7)
     assert kl([[0.5, 0.5]], [[1, 0]]) == math.inf
+    p, q = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[1, 0], [0.25, 0.75]])
+    without, with_it = kl(p, q, weights=[[0, 1], [1, 1]])
+    assert without == pytest.approx(kl(p[1:], q[1:]))  # left out, an infinite row counts nothing
+    assert with_it == math.inf
     assert math.isnan(jensen_shannon(p[:0], q[:0]))
 
 
