@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from erc import __version__
-from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import fingerprint
@@ -95,6 +94,7 @@ def predict(
         if sink.rows:
             _say(f"{output}: going on after {sink.rows} of {len(inputs)} rows", quiet)
 
+        from erc.base.audio import SAMPLE_RATE  # numpy: not for `erc --help`
         from erc.recognizer import load
 
         recognizer = load(folder, workers=workers, runtime=runtime, device=device, abstain=abstain)
