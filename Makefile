@@ -20,7 +20,7 @@ types: setup  ## mypy over erc/
 	@$(PYTHON) -m mypy
 
 test: lint types  ## lint, types, the contract of imports and all quick tests; under 10 minutes
-	@$(PYTHON) -m pytest -n 2 -m "not slow"
+	@$(PYTHON) -m pytest -n 2 --dist loadfile -m "not slow"
 
 slow: setup  ## the tests that take minutes
 	@$(PYTHON) -m pytest -m slow

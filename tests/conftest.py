@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 
@@ -27,50 +30,59 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
-def kemdy19(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`once(name, make)`: the folder `name` filled by `make`, the same for all processes of `-n`."""
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        place, done = common / name, common / f"{name}.done"
+        with FileLock(common / f"{name}.lock"):
+            if not done.exists():
+                make(place)
+                done.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kemdy19(once) -> Path:
     """A simulated KEMDy19 folder: 5 sessions of 8 utterances."""
     from erc.corpora.simulated import write_tree
 
-    root = tmp_path_factory.mktemp("data") / "KEMDy19"
-    write_tree(root, "kemdy19", sessions=5, utterances=8, seed=0, defects=False)
-    return root
+    options = {"sessions": 5, "utterances": 8, "seed": 0, "defects": False}
+    return once("KEMDy19", lambda root: write_tree(root, "kemdy19", **options))
 
 
 @pytest.fixture(scope="session")
-def kemdy20(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kemdy20(once) -> Path:
     """A simulated KEMDy20 folder: 5 sessions of 8 utterances."""
     from erc.corpora.simulated import write_tree
 
-    root = tmp_path_factory.mktemp("data") / "KEMDy20_v1_1"
-    write_tree(root, "kemdy20", sessions=5, utterances=8, seed=0, defects=False)
-    return root
+    options = {"sessions": 5, "utterances": 8, "seed": 0, "defects": False}
+    return once("KEMDy20_v1_1", lambda root: write_tree(root, "kemdy20", **options))
 
 
 @pytest.fixture(scope="session")
-def run(kemdy19: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(kemdy19: Path, once) -> Path:
     """Folder of a finished run: tiny model, one epoch, fold 4 of the simulated KEMDy19."""
     from erc.studies.experiment import run as train
 
-    folder = tmp_path_factory.mktemp("run")
-    train(
-        [
-            "dataset=hf", f"dataset.paths={kemdy19}", "dataset.protocol=strict", "model=tiny",
-            "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false",
-            "export=false",
-        ],
-        folder,
-    )  # fmt: skip
-    return folder
+    words = [
+        "dataset=hf", f"dataset.paths={kemdy19}", "dataset.protocol=strict", "model=tiny",
+        "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false",
+        "export=false",
+    ]  # fmt: skip
+    return once("run", lambda folder: train(words, folder))
 
 
 @pytest.fixture(scope="session")
-def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(run: Path, once) -> Path:
     """The model folder of `run` with the copy that starts without torch, which takes half a minute."""
-    import shutil
-
     pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
     from erc.model.folder.export import keep_copy
 
-    folder = shutil.copytree(run / "model", tmp_path_factory.mktemp("exported") / "model")
-    keep_copy(folder, True)
-    return folder
+    return once("exported", lambda place: keep_copy(shutil.copytree(run / "model", place), True))

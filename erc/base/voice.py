@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import lfilter
 
 SAMPLE_RATE = 16_000
 FRAME = 80  # samples, 5 ms
@@ -131,6 +130,8 @@ def _source(
     lengths: np.ndarray, speaker: Speaker, delivery: Delivery, rng: np.random.Generator
 ) -> np.ndarray:
     """Pulses plus breath: harmonics-to-noise ratio 26 dB when pressed, −2 dB when breathy."""
+    from scipy.signal import lfilter  # a second that only speaking should pay
+
     phase = np.cumsum(_melody(lengths, speaker, delivery, rng)) / SAMPLE_RATE
     pulses = PERIOD[(phase * len(PERIOD)).astype(np.int32) % len(PERIOD)]
     tension = np.clip(delivery.tension + rng.normal(0, 0.15), 1, 5)
@@ -149,6 +150,8 @@ def _articulate(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Filter each syllable by its vowel and add them up with 15 ms of ringing."""
+    from scipy.signal import lfilter  # a second that only speaking should pay
+
     smile = 1 + 0.01 * (np.clip(delivery.valence, 1, 5) - 3)
     tail = 240  # 15 ms
     speech = np.zeros(len(source) + tail)

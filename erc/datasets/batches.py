@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from erc.base import audio
 from erc.datasets.view import Example, View
@@ -251,7 +251,7 @@ def loader(
     if "speech" in collate.pooled and len(data):
         return MemoryLoader(collate([data[i] for i in range(len(data))]), sampler)
     return DataLoader(
-        data,
+        cast("Dataset[Example]", data),  # by its methods, not by its class: data need no torch
         batch_sampler=sampler,
         collate_fn=collate,
         num_workers=num_workers,

@@ -6,7 +6,6 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from erc.base import audio
 from erc.base.emotions import EMOTIONS
@@ -34,8 +33,10 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class View(Dataset[Example]):
+class View:
     """The utterances of a store on one side of one fold, less those that were to be left out.
+
+    Torch's `DataLoader` takes it as it is: it has a length, and `view[i]` is an `Example`.
 
     Attributes:
         store, labels, body: of all utterances; `rows` says which of them are seen here.
