@@ -111,16 +111,20 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path, error: type[ErcError]) -> dict[str, Any]:
-    """The JSON object in a file; raises `error` where there is none."""
+    """The JSON object in a file; raises `error` where there is none. nan and infinity are no JSON."""
     if not Path(path).is_file():
         raise error(f"there is no file '{path}'")
     try:
-        value = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as found:
+        value = json.loads(Path(path).read_text("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as found:  # nested too deep
         raise error(f"{path} is not JSON: {found}") from found
     if not isinstance(value, dict):
         raise error(f"{path} is not a JSON object")
     return value
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def fingerprint(value: Any) -> str:

@@ -6,14 +6,21 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoFeatureExtractor, AutoModel, PreTrainedModel
+from transformers import AutoModel, PreTrainedModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from erc.base.errors import AudioError, ConfigError
-from erc.base.hub import from_hub
 from erc.model.backbones import SAMPLE_RATE, backbone, check_supported
 from erc.model.pooling import mask
-from erc.model.pretrained import TINY_SPEECH, TINY_TEXT, build, load_model, parse
+from erc.model.pretrained import (
+    TINY_SPEECH,
+    TINY_TEXT,
+    build,
+    config_of,
+    extractor_of,
+    load_model,
+    parse,
+)
 from erc.model.tuning import freeze_front, recompute_activations, train_last
 
 STACKED = ("weighted", "all")  # what `layer` says where all hidden layers are kept
@@ -154,14 +161,14 @@ class SpeechEncoder(Encoder):
             return cls(
                 build(config), normalize=usual if normalize is None else normalize, **options
             )
-        config = from_hub(AutoConfig.from_pretrained, name, "speech encoder")
+        config = config_of(name, "speech encoder")
         check_supported(config)
         if config.model_type == "whisper":
             model = load_model(WhisperEncoder, name, config, {r"^(model\.)?encoder\.": ""})
         else:
             model = load_model(AutoModel, name, config)
         if normalize is None:
-            extractor = from_hub(AutoFeatureExtractor.from_pretrained, name, "speech encoder")
+            extractor = extractor_of(name, "speech encoder")
             if extractor.sampling_rate != SAMPLE_RATE:
                 raise ConfigError(
                     f"'{name}' wants {extractor.sampling_rate} Hz; erc works at 16000"
@@ -286,7 +293,7 @@ class TextEncoder(Encoder):
             tiny = TINY_TEXT[name].to_dict()
             tiny |= {"vocab_size": vocab_size or tiny["vocab_size"]}
             return cls(build(parse(tiny)), **options)
-        config = from_hub(AutoConfig.from_pretrained, name, "text encoder")
+        config = config_of(name, "text encoder")
         return cls(load_model(AutoModel, name, config), **options)
 
     def forward(self, input_ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from transformers import (
     AutoConfig,
+    AutoFeatureExtractor,
     AutoModel,
     PretrainedConfig,
     PreTrainedModel,
@@ -58,12 +60,30 @@ TINY_TEXT: dict[str, PretrainedConfig] = {
         eos_token_id=2,
     ),
 }
-# Keys of a stored Hugging Face config that could make loading fetch or run code.
+# Keys of a Hugging Face config that could make loading fetch or run code.
 UNTRUSTED = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config")
 
 
+def config_of(name: str, what: str) -> PretrainedConfig:
+    """The config of an encoder by id or folder, see `parse`; raises CheckpointError."""
+
+    def load(name: str, local_files_only: bool) -> PretrainedConfig:
+        found, _ = PretrainedConfig.get_config_dict(name, local_files_only=local_files_only)
+        if "model_type" not in found:
+            raise ValueError("its config.json names no model_type")
+        return parse(found)
+
+    return from_hub(load, name, what)
+
+
+def extractor_of(name: str, what: str) -> Any:
+    """The feature extractor of an encoder by id or folder; raises CheckpointError."""
+    load = functools.partial(AutoFeatureExtractor.from_pretrained, trust_remote_code=False)
+    return from_hub(load, name, what)
+
+
 def parse(config: dict[str, Any]) -> PretrainedConfig:
-    """A stored config dict → config, without the keys that could fetch or run code."""
+    """A config as a dict → config, without the keys that could fetch or run code."""
     rest = {k: v for k, v in config.items() if k not in UNTRUSTED}
     return AutoConfig.for_model(rest.pop("model_type"), **rest)
 
@@ -89,6 +109,8 @@ def load_model(
             dtype=torch.float32,
             key_mapping=key_mapping,
             local_files_only=local_files_only,
+            trust_remote_code=False,
+            weights_only=True,
             output_loading_info=True,
         )
         missing = [

@@ -2,46 +2,132 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from erc.base.errors import ConfigError, CorpusError
+from erc.base.errors import CheckpointError, ConfigError, CorpusError
+from erc.base.files import read_json
 from erc.base.hub import from_hub
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+FAST, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+MAX_BYTES = 32 << 20  # of a tokenizer.json; one of 250,000 words in all languages has 17 MB
+MAX_PARTS = 1000  # of normalizer, splitter and post-processor together
+MAX_GROWTH = 64  # characters that replacements may make of one
+BACKTRACKS = re.compile(r"\)[*+{]")  # a group repeated: (a+)+ takes 2^n steps
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0, 1, 2, 3, as RoBERTa counts
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a Hugging Face id or folder; nothing from it is executed.
+    """The tokenizer of an encoder, by Hugging Face id or folder; nothing from it is executed.
 
     Raises:
-        CheckpointError: nothing usable there.
+        CheckpointError: nothing usable there, or one that only its own code could read.
     """
     from transformers import AutoTokenizer
 
-    return from_hub(AutoTokenizer.from_pretrained, name, "tokenizer")
+    load = functools.partial(AutoTokenizer.from_pretrained, trust_remote_code=False)
+    tokenizer = from_hub(load, name, "tokenizer")
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            f"tokenizer: '{name}' has none that tokenizer.json could keep ({FAST}); convert it first"
+        )
+    return tokenizer
+
+
+def open_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer in a model folder, for training and evaluation; answering uses `load_tokens`.
+
+    Raises:
+        CheckpointError: see `read`.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer, settings = read(folder), folder / SETTINGS
+    given = read_json(settings, CheckpointError) if settings.is_file() else {}
+    special = {}
+    for role in ("bos", "eos", "unk", "sep", "pad", "cls", "mask"):
+        token = given.get(f"{role}_token")
+        token = token.get("content") if isinstance(token, dict) else token
+        if isinstance(token, str) and tokenizer.token_to_id(token) is not None:
+            special[f"{role}_token"] = token
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
 def load_tokens(folder: Path, most: int) -> Callable[[str], list[int]]:
-    """Transcript → token ids, at most `most`, as `load_tokenizer(folder)` gives them.
+    """Transcript → token ids, at most `most`, as `open_tokenizer(folder)` gives them.
 
-    A `tokenizer.json` needs only the tokenizers library, which loads in a tenth of the time.
+    Raises:
+        CheckpointError: see `read`; or more than `most` tokens frame every text.
     """
-    fast = folder / "tokenizer.json"
-    if not fast.is_file():
-        slow = load_tokenizer(str(folder))
-        return lambda text: slow(text, truncation=True, max_length=most)["input_ids"]
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(fast))
+    tokenizer = read(folder)
+    if most < (least := tokenizer.num_special_tokens_to_add(is_pair=False)):
+        raise CheckpointError(f"{folder / FAST}: {least} tokens frame a text, {most} are taken")
     tokenizer.enable_truncation(most)
     tokenizer.no_padding()
     return lambda text: tokenizer.encode(text).ids
+
+
+def read(folder: Path) -> Tokenizer:
+    """`tokenizer.json` of a folder, checked before it is used; no other file, no class, no code.
+
+    Refused is what would make a short text cost much, or the same text different tokens: patterns that
+    backtrack, replacements that grow, dropout.
+
+    Raises:
+        CheckpointError: missing, too large, damaged, or refused.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / FAST
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{path}: more than {MAX_BYTES >> 20} MB; this is no tokenizer")
+    value = read_json(path, CheckpointError)
+    if problem := _problem(value):
+        raise CheckpointError(f"{path}: {problem}; save it again from a tokenizer that you trust")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+        if not tokenizer.encode("a").ids:
+            raise ValueError("it makes no tokens of a text")
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # the library panics, which is no Exception
+        raise CheckpointError(f"{path}: not a tokenizer: {str(error)[:200]}") from None
+    return tokenizer
+
+
+def _problem(value: dict[str, Any]) -> str:
+    """Why a `tokenizer.json` is not used; "": nothing speaks against it."""
+    model = value.get("model")
+    if not isinstance(model, dict):
+        return "it has no model"
+    if model.get("dropout"):
+        return "dropout would give the same text other tokens each time"
+    rest = {k: v for k, v in value.items() if k not in ("model", "added_tokens")}
+    growth, parts, pending = 1, 0, [rest]
+    while pending:
+        one = pending.pop()
+        parts += 1
+        if isinstance(one, dict):
+            if one.get("type") in ("Replace", "Prepend"):
+                growth *= max(1, len(str(one.get("content", one.get("prepend", "")))))
+            pattern = one.get("Regex")
+            if isinstance(pattern, str) and (len(pattern) > 1000 or BACKTRACKS.search(pattern)):
+                return f"its pattern {pattern[:60]!r} could take for ever"
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+    if parts > MAX_PARTS or growth > MAX_GROWTH:
+        return "its normalizer or post-processor would make a short text very long"
+    return ""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 2000) -> PreTrainedTokenizerFast:

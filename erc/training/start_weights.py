@@ -13,7 +13,7 @@ from torch import Tensor
 from erc.base.errors import CheckpointError
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
-from erc.model.tokenizer import load_tokenizer
+from erc.model.tokenizer import open_tokenizer
 
 
 @dataclass
@@ -48,7 +48,7 @@ def read(place: str | Path) -> Start:
         if config["meta"].get("objective") == "contrastive":
             weights = {k: v for k, v in weights.items() if k.startswith("branches.")}
     words = folder / checkpoint.TOKENIZER
-    return Start(weights, load_tokenizer(str(words)) if words.is_dir() else None, str(place))
+    return Start(weights, open_tokenizer(words) if words.is_dir() else None, str(place))
 
 
 def start_from(model: EmotionModel, start: Start, tokenizer: Any = None) -> dict[str, str]:

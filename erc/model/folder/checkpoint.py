@@ -19,7 +19,7 @@ from erc.base.files import atomic, write_json
 from erc.model.emotion import EmotionModel
 from erc.model.folder import CARD, CONFIG, FORMAT, TOKENIZER, WEIGHTS, read_config
 from erc.model.lora import merged_state
-from erc.model.tokenizer import load_tokenizer
+from erc.model.tokenizer import open_tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,7 +76,7 @@ def load_model(
     folder = Path(folder)
     words = folder / TOKENIZER
     model = load_as(EmotionModel, folder)
-    return model, load_tokenizer(str(words)) if words.is_dir() else None, read_config(folder)
+    return model, open_tokenizer(words) if words.is_dir() else None, read_config(folder)
 
 
 def load_as(kind: type[Model], folder: Path) -> Model:
