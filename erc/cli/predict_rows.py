@@ -54,6 +54,7 @@ class Csv(Json):
 
         row = _rounded(values, self.top_k)
         row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
+        row |= {f"typicality_{m}": x for m, x in (row.pop("typicality", None) or {}).items()}
         row["modalities"] = "+".join(row.get("modalities", ()))
         cells = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
         line = io.StringIO()
@@ -80,12 +81,15 @@ class Table(Json):
         from rich.table import Table as Grid
         from rich.text import Text
 
+        from erc.recognizer.prediction import least
+
         emotions = ["emotion", *["then"] * (self.top_k - 1)]
         columns: list[Column | str] = [
             Column("file", overflow="fold"),
             *emotions,
             "valence",
             "arousal",
+            "typical",
             "from",
             "",
         ]
@@ -103,7 +107,9 @@ class Table(Json):
             grid.add_row(
                 Text(name),
                 *(Text(one, "" if i else "bold") for i, one in enumerate(told)),
-                *("" if x is None else f"{x:.1f}" for x in placed), " + ".join(row["modalities"]),
+                *("" if x is None else f"{x:.1f}" for x in placed),
+                f"{usual:.0%}" if (usual := least(row["typicality"], 2)) <= 1 else "",
+                " + ".join(row["modalities"]),
                 Text(" ".join(notes), "yellow"),
             )  # fmt: skip
         console = Console()
@@ -151,6 +157,9 @@ def _short(files: list[str]) -> list[str]:
 def _rounded(row: dict[str, Any], top_k: int) -> dict[str, Any]:
     """Floats with `DIGITS` decimals; the `top_k` most probable emotions, all in their usual order."""
     row = {k: round(v, DIGITS) if isinstance(v, float) else v for k, v in row.items()}
+    if row.get("typicality"):
+        known = row["typicality"].items()
+        row["typicality"] = {k: v if v is None else round(v, DIGITS) for k, v in known}
     if "probabilities" in row:
         p = {k: round(v, DIGITS) for k, v in row["probabilities"].items()}
         best = sorted(p.items(), key=lambda item: -item[1])[:top_k]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Array = TypeVar("Array", "np.ndarray", "Tensor")
+MODALITIES = ("speech", "text", "physiology")  # what a model may take, in the order of every answer
 
 
 @dataclass(frozen=True)

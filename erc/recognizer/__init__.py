@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from erc.base import audio
 from erc.base.errors import CheckpointError
 from erc.model.folder import TOKENIZER, find_folder, model_id, read_config
+from erc.model.folder.held_out import HeldOut
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.clip import Clip
 from erc.recognizer.engine import BATCH_SECONDS, WORKERS, Engine
 from erc.recognizer.explain import Explanation
 from erc.recognizer.explain import explain as why
-from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.prediction import TYPICAL, Failure, Prediction
 from erc.recognizer.runtimes import open_runtime
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def load(
     runtime: str = "auto",
     device: str = "auto",
     abstain: float = 0.0,
+    typical: float = TYPICAL,
     batch_seconds: float = BATCH_SECONDS,
     workers: int = WORKERS,
 ) -> Recognizer:
@@ -65,7 +67,8 @@ def load(
             openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough;
             where nothing was measured, on a CPU the exported copy if there is one, else torch-fp32.
         device: auto | cpu | cuda.
-        abstain: mark answers with a confidence below this.
+        abstain: mark answers with a confidence below this;
+        typical: and those of something with a typicality below this, see `Prediction`.
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
 
@@ -84,11 +87,14 @@ def load(
     if (folder / TOKENIZER).is_dir():
         most = config["meta"].get("prediction", {}).get("txt_max_length", 128)
         tokens = load_tokens(folder / TOKENIZER, most)
+    opened = open_runtime(folder, config, runtime, device)
     return Recognizer(
-        open_runtime(folder, config, runtime, device),
+        opened,
         config,
         tokens,
+        held_out=HeldOut.read(folder, opened.spec),
         abstain=abstain,
+        typical=typical,
         batch_seconds=batch_seconds,
         workers=workers,
         model=model_id(folder, config),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Any, Self
@@ -22,9 +22,10 @@ from erc.base.numbers import softmax
 from erc.base.text import normalise
 from erc.labels.regions import Regions
 from erc.model.encoded import Encoded
+from erc.model.folder.held_out import HeldOut
 from erc.model.folder.learned import Learned
 from erc.recognizer.clip import Clip, listen
-from erc.recognizer.prediction import Failure, Prediction, said, unsaid
+from erc.recognizer.prediction import TYPICAL, Failure, Prediction, said, unsaid
 from erc.recognizer.runtimes import Runtime, Spec
 
 WINDOW = 64  # inputs that are decoded together and batched by length
@@ -45,7 +46,9 @@ class Engine:
         config: `config.json` of the folder.
         tokens: transcript → token ids; None: the folder has no tokenizer.
         model: what answers are signed with, see `erc.model.folder.model_id`.
+        held_out: what speakers are like whom the model was not fitted to.
         abstain: an answer with a confidence below this says so (`Prediction.abstain`).
+        typical: so does one of something with a typicality below this; 0: none.
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
         answering: clips → their predictions; None: computed here and now. A server puts its queue
@@ -57,7 +60,9 @@ class Engine:
     tokens: Callable[[str], list[int]] | None = None
     _: KW_ONLY
     model: str = ""
+    held_out: HeldOut = field(default_factory=HeldOut)
     abstain: float = 0.0
+    typical: float = TYPICAL
     batch_seconds: float = BATCH_SECONDS
     workers: int = WORKERS
     answering: Answering | None = None
@@ -240,7 +245,11 @@ class Engine:
         if self.answering:
             return self.answering(clips)
         parts = [part for clip in clips for part in clip.parts]
-        scores = iter(np.concatenate(self.score(self.encode_all(parts)), 1) if parts else ())
+        scores: Iterator[np.ndarray] = iter(())
+        if parts:
+            encoded = self.encode_all(parts)
+            typical = self.held_out.typical(encoded).values()
+            scores = iter(np.column_stack([*self.score(encoded), *typical]))
         found = []
         for clip in clips:
             rows = [next(scores) for _ in clip.parts]
@@ -286,16 +295,18 @@ class Engine:
         return softmax(logits), va.astype(np.float64).clip(*SCALE)
 
     def _prediction(self, clip: Clip, scores: np.ndarray | None = None) -> Prediction:
-        """Of probabilities, valence and arousal [9]; None: of `clip.reason`."""
+        """Of probabilities, valence, arousal, and typicality of modalities; None: of `clip.reason`."""
         if scores is None:
             numbers = unsaid(clip.reason or "")
         else:
-            *shares, valence, arousal = map(float, scores)
+            *shares, valence, arousal = map(float, scores[: len(EMOTIONS) + 2])
+            found = map(float, scores[len(EMOTIONS) + 2 :])
+            known = {m: None if x != x else x for m, x in zip(self.held_out.typicality, found)}
             never = self.learned.unlearned
             dimensions = (
                 None if "valence" in never else valence, None if "arousal" in never else arousal
             )  # fmt: skip
-            numbers = said(shares, *dimensions, self)
+            numbers = said(shares, *dimensions, known or None, self)
         return Prediction(
             file=clip.name,
             **numbers,

@@ -14,6 +14,7 @@ from erc.base.console import console
 from erc.base.effort import words
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
+from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
 from erc.model.folder.learned import Learned
@@ -23,7 +24,6 @@ from erc.scores.tables import COLUMNS, number
 SHOWN = ("uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal", "js_distance", "ece")
 ON_PAGE = ("uar", "f1_weighted", "ccc_valence", "ccc_arousal", "ece")
 LICENCES = "- licences carried along:"  # a line of the card
-MODALITIES = ("speech", "text", "physiology")
 
 
 def show(model: str | None = None, as_json: bool = False) -> int:

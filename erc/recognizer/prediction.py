@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import optional
 from erc.labels.regions import Regions, conflicts
+from erc.model.encoded import MODALITIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_SPEECH = "no speech found"
+TYPICAL = 0.02  # fewer of the recordings of held-out speakers are as strange: an answer is doubted
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
            "conflict", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
-           "band_hz", "narrow_band", "simulated", "model", "reason", "error")  # fmt: skip
+           "band_hz", "narrow_band", *(f"typicality_{m}" for m in MODALITIES), "simulated", "model",
+           "reason", "error")  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,8 +37,8 @@ class Prediction:
         arousal: 1 calm … 5 excited; None: as valence.
         confidence: probability of the label, 1/7 … 1; None: there is no label.
         modalities: what the answer rests on: "speech", "text", "physiology", or several.
-        abstain: the confidence is below the threshold that was asked for (`erc.load(abstain=…)`):
-            better shown to a person than used.
+        abstain: better shown to a person than used: the confidence is below `erc.load(abstain=…)`, or
+            the typicality of a modality below `erc.load(typical=…)`.
         conflict: valence and arousal lie where raters rarely placed this emotion, see
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
         duration: of the recording, s; None: no recording.
@@ -43,6 +46,9 @@ class Prediction:
             model hears at once its speech; 0: there is none.
         band_hz: how far up the spectrum of the recording reaches, see `erc.base.bandwidth`.
         narrow_band: that is far less than in training, as over a telephone; None: not recorded.
+        typicality: modality → share of the recordings of held-out speakers that are at least as unlike
+            the training data as this one, 0 … 1, see `erc.model.typicality`; None: it is missing. Of
+            windows the mean. None instead of all: the model folder does not know.
         simulated: the model was trained on simulated speech; it knows nothing of real voices.
         model: which one said so, `NAME@VERSION`.
         reason: why there is no label.
@@ -67,6 +73,7 @@ class Prediction:
     heard: float | None = None
     band_hz: float | None = None
     narrow_band: bool | None = None
+    typicality: dict[str, float | None] | None = None
     simulated: bool = False
     model: str = ""
     reason: str | None = None
@@ -113,6 +120,9 @@ class Thresholds(Protocol):
     def abstain(self) -> float: ...
 
     @property
+    def typical(self) -> float: ...
+
+    @property
     def regions(self) -> Regions: ...
 
 
@@ -120,6 +130,7 @@ def said(
     shares: Sequence[float],
     valence: float | None,
     arousal: float | None,
+    typicality: Mapping[str, float | None] | None,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
     """The fields of a `Prediction` that follow from the numbers of a model.
@@ -129,7 +140,7 @@ def said(
     """
     confidence = max(shares)
     label = EMOTIONS[shares.index(confidence)]
-    numbers: dict[str, Any] = {"valence": valence, "arousal": arousal}
+    numbers: dict[str, Any] = {"valence": valence, "arousal": arousal, "typicality": typicality}
     if not confidence:
         return unsaid("this model has learned no emotion") | numbers
     fits = None
@@ -139,7 +150,7 @@ def said(
         "label": label,
         "probabilities": dict(zip(EMOTIONS, shares, strict=True)),
         "confidence": confidence,
-        "abstain": confidence < thresholds.abstain,
+        "abstain": confidence < thresholds.abstain or least(typicality, 1) < thresholds.typical,
         "conflict": fits,
     }
 
@@ -148,6 +159,15 @@ def unsaid(reason: str) -> dict[str, Any]:
     """The same fields where there is no answer."""
     numbers = dict.fromkeys(("label", "valence", "arousal", "confidence"))
     return numbers | {"probabilities": {}, "reason": reason}
+
+
+def least(typicality: Mapping[str, float | None] | None, otherwise: float) -> float:
+    """The typicality of what is least typical.
+
+    >>> least({"speech": 0.4, "text": None}, 1), least(None, 1)
+    (0.4, 1)
+    """
+    return min((x for x in (typicality or {}).values() if x is not None), default=otherwise)
 
 
 @dataclass(frozen=True)
@@ -176,6 +196,7 @@ def row(result: Prediction | Failure) -> dict[str, Any]:
     """A result as cells of a table, by the names in `COLUMNS` (and `OF_TURNS`)."""
     values = result.to_dict()
     values |= {f"p_{e}": p for e, p in values.pop("probabilities", {}).items()}
+    values |= {f"typicality_{m}": x for m, x in (values.pop("typicality", None) or {}).items()}
     if "modalities" in values:
         values["modalities"] = "+".join(values["modalities"])
     return values

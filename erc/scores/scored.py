@@ -28,7 +28,7 @@ NAMES = ("id", "corpus", "speaker", "session", "gender")  # columns of text
 DIMENSIONS = ("valence", "arousal")
 NUMBERS = (
     "seconds", *DIMENSIONS, *(f"predicted_{name}" for name in DIMENSIONS),
-    *(f"{kind}_{emotion}" for kind in ("p", "votes") for emotion in EMOTIONS),
+    *(f"{kind}_{emotion}" for kind in ("p", "votes") for emotion in EMOTIONS), "typicality",
 )  # fmt: skip
 FORMULA = tuple("=+-@\t\r")  # a cell that starts so is executed by spreadsheets
 
@@ -65,11 +65,15 @@ class Scored:
     label: np.ndarray  # [N] index in `EMOTIONS`, −1: none (not labelled, or a tie left out)
     ratings: np.ndarray  # [N, 2] mean rated valence and arousal, 1–5; nan: not rated
     tie: np.ndarray  # [N] bool, several emotions have most votes
+    typicality: Any = None  # [N] of the least typical of what was used, 0–1; nan, None: not known
 
     def __post_init__(self) -> None:
         n, k = len(self.id), len(EMOTIONS)
+        if self.typicality is None:
+            object.__setattr__(self, "typicality", np.full(n, np.nan))
         kinds: dict[str, tuple[Any, tuple[int, ...]]] = dict.fromkeys(NAMES, (str, (n,)))
         kinds |= {"seconds": (float, (n,)), "label": (int, (n,)), "tie": (bool, (n,))}
+        kinds |= {"typicality": (float, (n,))}
         kinds |= dict.fromkeys(("probabilities", "votes"), (float, (n, k)))
         kinds |= dict.fromkeys(("dimensions", "ratings"), (float, (n, 2)))
         for name, (kind, shape) in kinds.items():
@@ -156,6 +160,7 @@ class Scored:
         columns |= {"seconds": _decimals(self.seconds), "emotion": self.emotion.tolist()}
         columns |= {"predicted": _words(self.predicted).tolist()}
         columns |= {"tie": map(str, self.tie.tolist())}
+        columns |= {"typicality": _decimals(self.typicality)}
         for name, matrix in (("p", self.probabilities), ("votes", self.votes)):
             columns |= {f"{name}_{e}": _decimals(matrix[:, k]) for k, e in enumerate(EMOTIONS)}
         for k, name in enumerate(DIMENSIONS):
@@ -166,7 +171,8 @@ class Scored:
     @classmethod
     def _of_frame(cls, system: str, frame: pd.DataFrame) -> Scored:
         """`_columns` read back; what an earlier version did not write is not known."""
-        optional = dict.fromkeys(("corpus", "session", "gender", "tie"), "") | {"seconds": np.nan}
+        optional: dict[str, Any] = dict.fromkeys(("corpus", "session", "gender", "tie"), "")
+        optional |= dict.fromkeys(("seconds", "typicality"), np.nan)
         frame = frame.assign(**{k: v for k, v in optional.items() if k not in frame})
         names = {name: [unguard(x) for x in frame[name].tolist()] for name in NAMES}
         words = frame["emotion"].unique()
@@ -182,6 +188,7 @@ class Scored:
             .to_numpy(),
             ratings=frame[list(DIMENSIONS)].to_numpy(),
             tie=(frame["tie"] == "True").to_numpy(),
+            typicality=frame["typicality"].to_numpy(),
         )
 
 
@@ -224,7 +231,7 @@ def read(path: str | Path) -> dict[str, Scored]:
             na_values=blank, index_col=False, encoding="utf-8-sig",
         )  # fmt: skip
         for name in ("system", "id", "speaker", "emotion", *NUMBERS):
-            if name not in frame and name != "seconds":
+            if name not in frame and name not in ("seconds", "typicality"):
                 raise ValueError(f"it has no column '{name}'")
         return {
             name: Scored._of_frame(name, rows)

@@ -25,7 +25,7 @@ HAPPY: Any = {
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
     "abstain": False, "conflict": False, "duration": 2.4, "heard": 2.4, "band_hz": 7800.0,
-    "narrow_band": False, "simulated": False,
+    "narrow_band": False, "typicality": {"speech": 0.41, "text": 0.63}, "simulated": False,
     "model": "kemdy@3fa4c2d1", "reason": None,
 }  # fmt: skip
 BAD: Any = {
@@ -113,7 +113,9 @@ class Answer(BaseModel):
     arousal: Rating | None = Field(description="1 calm … 5 excited; null: never learned.")
     confidence: Probability | None = Field(description="Probability of the label.")
     modalities: list[Literal["speech", "text", "physiology"]]
-    abstain: bool = Field(description="Less confident than the server was told to require.")
+    abstain: bool = Field(
+        description="Better shown to a person than used: little confidence, or hardly typical."
+    )
     conflict: bool | None = Field(
         description="Valence and arousal lie where raters rarely placed this emotion; null: unknown."
     )
@@ -124,6 +126,10 @@ class Answer(BaseModel):
     band_hz: float | None = Field(description="How far up the spectrum of the recording reaches.")
     narrow_band: bool | None = Field(
         description="That is far less than in training, as over a telephone; null: not recorded."
+    )
+    typicality: dict[Literal["speech", "text", "physiology"], Probability | None] | None = Field(
+        description="Share of held-out speakers' recordings that are at least as unlike the training "
+        "data; null: missing, or not known of this model."
     )
     simulated: bool = Field(
         description="The model was trained on simulated speech; it knows nothing of real voices."

@@ -45,13 +45,16 @@ def evaluate(run: str, overrides: Sequence[str] = (), output: str | None = None)
         output: folder for results.json and predictions.csv; None prints only.
     """
     parts, config = reopen(run, overrides)
+    from erc.model.folder.held_out import HeldOut
+    from erc.model.spec import Spec
     from erc.training import evaluation
 
     temperature = config["meta"]["prediction"]["temperature"]
     calibrated = Results.from_json(config["meta"]["results"]).calibrated
     command = ["erc", "evaluate", run, *overrides]
     target = Path(output) if output else None
-    results = evaluation.evaluate(parts, "test", temperature, calibrated, command, target)
+    known = HeldOut.read(_home(run) / "model", Spec.of(parts.model))
+    results = evaluation.evaluate(parts, "test", temperature, calibrated, command, target, known)
     print(results_table(results))
     return results
 
@@ -62,7 +65,7 @@ def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str,
     Raises:
         ConfigError: not the folder of a run.
     """
-    folder = Path(run).parent if Path(run).name == "model" else Path(run)
+    folder = _home(run)
     cfg = of_run(folder, overrides)
     check(cfg)
     from erc.model.folder import checkpoint
@@ -70,6 +73,11 @@ def reopen(run: str, overrides: Sequence[str] = ()) -> tuple[Assembly, dict[str,
 
     model, tokenizer, config = checkpoint.load_model(folder / "model")
     return Assembly(cfg, model, tokenizer), config
+
+
+def _home(run: str) -> Path:
+    """The folder of a run, of which its model folder may have been named."""
+    return Path(run).parent if Path(run).name == "model" else Path(run)
 
 
 def new_folder(name: str) -> Path:

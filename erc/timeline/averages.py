@@ -28,7 +28,21 @@ def mean(
     predictions, weights = zip(*named) if named else (predictions, weights)
     values = np.average([vector(p) for p in predictions], axis=0, weights=weights)
     used = dict.fromkeys(m for p in predictions for m in p.modalities)
-    return _with(replace(predictions[0], modalities=tuple(used)), values, thresholds)
+    one = replace(predictions[0], modalities=tuple(used), typicality=_typical(predictions, weights))
+    return _with(one, values, thresholds)
+
+
+def _typical(
+    predictions: Sequence[Prediction], weights: Sequence[float]
+) -> dict[str, float | None] | None:
+    """Weighted mean typicality of each modality over the windows that have it."""
+    found: dict[str, float | None] = {}
+    for name in predictions[0].typicality or {}:
+        of = [(p.typicality or {}).get(name) for p in predictions]
+        known = np.ma.masked_invalid([math.nan if x is None else x for x in of])
+        mean = np.ma.average(known, weights=weights)
+        found[name] = None if mean is np.ma.masked else float(mean)
+    return found or None
 
 
 def smoothed(turns: Sequence[Any], tau: float, thresholds: Thresholds) -> list[Any]:
@@ -78,6 +92,7 @@ def _with(prediction: Prediction, values: np.ndarray, thresholds: Thresholds) ->
             shares,
             valence if "valence" in known else None,
             arousal if "arousal" in known else None,
+            prediction.typicality,
             thresholds,
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,11 @@ from erc.base.emotions import SCALE
 from erc.base.files import write_json
 from erc.base.numbers import softmax
 from erc.datasets.audit import audit
-from erc.datasets.batches import BucketSampler, loader
+from erc.datasets.batches import Batch, BucketSampler, loader
 from erc.datasets.view import View
 from erc.model.emotion import Output
-from erc.model.encoded import subsets
+from erc.model.encoded import Encoded, subsets
+from erc.model.folder.held_out import HeldOut
 from erc.scores.baselines import BASELINES, Side, cues
 from erc.scores.one_rater import one_rater
 from erc.scores.panels import panels
@@ -41,6 +42,7 @@ class Predictions:
     logits: np.ndarray  # [N, 7]
     valence_arousal: np.ndarray  # [N, 2], clamped to 1–5
     features: np.ndarray  # [N, F], before the head
+    typicality: np.ndarray  # [N] of what is least typical of what was used; nan: not known
 
     def probabilities(self, temperature: float = 1.0) -> np.ndarray:
         """[N, 7], rows sum to 1."""
@@ -75,6 +77,7 @@ def predict_split(
     side: str,
     asked: Sequence[Condition] | None = None,
     batch_size: int = 16,
+    held_out: HeldOut | None = None,
 ) -> list[Predictions]:
     """What a model says of every utterance of a side, on `parts.device`; encoders run once.
 
@@ -83,19 +86,24 @@ def predict_split(
         asked: an answer for each; an utterance without any of `use` gets what the model says of
             nothing. None: one answer, from all modalities.
         batch_size: utterances; batches are made of like lengths.
+        held_out: what tells how typical they are; None: that is not asked.
     """
-    model, data = parts.model.eval().to(parts.device), parts.sides[side]
+    held_out = held_out or HeldOut()
+    model, data = parts.model, parts.sides[side]
     asked = asked or [Condition(model.modalities)]
-    sampler = BucketSampler(data.lengths, batch_size, shuffle=False)
     found: list[list[Output]] = [[] for _ in asked]
-    for batch in loader(data, parts.collate, sampler):
-        batch = batch.to(parts.device)
-        encoded = encode(model, batch, parts.tables)
+    order: list[int] = []
+    typical: list[dict[str, np.ndarray]] = []
+    for indices, batch, encoded in encoded_in_batches(parts, data, batch_size):
+        order += indices
+        typical.append(held_out.typical(on_cpu(encoded)))
         adapted = encoded.heard_as(known(batch, parts.adapted))
         for one, outputs in zip(asked, found, strict=True):
             view = (adapted if one.adapted else encoded).only(one.use)
             outputs.append(model.fuse(view, void_ok=True))
-    back = np.argsort(np.concatenate([list(indices) for indices in sampler]))
+    back = np.argsort(order)
+    usual = {m: np.concatenate([batch[m] for batch in typical])[back] for m in held_out.typicality}
+    unknown = np.full(len(back), np.nan)
 
     def whole(parts: Iterable[Tensor]) -> np.ndarray:
         return torch.cat([part.float().cpu() for part in parts]).numpy()[back]
@@ -105,9 +113,30 @@ def predict_split(
             logits=whole(o.logits for o in outputs),
             valence_arousal=whole(o.valence_arousal for o in outputs).clip(*SCALE),
             features=whole(o.features for o in outputs),
+            typicality=np.fmin.reduce([unknown, *(usual[m] for m in one.use if m in usual)]),
         )
-        for outputs in found
+        for one, outputs in zip(asked, found, strict=True)
     ]
+
+
+def encoded_in_batches(
+    parts: Assembly, data: View, batch_size: int = 16
+) -> Iterator[tuple[list[int], Batch, Encoded[Tensor]]]:
+    """Utterances of a view after the encoders, on `parts.device`, with their places among its rows."""
+    model = parts.model.eval().to(parts.device)
+    sampler = BucketSampler(data.lengths, batch_size, shuffle=False)
+    for indices, batch in zip(sampler, loader(data, parts.collate, sampler), strict=True):
+        batch = batch.to(parts.device)
+        yield list(indices), batch, encode(model, batch, parts.tables)
+
+
+def on_cpu(encoded: Encoded[Tensor]) -> Encoded[np.ndarray]:
+    """The same as numpy arrays."""
+    pooled, present = (
+        {name: x.cpu().numpy() for name, x in part.items()}
+        for part in (encoded.pooled, encoded.present)
+    )
+    return Encoded(pooled, present)
 
 
 def scored(
@@ -116,12 +145,14 @@ def scored(
     probabilities: np.ndarray,
     dimensions: np.ndarray,
     rows: np.ndarray | None = None,
+    typicality: np.ndarray | None = None,
 ) -> Scored:
     """What a system says of utterances, beside what their raters said.
 
     Args:
         probabilities: [N, 7], rows sum to 1; dimensions: [N, 2] valence and arousal, 1–5.
         rows: [N] of the store, among those of the split; None: all of them.
+        typicality: [N]; None: not known.
     """
     rows = data.rows if rows is None else rows
     said = data.labels
@@ -132,6 +163,7 @@ def scored(
         seconds=data.lengths[np.searchsorted(data.rows, rows)] / SAMPLE_RATE,
         probabilities=probabilities,
         dimensions=dimensions,
+        typicality=np.full(len(rows), np.nan) if typicality is None else typicality,
         votes=said.soft[rows],
         label=np.where(known, np.nan_to_num(said.hard[rows]).argmax(-1), -1),
         ratings=said.valence_arousal[rows],
@@ -146,6 +178,7 @@ def evaluate(
     calibrated: bool = False,
     argv: Sequence[str] = (),
     folder: Path | None = None,
+    held_out: HeldOut | None = None,
 ) -> Results:
     """Score each modality alone and all together, beside baselines and people on the same
     utterances.
@@ -157,13 +190,17 @@ def evaluate(
         temperature: of the model; calibrated: it was fitted, on other utterances than these.
         argv: the command, for the record.
         folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
+        held_out: of the model.
     """
     data = parts.sides[side]
     asked = conditions(parts)
     rows = [
-        scored(one.name, data, said.probabilities(temperature), said.valence_arousal)
-        for one, said in zip(asked, predict_split(parts, side, asked), strict=True)
-    ]
+        scored(
+            one.name, data, said.probabilities(temperature), said.valence_arousal,
+            typicality=said.typicality,
+        )
+        for one, said in zip(asked, predict_split(parts, side, asked, held_out=held_out), strict=True)
+    ]  # fmt: skip
     utterances = list(data.store.utterances(data.rows))
     rivals = baselines(data)
     main = [one for one in rows if ADAPTED not in one.system][-1]

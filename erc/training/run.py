@@ -35,6 +35,7 @@ from erc.training import closed_form, contrastive, evaluation, loggers
 from erc.training.assembly import Assembly
 from erc.training.card import card
 from erc.training.config import resolve
+from erc.training.held_out import held_out
 from erc.training.task import EmotionTask, make_task
 
 BANDS = 200  # training recordings whose band is looked at
@@ -154,7 +155,8 @@ def finish(
     """
     model, cfg = parts.model, parts.cfg
     temperature, calibrated = (temperature, True) if temperature else calibrate(parts)
-    results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run)
+    others = held_out(parts)
+    results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run, others)
     settings = {
         "temperature": temperature,
         "wav_max_length": cfg.dataset.wav_max_length,
@@ -174,6 +176,7 @@ def finish(
         meta={"prediction": settings, "results": results.public().to_json(), "effort": spent}
         | {"learned": taught(parts)},
         card=card(results, resolve(cfg), run, spent),
+        held_out=others,
     )
     print(results_table(results))
     print(keep_copy(run / "model", False if cfg.trainer.fast_dev_run else cfg.export))

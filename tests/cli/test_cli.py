@@ -136,8 +136,8 @@ def test_predict(run, kemdy19, capsys):
     row = json.loads(capsys.readouterr().out)
     assert list(row) == [
         "file", "label", "probabilities", "valence", "arousal", "confidence", "modalities",
-        "abstain", "conflict", "duration", "heard", "band_hz", "narrow_band", "simulated", "model",
-        "reason",
+        "abstain", "conflict", "duration", "heard", "band_hz", "narrow_band", "typicality", "simulated",
+        "model", "reason",
     ]  # fmt: skip
     assert len(row["probabilities"]) == 7
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1

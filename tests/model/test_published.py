@@ -17,7 +17,7 @@ from erc.base import hub
 from erc.base.errors import CheckpointError
 from erc.model.folder import find_folder
 
-FILES = {"config.json", "model.safetensors", "README.md", "tokenizer"}
+FILES = {"config.json", "model.safetensors", "README.md", "tokenizer", "held_out.npz"}
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_changed_weights_do_not_keep_the_scores(run, tmp_path):
     assert "No scores are known" in card
     assert "It began as `model`" in card
     assert "Not for: judging people" in card
-    assert erc.load(tmp_path / "out").predict(text="정말 좋았어").label
+    said = erc.load(tmp_path / "out").predict(text="정말 좋았어")
+    assert said.label
+    assert said.typicality is None  # of other weights
 
 
 def test_a_model_that_was_never_in_a_folder_can_be_saved(tmp_path):

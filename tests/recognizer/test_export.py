@@ -28,9 +28,11 @@ from erc.base.sentences import sentence
 from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder import checkpoint
+from erc.model.folder.held_out import HeldOut
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.pretrained import build
 from erc.model.tokenizer import load_tokenizer, load_tokens, train_tokenizer
+from erc.model.typicality import Typicality, summary
 from erc.recognizer import export, parity
 
 for library in ("onnx", "onnxscript", "onnxruntime"):
@@ -173,6 +175,21 @@ def folder(tmp_path_factory) -> Path:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def known(folder, kemdy19) -> HeldOut:
+    """How typical simulated speech is to that model: 24 clips of which every other may be held out."""
+    recognizer = erc.load(folder)
+    files = sorted(kemdy19.glob("wav/*/*/*.wav"))[:24]
+    clips = [recognizer.read(file, "정말 좋았어" * (1 + i % 4)) for i, file in enumerate(files)]
+    encoded = recognizer.encode_all(clips)
+    found = {}
+    for name in recognizer.spec.modalities:
+        features, _ = summary(encoded.pooled[name], encoded.present[name])
+        found[name] = Typicality.fit(features, np.arange(24))
+    HeldOut(found).write(folder)
+    return HeldOut(found)
+
+
 @pytest.fixture(scope="module")
 def exported(folder) -> Path:
     return export.export(folder)
@@ -193,6 +210,22 @@ def test_openvino_is_what_torch_is(folder, with_openvino):
     assert with_openvino == folder / "exports" / "openvino"
     assert deviation(folder, with_openvino) < 1e-5
     assert erc.load(folder, runtime="openvino-fp32").runtime.name == "openvino-fp32"
+
+
+def test_every_runtime_finds_a_recording_as_typical(
+    folder, with_openvino, known, kemdy19, tmp_path
+):
+    """Distances within 1e-3 of each other; percentiles are ranks among them."""
+    export.into(folder)
+    found = []
+    for runtime in ("torch-fp32", "onnx-fp32", "openvino-fp32"):
+        recognizer = erc.load(folder, runtime=runtime)
+        files = sorted(kemdy19.glob("wav/*/*/*.wav"))[20:28]
+        encoded = recognizer.encode_all([recognizer.read(file, "하지 마") for file in files])
+        of = recognizer.held_out.typicality
+        found.append([of[m].normal.distance(encoded.pooled[m]) for m in recognizer.spec.modalities])
+    for other in found[1:]:
+        np.testing.assert_allclose(other, found[0], rtol=1e-3)
 
 
 def test_whisper_and_physiology(tmp_path):
@@ -253,6 +286,7 @@ def test_prediction_needs_neither_torch_nor_transformers(kind, folder, kemdy19, 
     expected = erc.load(folder, runtime="torch-fp32").predict(clip, text="정말 좋았어")
     assert said["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     assert said["valence"] == pytest.approx(expected.valence, abs=1e-5)
+    assert said["typicality"] == pytest.approx(expected.typicality, abs=1 / 25)  # one rank
 
 
 def test_tokenizer_json_alone_gives_the_ids_of_transformers(folder):

@@ -38,7 +38,7 @@ def equal(a: Scored, b: Scored, digits: int = 6) -> None:
     assert a.system == b.system
     for name in (*NAMES, "label", "tie"):
         assert getattr(a, name).tolist() == getattr(b, name).tolist(), name
-    for name in ("seconds", "probabilities", "dimensions", "votes", "ratings"):
+    for name in ("seconds", "typicality", "probabilities", "dimensions", "votes", "ratings"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), atol=0.6 * 10**-digits)
 
 
@@ -46,7 +46,7 @@ def test_names_come_back_as_they_were(tmp_path):
     n = len(UGLY)
     turned = {name: np.roll(UGLY, k).tolist() for k, name in enumerate(NAMES)}
     one = answers(n, system="=speech", **turned)
-    other = answers(n, seed=1, system="text", **turned)
+    other = answers(n, seed=1, system="text", typicality=np.linspace(0, 1, n), **turned)
     write(tmp_path / "predictions.csv", [one, other])
     found = read(tmp_path / "predictions.csv")
     assert list(found) == ["=speech", "text"]

@@ -14,6 +14,7 @@ FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
 EXPORTS = "exports"
 COPY = f"{EXPORTS}/onnx"  # what training leaves for machines without torch
+HELD_OUT = "held_out.npz"  # what speakers are like whom the model was not fitted to
 SCALES = "speech.standardize.npy"  # of an export: [2, *shape], mean and deviation; for adaptation
 EXACT = 1e-4  # largest difference of an answer from torch that the copy may have
 USE = """\

@@ -18,6 +18,7 @@ from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import atomic, write_json
 from erc.model.emotion import EmotionModel
 from erc.model.folder import CARD, CONFIG, FORMAT, TOKENIZER, WEIGHTS, read_config
+from erc.model.folder.held_out import HeldOut
 from erc.model.lora import merged_state
 from erc.model.tokenizer import open_tokenizer
 
@@ -35,6 +36,7 @@ def save(
     tokenizer: PreTrainedTokenizerBase | None = None,
     meta: dict[str, Any] | None = None,
     card: str | None = None,
+    held_out: HeldOut | None = None,
 ) -> None:
     """Write a model folder; it is complete or not there, and replaces what had its name.
 
@@ -44,6 +46,7 @@ def save(
         tokenizer: of the text encoder.
         meta: what else to remember, e.g. corpus, protocol, metrics, licences (plain JSON).
         card: the text of `README.md`.
+        held_out: what speakers are like whom the model was not fitted to.
     """
     config = {
         "format": FORMAT,
@@ -57,6 +60,8 @@ def save(
         write_json(temporary / CONFIG, config)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary / TOKENIZER)
+        if held_out is not None:
+            held_out.write(temporary)
         if card is not None:
             (temporary / CARD).write_text(card, "utf-8")
 

@@ -30,7 +30,17 @@ from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
 from erc.model.encoded import subsets
 from erc.model.encoders import SpeechEncoder, TextEncoder
-from erc.model.folder import CARD, CONFIG, COPY, EXACT, SCALES, TOKENIZER, WEIGHTS, worst
+from erc.model.folder import (
+    CARD,
+    CONFIG,
+    COPY,
+    EXACT,
+    HELD_OUT,
+    SCALES,
+    TOKENIZER,
+    WEIGHTS,
+    worst,
+)  # fmt: skip
 from erc.model.folder.checkpoint import load_model
 from erc.model.graphs import EncodeGraph, FuseGraph, front
 from erc.model.physiology import PhysiologyEncoder
@@ -183,7 +193,7 @@ def compare(net: EmotionModel, out: Path, record: dict[str, Any]) -> dict[str, A
 
 
 def _carry(folder: Path, out: Path) -> None:
-    """Tokenizer and card as they are."""
+    """Tokenizer, card and what is known of held-out speakers, as they are."""
     if (folder / TOKENIZER).is_dir():
         if not (folder / TOKENIZER / "tokenizer.json").is_file():
             raise CheckpointError(
@@ -191,8 +201,9 @@ def _carry(folder: Path, out: Path) -> None:
                 "read it; save it again with a fast tokenizer"
             )
         shutil.copytree(folder / TOKENIZER, out / TOKENIZER)
-    if (folder / CARD).is_file():
-        shutil.copy(folder / CARD, out / CARD)
+    for name in (CARD, HELD_OUT):
+        if (folder / name).is_file():
+            shutil.copy(folder / name, out / name)
 
 
 class Plan(NamedTuple):

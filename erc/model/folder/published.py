@@ -11,7 +11,16 @@ from huggingface_hub import ModelHubMixin
 
 from erc.base.files import replace
 from erc.model import emotion
-from erc.model.folder import CARD, TOKENIZER, USE, WEIGHTS, checkpoint, find_folder, read_config
+from erc.model.folder import (
+    CARD,
+    HELD_OUT,
+    TOKENIZER,
+    USE,
+    WEIGHTS,
+    checkpoint,
+    find_folder,
+    read_config,
+)
 from erc.model.lora import merged_state
 
 
@@ -68,6 +77,10 @@ class EmotionModel(ModelHubMixin, emotion.EmotionModel):
             checkpoint.save(made, self, meta=meta, card=card or unmeasured(self, meta))
             if self.origin and (self.origin / TOKENIZER).is_dir():
                 shutil.copytree(self.origin / TOKENIZER, made / TOKENIZER)
+            if self.origin and card and (self.origin / HELD_OUT).is_file():
+                shutil.copy(self.origin / HELD_OUT, made)
+            else:
+                (save_directory / HELD_OUT).unlink(missing_ok=True)  # of other weights
             for file in made.iterdir():
                 replace(file, save_directory / file.name)
 

@@ -122,7 +122,9 @@ def _row(turn: Any, more: list[str]) -> str:
     time = f"{_clock(turn.start)}–{_clock(turn.end)}"
     if isinstance(turn, Failure):
         return f'<tr><th scope="row">{time}</th><td colspan="3">{safe(turn.error)}</td>{said}</tr>'
-    notes = ' <abbr title="less sure than asked for">unsure</abbr>' * turn.abstain
+    notes = (
+        ' <abbr title="little confidence, or unlike the training data">unsure</abbr>' * turn.abstain
+    )
     notes += ' <abbr title="valence and arousal do not fit the emotion">does not fit</abbr>' * bool(
         turn.conflict
     )

@@ -11,7 +11,7 @@ from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
 from erc.recognizer.explain import Explanation
-from erc.recognizer.prediction import Prediction, table
+from erc.recognizer.prediction import TYPICAL, Prediction, table
 from erc.scores.results import Human, Results, System
 from erc.scores.tables import COLUMNS
 from erc.server.web.figures import (
@@ -37,6 +37,7 @@ and are deleted from it within the hour.</p></header>"""
 EMPTY = """\
 <div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p>
 </div>"""
+WAYS = {"speech": "the voice", "text": "the words", "physiology": "physiology"}
 CLOSE = 0.1  # between the two most probable emotions
 ENDS = {"valence": ("negative", "positive"), "arousal": ("calm", "excited")}
 SCORES = ("uar", "f1_macro", "ccc_valence", "ccc_arousal")
@@ -72,9 +73,7 @@ def answer(
         samples: [T], 16 kHz, to draw; None: nothing was heard.
     """
     p = prediction
-    sources = " and ".join(
-        {"speech": "the voice", "text": "the words"}.get(m, m) for m in p.modalities
-    )
+    sources = " and ".join(WAYS[m] for m in p.modalities)
     name, said = "No emotion", f"{safe(p.reason or '').capitalize()}."
     if p.label and p.confidence is not None:
         emotion, share = p.top(2)[1]
@@ -127,7 +126,13 @@ def notes(p: Prediction, threshold: float) -> str:
             f"<b>Like a telephone.</b> The recording holds nothing above {p.band_hz / 1000:.1f} kHz; "
             "the model learned from fuller sound."
         )
-    if p.abstain:
+    strange = [WAYS[m] for m, x in (p.typicality or {}).items() if x is not None and x < TYPICAL]
+    if strange:
+        found.append(
+            f"<b>Unlike the training data.</b> Of the recordings of other speakers fewer than "
+            f"{percent(TYPICAL)} are as strange to the model in {' and '.join(strange)}."
+        )
+    if p.abstain and not (strange and (p.confidence or 0) >= threshold):
         found.append(
             f"<b>Not sure.</b> Fewer than {percent(threshold)} of raters would agree on one emotion: "
             "better ask a person than rely on this."

@@ -1,0 +1,132 @@
+"""How like its training data is what a model hears: a distance of pooled features, as a percentile.
+
+Numpy alone, on what any runtime encodes: all of them say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+AXES = 64  # along which training data have a variance each
+MOST = 1000  # utterances that a covariance is estimated from, and distances that are kept
+PARTS = 10  # in which training speakers are held out in turn
+
+
+@dataclass(frozen=True, eq=False)
+class Normal:
+    """A normal distribution of features x, standardised to z = (x − mean) / scale.
+
+    Its covariance is V diag(v) Vᵀ + r (I − V Vᵀ): a variance along each of K axes, one for all other
+    directions.
+
+    Attributes:
+        mean, scale: [D]; a feature that does not vary has scale 1.
+        axes: [D, K], columns V, orthonormal.
+        variances: [K], v > 0.
+        rest: r > 0.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    axes: np.ndarray
+    variances: np.ndarray
+    rest: float
+
+    @classmethod
+    def fit(cls, features: np.ndarray) -> Normal:
+        """Of features [N, D], N > 0: the axes of most variance, under the shrinkage of Ledoit & Wolf
+        (2004), S' = (1 − δ) S + δ tr(S)/D · I, which has S's own eigenvectors."""
+        x = spread(np.asarray(features, np.float64))
+        n, d = x.shape
+        mean, scale = x.mean(0), x.std(0)
+        scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+        z = (x - mean) / scale
+        wide = d > n
+        values, vectors = np.linalg.eigh((z @ z.T if wide else z.T @ z) / n)
+        kept = np.flatnonzero(values > d * np.finfo(float).eps * max(values[-1], 0))[-AXES:]
+        axes = z.T @ vectors[:, kept] / np.sqrt(n * values[kept]) if wide else vectors[:, kept]
+        middle = values.sum() / d  # tr(S)/D
+        if not middle:  # one utterance, or all alike
+            return cls(mean, scale, axes, values[kept], 1.0)
+        uneven = (values**2).sum() - d * middle**2  # ‖S − tr(S)/D I‖²
+        noise = ((z**2).sum(1) ** 2).mean() - (values**2).sum()  # n · E‖S − Σ‖², as far as n tells
+        delta = min(1.0, noise / n / uneven) if uneven > 0 else 1.0
+        shrunk = (1 - delta) * values[kept] + delta * middle
+        left = (values.sum() - values[kept].sum()) / max(1, d - len(kept))
+        return cls(mean, scale, axes, shrunk, (1 - delta) * left + delta * middle or middle)
+
+    def distance(self, features: np.ndarray) -> np.ndarray:
+        """Squared Mahalanobis distance of features [B, D], [B] ≥ 0; about D on average."""
+        z = (np.asarray(features, np.float64) - self.mean) / self.scale
+        along = z @ self.axes
+        beside = np.maximum((z**2).sum(1) - (along**2).sum(1), 0)
+        return (along**2 / self.variances).sum(1) + beside / self.rest
+
+
+@dataclass(frozen=True, eq=False)
+class Typicality:
+    """Where recordings of speakers that no model was fitted to lie, and so how usual another is.
+
+    Attributes:
+        normal: of the training side.
+        distances: [M] > 0 of them, of those recordings, ascending.
+    """
+
+    normal: Normal
+    distances: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, features: np.ndarray, groups: np.ndarray, others: np.ndarray | None = None
+    ) -> Typicality | None:
+        """None: nothing is there, or nobody is left to be held out.
+
+        Args:
+            features: [N, D] of training utterances; groups: [N], their speakers.
+            others: [M, D] of other speakers. None: training speakers are held out in turn, which is
+                fair only where the features were not trained on them.
+        """
+        if not len(features):
+            return None
+        if others is None:
+            part = np.unique(groups, return_inverse=True)[1] % PARTS
+            parts = np.unique(part).tolist() if part.any() else []
+            found = [Normal.fit(features[part != k]).distance(features[part == k]) for k in parts]
+            distances = np.concatenate([*found, []])
+        else:
+            distances = Normal.fit(features).distance(others)
+        return cls(Normal.fit(features), spread(np.sort(distances))) if len(distances) else None
+
+    def of(self, features: np.ndarray) -> np.ndarray:
+        """Share of held-out recordings that lie at least as far away as features [B, D], [B].
+
+        (1 + #{dᵢ ≥ d}) / (M + 1), in 0 … 1: the conformal p-value of "like the training data" (Bates et
+        al. 2023, Annals of Statistics 51). Uniform for a recording like them; nearly 0 for a stranger.
+        """
+        d = self.normal.distance(features)
+        nearer = np.searchsorted(self.distances, d, "left")
+        return (1 + len(self.distances) - nearer) / (1 + len(self.distances))
+
+
+def summary(pooled: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One vector for each utterance, and whether there is one.
+
+    Args:
+        pooled: [B, *shape], of a sequence [B, N, *shape], whose present steps are averaged.
+        present: bool [B], of a sequence [B, N].
+
+    Returns:
+        [B, D] float64 and bool [B].
+    """
+    x = np.asarray(pooled, np.float64)
+    if present.ndim == 2:
+        weight = present / np.maximum(present.sum(1, keepdims=True), 1)
+        x, present = np.einsum("bn,bn...->b...", weight, x), weight.sum(1) > 0
+    return x.reshape(len(x), -1), present
+
+
+def spread(rows: np.ndarray) -> np.ndarray:
+    """At most `MOST` of them, evenly spaced, the first and the last among them."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, MOST).round().astype(int))]
