@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from erc.base import audio
 from erc.base.errors import CheckpointError
-from erc.model.folder import TOKENIZER, find_folder, model_id, read_config
+from erc.model.folder import TOKENIZER, find_folder, model_id, read_config, verify
 from erc.model.folder.held_out import HeldOut
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.clip import Clip
@@ -84,6 +84,7 @@ def load(
             f"python train.py module.load_from_checkpoint={folder}"
         )
     tokens = None
+    verify(folder, config, words=True)
     if (folder / TOKENIZER).is_dir():
         most = config["meta"].get("prediction", {}).get("txt_max_length", 128)
         tokens = load_tokens(folder / TOKENIZER, most)

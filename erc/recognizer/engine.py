@@ -17,7 +17,7 @@ import numpy as np
 from erc.base import audio
 from erc.base.buckets import by_budget, gather, pad
 from erc.base.emotions import EMOTIONS, SCALE
-from erc.base.errors import ConfigError, ErcError
+from erc.base.errors import CheckpointError, ConfigError, ErcError
 from erc.base.numbers import softmax
 from erc.base.text import normalise
 from erc.labels.regions import Regions
@@ -287,6 +287,10 @@ class Engine:
         A probability is 0 where the emotion was never learned; all are where none was.
         """
         logits, va = self.runtime.fuse(encoded)
+        if not (np.isfinite(logits).all() and np.isfinite(va).all()):
+            raise CheckpointError(
+                f"{self.model or 'the model'} answers nan; its weights are damaged"
+            )
         logits = logits.astype(np.float64) / self.temperature
         masked = [EMOTIONS.index(emotion) for emotion in self.learned.not_offered]
         if len(masked) == len(EMOTIONS):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.errors import CheckpointError, ConfigError, did_you_mean
-from erc.base.files import atomic, write_json
-from erc.model.folder import CARD, CONFIG, EXPORTS, find_folder, read_config
+from erc.base.files import atomic
+from erc.model.folder import CARD, EXPORTS, find_folder, read_config, write_config
 from erc.model.folder.checkpoint import load_model
 from erc.model.folder.export import LIBRARIES, missing_libraries, write
 from erc.recognizer import load, parity
@@ -57,8 +57,8 @@ def export(
         found = parity.compare(reference, made, inputs)
         report = {"runtime": record["name"], "inputs": what, **found}
         del made
-        write_json(temporary / CONFIG, config | {"runtime": record | {"parity": report}})
         _card(temporary / CARD, record["name"], report)
+        write_config(temporary, config | {"runtime": record | {"parity": report}})
     return out
 
 

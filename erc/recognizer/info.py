@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
 from erc.model.folder.learned import Learned
+from erc.model.folder.weights import shapes
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import COLUMNS, number
 
@@ -110,17 +110,8 @@ def _encoder(part: dict[str, Any]) -> str:
 
 
 def _parameters(weights: Path) -> int | None:
-    """Numbers in a safetensors file, by its header: 8 bytes of length, then JSON."""
-    if not weights.is_file():
-        return None
-    try:
-        with weights.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, 100_000_000)))
-        shapes = [v["shape"] for k, v in header.items() if k != "__metadata__"]
-    except (struct.error, ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{weights}: not a whole safetensors file: {error}") from error
-    return sum(math.prod(shape) for shape in shapes)
+    """Numbers in a safetensors file, by its header."""
+    return sum(map(math.prod, shapes(weights).values())) if weights.is_file() else None
 
 
 def _files(folder: Path) -> list[Path]:

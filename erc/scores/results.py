@@ -166,8 +166,8 @@ class Results:
             raise ConfigError(
                 f"{origin} is of a cross-validation: give one of its folds, e.g. fold0"
             )
-        values = dict(found)
         try:
+            values = dict(found)
             scores, intervals = _nan(values.pop("scores")), _nan(values.pop("intervals"))
             human = _nan(values.pop("human", None)) or scores.get(EARLIER, {})
             human = {k: math.nan if k in NO_COUNTERPART else v for k, v in human.items()}
@@ -183,7 +183,7 @@ class Results:
                 for name, sure in intervals.items()
             }
             return cls(systems, Human(human), panels=panels, **values)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{origin} is not what a run of erc writes: {error}") from error
 
     def write(self, path: str | Path) -> None:

@@ -82,6 +82,7 @@ def test_a_failed_save_keeps_the_old_folder(folder):
 
 def edit(folder, **changes) -> None:
     config = json.loads((folder / "config.json").read_text())
+    config.pop("files", None)  # as the message says
     (folder / "config.json").write_text(json.dumps(config | changes))
 
 
@@ -113,7 +114,7 @@ def test_a_foreign_or_damaged_config_is_refused(folder):
 def test_a_model_that_cannot_be_built_is_refused(folder, change):
     model = json.loads((folder / "config.json").read_text())["model"]
     edit(folder, model=model | change)
-    with pytest.raises(CheckpointError, match="cannot build"):
+    with pytest.raises(CheckpointError, match=r"cannot build|is expected"):
         load_model(folder)
 
 

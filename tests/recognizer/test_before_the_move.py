@@ -5,6 +5,7 @@ The run beside it is scored again in `tests/studies/test_experiment.py`.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,5 +53,7 @@ def test_it_is_known_and_goes_on_to_the_hub(tmp_path):
     model = erc.EmotionModel.from_pretrained(OLD)
     assert model.plan.fusion == "tensor_mixer"
     model.save_pretrained(tmp_path)
-    for name in ("config.json", "model.safetensors"):
-        assert (tmp_path / name).read_bytes() == (OLD / "model" / name).read_bytes()
+    weights = [folder / "model.safetensors" for folder in (tmp_path, OLD / "model")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    written, old = (json.loads((w.parent / "config.json").read_text("utf-8")) for w in weights)
+    assert {k: v for k, v in written.items() if k != "files"} == old  # which has no hashes yet

@@ -319,10 +319,11 @@ def test_a_graph_outside_the_folder_is_not_opened(exported, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(exported, copy)
     config = json.loads((copy / "config.json").read_text("utf-8"))
+    del config["files"]
     for name in ("../fuse.onnx", "missing.onnx", str(exported / "fuse.onnx")):
         config["runtime"]["graphs"]["fuse"] = name
         (copy / "config.json").write_text(json.dumps(config), "utf-8")
-        with pytest.raises(CheckpointError, match="there is no graph"):
+        with pytest.raises(CheckpointError, match=r"there is no graph|is expected"):
             erc.load(copy)
     (copy / "broken.onnx").write_bytes(b"no graph")
     config["runtime"]["graphs"]["fuse"] = "broken.onnx"

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 from erc.base import hub
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.base.files import fingerprint, read_json, recover, sha256
+from erc.base.files import fingerprint, read_json, recover, sha256, write_json
+from erc.model.folder import schema
 
+MAX_CONFIG = 8 << 20  # bytes
 FORMAT = 1  # raised when a folder written today could no longer be read
 WEIGHTS, CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer", "README.md"
+ADDED = (
+    "runtime",
+    "files",
+)  # to a config.json by exports and `write_config`; they make no other model
 EXPORTS = "exports"
 COPY = f"{EXPORTS}/onnx"  # what training leaves for machines without torch
 HELD_OUT = "held_out.npz"  # what speakers are like whom the model was not fitted to
@@ -60,25 +69,95 @@ def model_id(folder: Path, config: dict[str, Any]) -> str:
         name = place.parent.parent.name.removeprefix("models--").replace("--", "/")
     else:
         name = (place.parent if place.name == "model" else place).name
-    return f"{name}@{fingerprint({k: v for k, v in config.items() if k != 'runtime'})[:8]}"
+    return f"{name}@{fingerprint({k: v for k, v in config.items() if k not in ADDED})[:8]}"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a model folder, checked; raises CheckpointError."""
+    """`config.json` of a model folder, every field checked; raises CheckpointError."""
     recover(folder)
     if not folder.is_dir():
         raise CheckpointError(f"there is no model folder '{folder}'")
-    config = read_json(folder / CONFIG, CheckpointError)
+    _check_links(folder)
+    path = folder / CONFIG
+    if path.is_file() and path.stat().st_size > MAX_CONFIG:
+        raise CheckpointError(f"{path}: more than {MAX_CONFIG >> 20} MB; this is no configuration")
+    config = read_json(path, CheckpointError)
     if config.get("format") != FORMAT:
         raise CheckpointError(
-            f"{folder / CONFIG}: format {config.get('format')!r}; this version reads {FORMAT}"
+            f"{path}: format {config.get('format')!r:.40}; this version reads {FORMAT}"
             + ("" if "format" in config else " (is this a model folder of erc?)")
         )
     if config.get("emotions") != list(EMOTIONS):
         raise CheckpointError(
-            f"{folder / CONFIG}: emotions {config.get('emotions')}, but this version has {EMOTIONS}"
+            f"{path}: emotions {config.get('emotions')!r:.200}, but this version has {EMOTIONS}"
+        )
+    try:
+        schema.CONFIG(config)
+    except schema.Unfit as unfit:
+        raise CheckpointError(f"{path}: {unfit}") from None
+    if "files" in config and config["files"].get(CONFIG) != _digest(config):
+        raise CheckpointError(
+            f"{path}: is damaged, or was changed since it was written; copy the folder again, or delete "
+            "the entry 'files' if you changed it yourself"
         )
     return config
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write `config.json` last: its entry "files" says what all else in the folder hashes to.
+
+    Left out are the card, which people edit, and the copies under `EXPORTS`, which say it themselves.
+    """
+    write_json(folder / CONFIG, {k: v for k, v in config.items() if k != "files"})
+    written = read_json(folder / CONFIG, CheckpointError)
+    own = [path for path in folder.iterdir() if path.name not in (CONFIG, CARD)]
+    words = [*(folder / TOKENIZER).iterdir()] if (folder / TOKENIZER).is_dir() else []
+    files = {p.relative_to(folder).as_posix(): sha256(p) for p in (*own, *words) if p.is_file()}
+    write_json(folder / CONFIG, written | {"files": files | {CONFIG: _digest(written)}})
+
+
+def verify(folder: Path, config: dict[str, Any], words: bool) -> None:
+    """Are the files those that were written? A copy may break off, a disk loses a bit.
+
+    Folders of earlier versions hold no hashes and pass. This is no signature: who changes a file on
+    purpose can change its hash as well.
+
+    Args:
+        config: of the folder, from `read_config`, which has looked at itself.
+        words: look at the tokenizer; False: at the rest.
+
+    Raises:
+        CheckpointError: one is missing or another.
+    """
+    for name, wanted in config.get("files", {}).items():
+        path = folder / name
+        if name == CONFIG or name.startswith(f"{TOKENIZER}/") != words:
+            continue
+        if not path.is_file():
+            raise CheckpointError(f"there is no file '{path}'; copy the folder again")
+        if sha256(path) != wanted:
+            raise CheckpointError(
+                f"{path}: is damaged, or was changed since it was written; copy the folder again, or "
+                "train or export the model again"
+            )
+
+
+def _digest(config: dict[str, Any]) -> str:
+    rest = {k: v for k, v in config.items() if k != "files"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _check_links(folder: Path) -> None:
+    """No link may leave the folder; in the cache of the hub, that of the model with all its versions."""
+    root = folder.resolve()
+    if root.parent.name == "snapshots":
+        root = root.parent.parent
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place) / name
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise CheckpointError(f"{path}: is a link that leads out of the model folder")
 
 
 def stale(folder: Path, export: Path) -> bool:

@@ -9,16 +9,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.initialization import no_init_weights
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
-from erc.base.files import atomic, write_json
+from erc.base.files import atomic
+from erc.base.hub import quiet
 from erc.model.emotion import EmotionModel
-from erc.model.folder import CARD, CONFIG, FORMAT, TOKENIZER, WEIGHTS, read_config
+from erc.model.folder import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    TOKENIZER,
+    WEIGHTS,
+    read_config,
+    verify,
+    write_config,
+)
 from erc.model.folder.held_out import HeldOut
+from erc.model.folder.weights import misfits, shapes
 from erc.model.lora import merged_state
 from erc.model.tokenizer import open_tokenizer
 
@@ -56,14 +68,17 @@ def save(
     }
     with atomic(folder, folder=True) as temporary:
         weights = {k: v.detach().cpu().contiguous() for k, v in merged_state(model).items()}
-        save_file(weights, temporary / WEIGHTS)
-        write_json(temporary / CONFIG, config)
+        try:
+            save_file(weights, temporary / WEIGHTS)
+        except SafetensorError as error:  # a full disk
+            raise CheckpointError(f"{folder}: cannot be written: {error}") from error
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary / TOKENIZER)
         if held_out is not None:
             held_out.write(temporary)
         if card is not None:
             (temporary / CARD).write_text(card, "utf-8")
+        write_config(temporary, config)
 
 
 def load_model(
@@ -79,27 +94,44 @@ def load_model(
             not fit the config.
     """
     folder = Path(folder)
-    words = folder / TOKENIZER
+    words, config = folder / TOKENIZER, read_config(folder)
     model = load_as(EmotionModel, folder)
-    return model, open_tokenizer(words) if words.is_dir() else None, read_config(folder)
+    verify(folder, config, words=True)
+    return model, open_tokenizer(words) if words.is_dir() else None, config
 
 
 def load_as(kind: type[Model], folder: Path) -> Model:
-    """The model of a folder, in evaluation mode, as an object of this class; see `load_model`."""
-    config = read_config(folder)
+    """The model of a folder, in evaluation mode, as an object of this class; see `load_model`.
+
+    It is first built without memory, and of what it would weigh is compared with what the file holds.
+    """
+    config, path = read_config(folder), folder / WEIGHTS
+    found = shapes(path)
     try:
-        with no_init_weights():  # random weights that are overwritten cost 8 s for a large encoder
+        with (
+            quiet(),
+            no_init_weights(),
+        ):  # random weights that are overwritten cost 8 s for a large encoder
+            with torch.device("meta"):
+                plan = kind.from_config(config["model"]).state_dict()
+            wanted = {name: tuple(tensor.shape) for name, tensor in plan.items()}
+            if problem := misfits(wanted, found):
+                raise CheckpointError(f"{path}: {problem}")
             model = kind.from_config(config["model"])
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: cannot build this model: {error}") from error
-    load_weights(model, read_tensors(folder / WEIGHTS), str(folder / WEIGHTS))
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever the parts of a model raise of options that make no sense
+        reason = "" if isinstance(error, ConfigError) else f"{type(error).__name__}: "
+        reason += " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{folder / CONFIG}: cannot build this model: {reason}") from error
+    verify(folder, config, words=False)
+    load_weights(model, read_tensors(path), str(path))
     return model.eval()
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """A safetensors file; raises CheckpointError."""
-    if not path.is_file():
-        raise CheckpointError(f"there is no file '{path}'")
+    shapes(path)
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -107,21 +139,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(model: EmotionModel, weights: dict[str, Tensor], where: str) -> None:
-    """Put them into the model: all of it, nothing else; raises CheckpointError."""
-    wanted = model.state_dict()
-    problems = {
-        "missing": [k for k in wanted if k not in weights],
-        "unknown": [k for k in weights if k not in wanted],
-        "of another shape": [
-            f"{k} {tuple(v.shape)} for {tuple(wanted[k].shape)}"
-            for k, v in weights.items()
-            if k in wanted and v.shape != wanted[k].shape
-        ],
-    }
-    for problem, keys in problems.items():
-        if keys:
-            more = ", …" if len(keys) > 3 else ""
-            raise CheckpointError(
-                f"{where}: {len(keys)} weights {problem}: {', '.join(keys[:3])}{more}"
-            )
+    """Put them into the model: all of it, nothing else, all finite; raises CheckpointError."""
+    shapes_of = [{k: tuple(v.shape) for k, v in x.items()} for x in (model.state_dict(), weights)]
+    if problem := misfits(*shapes_of):
+        raise CheckpointError(f"{where}: {problem}")
+    for name, tensor in weights.items():
+        if tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+            raise CheckpointError(f"{where}: '{name}' is not finite; train it again")
     model.load_state_dict(weights)

@@ -25,14 +25,13 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from erc.base.errors import CheckpointError, ConfigError
-from erc.base.files import atomic, sha256, write_json
+from erc.base.files import atomic, sha256
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
 from erc.model.encoded import subsets
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.folder import (
     CARD,
-    CONFIG,
     COPY,
     EXACT,
     HELD_OUT,
@@ -40,6 +39,7 @@ from erc.model.folder import (
     TOKENIZER,
     WEIGHTS,
     worst,
+    write_config,
 )  # fmt: skip
 from erc.model.folder.checkpoint import load_model
 from erc.model.graphs import EncodeGraph, FuseGraph, front
@@ -98,7 +98,7 @@ def _copy(folder: Path, trace: bool) -> float:
     with atomic(folder / COPY, folder=True) as out:
         record = write(net, folder, out, config, trace=trace)
         found = compare(net, out, record)
-        write_json(out / CONFIG, config | {"runtime": record | {"parity": found}})
+        write_config(out, config | {"runtime": record | {"parity": found}})
         if not (off := worst(found)) <= EXACT:
             raise CheckpointError(f"its answers differ from torch by {off:.1e}")
     return off
@@ -149,7 +149,7 @@ def write(
     }
     if scales := scales_of(net):
         np.save(out / SCALES, np.stack(scales))
-    write_json(out / CONFIG, config | {"runtime": record})
+    write_config(out, config | {"runtime": record})
     return record
 
 

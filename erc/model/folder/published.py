@@ -20,6 +20,7 @@ from erc.model.folder import (
     checkpoint,
     find_folder,
     read_config,
+    write_config,
 )
 from erc.model.lora import merged_state
 
@@ -81,6 +82,7 @@ class EmotionModel(ModelHubMixin, emotion.EmotionModel):
                 shutil.copy(self.origin / HELD_OUT, made)
             else:
                 (save_directory / HELD_OUT).unlink(missing_ok=True)  # of other weights
+            write_config(made, read_config(made))
             for file in made.iterdir():
                 replace(file, save_directory / file.name)
 

@@ -172,6 +172,7 @@ def recorded(folder: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text("utf-8"))["machines"][machine()]["chosen"]
-    except (ValueError, KeyError, TypeError):
+        chosen = json.loads(path.read_text("utf-8"))["machines"][machine()]["chosen"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    return chosen if isinstance(chosen, str) and chosen in MODULES else None

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
 from erc.model.encoded import Encoded
-from erc.model.folder import SCALES, read_config
+from erc.model.folder import SCALES, read_config, verify
 from erc.model.spec import Spec, padded
-from erc.recognizer.runtimes import Runtime
+from erc.recognizer.runtimes import Runtime, Scales
 
 
 class GraphRuntime(Runtime):
@@ -27,14 +28,17 @@ class GraphRuntime(Runtime):
     """
 
     def __init__(self, folder: Path, name: str):
-        record = read_config(folder).get("runtime")
-        if not isinstance(record, dict):
+        config = read_config(folder)
+        if not (record := config.get("runtime")):
             raise CheckpointError(f"{folder} was not written by `erc export`")
-        self.name, self.spec = name, Spec.from_dict(record["spec"])
+        verify(folder, config, words=False)
+        self.folder, self.name, self.spec = folder, name, Spec.from_dict(record["spec"])
         self.front: dict[str, dict[str, int]] = record["front"]
         if (folder / SCALES).is_file():
-            self.scales = tuple(np.load(folder / SCALES, allow_pickle=False))
+            self.scales = self._scales(folder / SCALES)
         self.graphs = {graph: self._file(folder, file) for graph, file in record["graphs"].items()}
+        if missing := {*self.spec.modalities, "fuse"} - self.graphs.keys():
+            raise CheckpointError(f"{folder}: there is no graph for {min(missing)}")
 
     def run(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of a graph, in order."""
@@ -43,18 +47,48 @@ class GraphRuntime(Runtime):
     def encode(
         self, modality: str, x: np.ndarray, lengths: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        outputs = self.run(modality, {"x": self.pad(modality, x), "lengths": lengths})
+        outputs = self._run(modality, {"x": self.pad(modality, x), "lengths": lengths})
         pooled = outputs[0]
+        steps = int(modality in self.spec.sequences)  # their number is the graph's to say
+        width = self.spec.widths[modality]
+        self._check(modality, pooled, (len(x), *pooled.shape[1 : 1 + steps], *width[steps:]))
         if len(outputs) > 1:
             return pooled, outputs[1]
-        shape = pooled.shape[:2] if modality in self.spec.sequences else pooled.shape[:1]
-        return pooled, np.ones(shape, bool)
+        return pooled, np.ones(pooled.shape[: 1 + steps], bool)
 
     def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         inputs = {f"pooled_{name}": encoded.pooled[name] for name in self.spec.modalities}
         inputs |= {f"present_{name}": encoded.present[name] for name in self.spec.modalities}
-        logits, valence_arousal = self.run("fuse", inputs)
+        logits, valence_arousal = self._run("fuse", inputs)[:2]
+        rows = len(next(iter(inputs.values())))
+        self._check("fuse", logits, (rows, len(EMOTIONS)))
+        self._check("fuse", valence_arousal, (rows, 2))
         return logits, valence_arousal
+
+    def _run(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            return self.run(graph, inputs)
+        except Exception as error:  # of the library's own kinds
+            reason = str(error).strip().partition("\n")[0][:300]
+            raise CheckpointError(
+                f"{self.folder}: graph '{graph}' does not run: {reason}"
+            ) from error
+
+    def _check(self, graph: str, found: np.ndarray, shape: tuple[int, ...]) -> None:
+        if found.shape != shape:
+            raise CheckpointError(
+                f"{self.folder}: graph '{graph}' gives {found.shape}, not {shape}; export it again"
+            )
+
+    def _scales(self, path: Path) -> Scales:
+        try:  # mapped: a header that claims more than there is costs nothing
+            found = np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float32)
+            mean, scale = found
+        except (ValueError, OSError, EOFError) as error:
+            raise CheckpointError(f"{path}: no mean and deviation: {error}") from None
+        if mean.shape != self.spec.widths["speech"] or not (np.isfinite(mean) & (scale > 0)).all():
+            raise CheckpointError(f"{path}: no mean and deviation of {self.spec.widths['speech']}")
+        return mean, scale
 
     def pad(self, modality: str, x: np.ndarray) -> np.ndarray:
         """Zeros behind, as many as the graph asks for; see `erc.model.graphs.front`."""
