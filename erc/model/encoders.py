@@ -23,7 +23,19 @@ from erc.model.pretrained import (
 )
 from erc.model.tuning import freeze_front, recompute_activations, train_last
 
-STACKED = ("weighted", "all")  # what `layer` says where all hidden layers are kept
+STACKED = ("weighted", "middle")  # what `layer` says where several hidden states are kept
+
+
+def middle(layers: int) -> slice:
+    """The hidden states of the middle half of a transformer's layers; 0 is the input of the first.
+
+    The first layers still hear the channel, the last ones are made for the words (Pasad, Chou and
+    Livescu 2021, arXiv:2107.04734): the voice lies between.
+
+    >>> [(middle(n).start, middle(n).stop - 1) for n in (2, 4, 6, 12, 24)]
+    [(1, 2), (2, 3), (2, 5), (4, 9), (7, 18)]
+    """
+    return slice(layers // 4 + 1, layers - layers // 4 + 1)
 
 
 class Encoder(nn.Module):
@@ -32,7 +44,7 @@ class Encoder(nn.Module):
     Attributes:
         size: width D of a frame or token state.
         layer: hidden layer that is taken, where there is a choice.
-        stacked: number of layers, if all of them are returned: [B, N, layers, D].
+        stacked: number of hidden states, if several are returned: [B, N, stacked, D].
         frozen: see `freeze`.
     """
 
@@ -92,9 +104,9 @@ class SpeechEncoder(Encoder):
     Args:
         model: a Hugging Face model of the wav2vec2 family, or a Whisper encoder.
         layer: hidden layer to take: 0 is the input of the first layer, −1 the final output;
-            "mean" averages all of them, a good choice for a frozen encoder; "weighted" returns all
-            of them, [B, N, L + 1, D], and the model learns their weights (`branch.LayerWeights`); "all"
-            returns the same, and the model reads them side by side.
+            "mean" averages all of them; "weighted" returns all of them, [B, N, L + 1, D], and the
+            model learns their weights (`branch.LayerWeights`); "middle" returns the outputs of the
+            middle half of the layers (see `middle`), and the model reads them side by side.
         normalize: this model expects every clip at zero mean and unit variance. Whoever makes the
             batch does that, per clip; `forward` takes the samples as they are.
         context: for Whisper, "real" or "30s"; see `WhisperBackbone`.
@@ -125,9 +137,8 @@ class SpeechEncoder(Encoder):
         inside = isinstance(layer, int) and -layers - 1 <= layer <= layers
         if layer not in ("mean", *STACKED) and not inside:
             raise ConfigError(
-                f"layer {layer!r} is not 0 … {layers}, negative from the end, mean, weighted or all"
+                f"layer {layer!r} is not 0 … {layers}, negative from the end, mean, weighted or middle"
             )
-        self.stacked = layers + 1 if layer in STACKED else None
         if not train_front:
             freeze_front(model)
         self.tuning = {
@@ -180,6 +191,17 @@ class SpeechEncoder(Encoder):
     def network(self) -> nn.Module:
         return self.backbone.model
 
+    @property
+    def kept(self) -> slice:
+        """Which hidden states are returned, where several are."""
+        layers = self.backbone.layers
+        return middle(layers) if self.layer == "middle" else slice(0, layers + 1)
+
+    @property
+    def stacked(self) -> int | None:  # type: ignore[override]
+        """How many, if several are returned."""
+        return self.kept.stop - self.kept.start if self.layer in STACKED else None
+
     def frame_lengths(self, lengths: Tensor) -> Tensor:
         """Number of frames that `lengths` [B] samples give, [B]."""
         return self.backbone.frame_lengths(lengths)
@@ -192,7 +214,8 @@ class SpeechEncoder(Encoder):
             lengths: [B] long, samples, all ≥ `min_samples`.
 
         Returns:
-            frames [B, N, D] float32 (of layer="weighted" or "all" [B, N, L + 1, D]), frame lengths [B].
+            frames float32 [B, N, D], of layer="weighted" or "middle" [B, N, stacked, D], and their
+            number [B].
 
         Raises:
             AudioError: a clip too short or too long for the encoder.
@@ -203,7 +226,7 @@ class SpeechEncoder(Encoder):
         with self._grad():
             states = self.backbone(speech, lengths)
         if self.layer in STACKED:
-            frames = torch.stack(states, 2)
+            frames = torch.stack(states[self.kept], 2)
         else:
             stack = self.layer == "mean"
             frames = torch.stack(states).float().mean(0) if stack else states[self.layer]

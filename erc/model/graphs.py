@@ -45,7 +45,7 @@ class EncodeGraph(nn.Module):
         if isinstance(encoder, SpeechEncoder):
             states = self.states(torch.where(mask(lengths, x.shape[1]), x, 0), lengths)
             if encoder.stacked:
-                frames = torch.stack(states, 2)
+                frames = torch.stack(states[encoder.kept], 2)
             else:
                 mean = encoder.layer == "mean"
                 frames = torch.stack(states).mean(0) if mean else states[encoder.layer]

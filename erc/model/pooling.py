@@ -80,16 +80,24 @@ class AttentionPooling(nn.Module):
         return torch.einsum("bn,bnd->bd", alpha, torch.where(inside[..., None], frames, 0))
 
 
+def mean_std_thirds(frames: Tensor, lengths: Tensor) -> Tensor:
+    """`masked_mean_std` and the means of beginning, middle and end, [B, N, D] → [B, 5 D]."""
+    thirds = segment_means(frames, lengths, 3) * (lengths > 0)[:, None, None]
+    return torch.cat([masked_mean_std(frames, lengths), thirds.flatten(1)], -1)
+
+
 # What has no parameters, and may be done before anything is trained: to one vector, to several.
 POOLINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mean": masked_mean,
     "mean_std": masked_mean_std,
+    "mean_std_thirds": mean_std_thirds,
     "first": first_token,
 }
+WIDTHS = {"mean_std": 2, "mean_std_thirds": 5}  # of the pooled vector, in widths of a frame
 SEQUENCES: dict[str, Callable[..., Tensor]] = {"segments": segment_means, "frames": all_frames}
 NAMES = (*POOLINGS, "attention", *SEQUENCES)
 
 
 def pooled_size(pooling: str, size: int) -> int:
     """Width of the pooled vector for frames of width `size`."""
-    return 2 * size if pooling == "mean_std" else size
+    return WIDTHS.get(pooling, 1) * size

@@ -1,12 +1,14 @@
-"""`model.objective=ridge`: the head in closed form, on the pooled features of frozen encoders.
+"""`model.objective=closed_form`: the head without epochs, on the pooled features of frozen encoders.
 
-Nothing here sees the valid or the test side. The strength of the ridge is the one whose predictions
-of held-out speakers of the training side are best, and the temperature is fitted to those predictions.
+Shrinkage LDA for emotions, ridge regression for valence and arousal. Nothing here sees the valid or
+the test side. The strength of the shrinkage is the one whose predictions of held-out speakers of the
+training side are best, and the temperature is fitted to those predictions.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,12 +21,12 @@ from erc.datasets.view import View
 from erc.labels.targets import balanced
 from erc.model.emotion import EmotionModel
 from erc.model.fusion import Linear
-from erc.model.linear import Ridge
+from erc.model.linear import Discriminant, Ridge
 from erc.model.pooling import POOLINGS
-from erc.scores.calibration import fit_temperature
+from erc.scores.calibration import fit_temperature, least_cross_entropy
 from erc.training.assembly import Assembly
 
-STRENGTHS = (10.0 ** np.arange(-4, 2.1, 0.5)).tolist()  # of α, in units of `Ridge.scale`
+STRENGTHS = (10.0 ** np.arange(-3, 2.1, 0.5)).tolist()  # of α, in units of `Ridge.scale`
 PARTS = 5  # of a training side of one speaker
 EMOTION, VALENCE, AROUSAL = slice(0, 7), slice(7, 8), slice(8, 9)  # places of the head
 
@@ -39,40 +41,47 @@ class Fitted:
     temperature: float | None = None  # of a softmax of the scores; None: not fitted
 
     def __str__(self) -> str:
-        what = "emotions" if len(self.weight) > 1 else "a dimension"
-        return f"{what}: ridge of strength {self.strength:.2g} on {self.weight.shape[1]} features"
+        what = "emotions: LDA" if len(self.weight) > 1 else "a dimension: ridge"
+        return f"{what} of strength {self.strength:.2g} on {self.weight.shape[1]} features"
 
 
 def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fitted:
-    """Ridge onto distributions over emotions (as 2 y − 1), every emotion of the same weight.
+    """Shrinkage LDA, every emotion of the same weight and prior.
 
     Args:
         features: [n, D], standardised; target: [n, 7], rows sum to 1; groups: [n], e.g. speakers.
     """
-    ridge = Ridge(features, 2 * target - 1, target @ balanced(target))
-    strength, held_out = choose(ridge, groups)
+    shares = target * balanced(target)
+    weights = shares.sum(1)
+    memberships = shares / weights[:, None]
+    lda = Discriminant(features, memberships, weights)
+    strength, held_out = choose(
+        lda, groups, lambda said: least_cross_entropy(said, memberships, weights)[1]
+    )
     temperature = None
     try:
         temperature = fit_temperature(held_out, target)
     except CalibrationError as error:  # the head is made all the same
         print(f"not calibrated: {error}", file=sys.stderr)
-    return Fitted(*ridge.solve(strength * ridge.scale), strength, temperature)
+    return Fitted(*lda.solve(strength * lda.scale), strength, temperature)
 
 
 def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
     """Ridge onto valence or arousal [n, 1]."""
     ridge = Ridge(features, rated)
-    strength, _ = choose(ridge, groups)
+    strength, _ = choose(ridge, groups, lambda said: float(((said - rated) ** 2).sum()))
     return Fitted(*ridge.solve(strength * ridge.scale), strength)
 
 
-def choose(ridge: Ridge, groups: np.ndarray) -> tuple[float, np.ndarray]:
-    """The strength with the least squared error of held-out groups, and what is said of them then."""
+def choose(
+    model: Ridge, groups: np.ndarray, loss: Callable[[np.ndarray], float]
+) -> tuple[float, np.ndarray]:
+    """The strength with the least loss on held-out groups, and what is said of them then."""
     if len(np.unique(groups)) == 1:
         print(f"one speaker in training: the strength is chosen on {PARTS} parts of the utterances")
         groups = np.arange(len(groups)) * PARTS // len(groups)
-    said = {s: ridge.held_out(s * ridge.scale, groups) for s in STRENGTHS}
-    best = min(said, key=lambda s: float(((ridge.root * (said[s] - ridge.targets)) ** 2).sum()))
+    said = {s: model.held_out(s * model.scale, groups) for s in STRENGTHS}
+    best = min(said, key=lambda s: loss(said[s]))
     return best, said[best]
 
 
@@ -91,8 +100,8 @@ def fit(parts: Assembly) -> float | None:
     branches = model.branches.values()
     if not linear or any(b.layers or b.reduction not in POOLINGS for b in branches):
         raise ConfigError(
-            "model.objective=ridge needs fusion=linear, frozen encoders of speech or text, a pooling "
-            "to one vector, and a layer other than weighted: start from model=linear"
+            "model.objective=closed_form needs fusion=linear, frozen encoders of speech or text, a "
+            "pooling to one vector, and a layer other than weighted: start from model=linear"
         )
     rows, views = data.rows, [parts.tables, *([parts.adapted] if parts.adapted else [])]
     features = np.concatenate([side_by_side(model, view, data) for view in views])

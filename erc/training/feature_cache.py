@@ -149,14 +149,18 @@ class FeatureTable:
                 array.tofile(handle)
 
     def read(
-        self, keys: np.ndarray, out: np.ndarray, rows: np.ndarray, layer: int | str | None = None
+        self,
+        keys: np.ndarray,
+        out: np.ndarray,
+        rows: np.ndarray,
+        layer: int | str | slice | None = None,
     ) -> None:
         """Copy the features of `keys` [N] to `out[rows]`.
 
         Args:
-            out: float32 [≥ N, *shape], or without the axis of layers if one is chosen.
+            out: float32 [≥ N, *shape], with fewer layers or without their axis as `layer` says.
             rows: [N] places in `out`.
-            layer: of rows [..., layers, D]: index of one, or "mean" of all of them.
+            layer: of rows [..., layers, D]: index of one, some, or "mean" of all of them.
 
         Raises:
             KeyError: a row is not there.

@@ -112,7 +112,9 @@ def _features(
     return found
 
 
-def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, int | str | None]:
+def stored_layer(
+    branch: Branch, all_layers: bool
+) -> tuple[int | str | None, int | str | slice | None]:
     """Which layers a table holds, and which of them the branch reads from it (None: as they are).
 
     "mean" is read from all layers only where the reduction is linear: the deviation of a mean is
@@ -122,10 +124,10 @@ def stored_layer(branch: Branch, all_layers: bool) -> tuple[int | str | None, in
     if layer is None:  # a text encoder has no choice
         return None, None
     if layer in STACKED:
-        return "all", None
+        return "all", cast(SpeechEncoder, branch.encoder).kept
     if isinstance(layer, int) and layer < 0:
         layer += hidden_states(branch)
-    if all_layers and not (layer == "mean" and branch.reduction == "mean_std"):
+    if all_layers and not (layer == "mean" and branch.reduction.startswith("mean_std")):
         return "all", layer
     return layer, None
 
@@ -205,17 +207,17 @@ def _undisturbed(branch: Branch, all_layers: bool) -> Iterator[None]:
     """
     modes = [(module, module.training) for module in branch.modules()]
     encoder = branch.encoder
-    before = encoder.layer, encoder.stacked
+    before = encoder.layer
     branch.eval()
     if all_layers:
-        encoder.layer, encoder.stacked = "weighted", hidden_states(branch)
+        encoder.layer = "weighted"
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
         for module, mode in modes:
             module.training = mode
-        encoder.layer, encoder.stacked = before
+        encoder.layer = before
 
 
 def weights_hash(module: nn.Module) -> str:

@@ -58,15 +58,15 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
     run.mkdir(parents=True, exist_ok=True)
-    if cfg.model.objective not in (*OBJECTIVES, "ridge"):
-        allowed = " or ".join((*OBJECTIVES, "ridge"))
+    if cfg.model.objective not in (*OBJECTIVES, "closed_form"):
+        allowed = " or ".join((*OBJECTIVES, "closed_form"))
         raise ConfigError(f"model.objective={cfg.model.objective} is not {allowed}")
     parts = Assembly(cfg)
     cfg.trainer.precision = number_format(cfg, parts.model)  # "auto" no more, in all that is kept
     OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
     print(parts.sides["train"])
     print(audit(parts.sides["train"]))
-    if cfg.model.objective == "ridge":
+    if cfg.model.objective == "closed_form":
         temperature = closed_form.fit(parts)
         spent = {"seconds": round(time.monotonic() - start, 1), "device": "CPU"}
         return finish(parts, run, argv, spent, temperature)

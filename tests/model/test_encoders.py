@@ -372,9 +372,12 @@ def test_poolings_equal_numpy_and_stand_length_0():
         assert pooled[3].tolist() == [0.0] * pooled.shape[1]
         for i in range(3):
             valid = frames[i, : lengths[i]].numpy()
+            cuts = {5: ((0, 2), (1, 4), (3, 5)), 3: ((0, 1), (1, 2), (2, 3)), 1: ((0, 1),) * 3}
+            thirds = [valid[a:b].mean(0) for a, b in cuts[len(valid)]]
             expected = {
                 "mean": valid.mean(0),
                 "mean_std": np.concatenate([valid.mean(0), valid.std(0)]),
+                "mean_std_thirds": np.concatenate([valid.mean(0), valid.std(0), *thirds]),
                 "first": valid[0],
             }[name]
             np.testing.assert_allclose(pooled[i], expected, atol=2e-6)

@@ -230,8 +230,8 @@ def test_every_runtime_finds_a_recording_as_typical(
 
 def test_whisper_and_physiology(tmp_path):
     made = model_folder(
-        tmp_path / "m", speech("whisper"), PhysiologyEncoder("conv", size=8),
-        fusion="concat", speech_pooling="mean_std",
+        tmp_path / "m", speech("whisper", layer="middle"), PhysiologyEncoder("conv", size=8),
+        fusion="concat", speech_pooling="mean_std_thirds",
     )  # fmt: skip
     assert deviation(made, export.export(made, tmp_path / "out")) < 1e-5
 

@@ -18,7 +18,7 @@ from erc.datasets.batches import Collator
 from erc.datasets.view import View
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
-from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.encoders import STACKED, SpeechEncoder, TextEncoder
 from erc.model.tokenizer import train_tokenizer
 from erc.studies.experiment import configure
 from erc.training import feature_cache
@@ -173,11 +173,11 @@ def test_tokens_tell_text_features_apart(data, tokenizer, tmp_path: Path, encode
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
 def test_all_layers_share_one_table(data, tmp_path: Path, pooling, encoded, capsys) -> None:
     shared, own = tmp_path / "shared", tmp_path / "own"
-    for layer in (1, -1, "mean", "weighted"):
+    for layer in (1, -1, "mean", "weighted", "middle"):
         model = listener(layer, speech_pooling=pooling)
         found = features(model, data, shared, all_layers=True)
         assert sum(encoded) == len(data.store)  # one pass for all
-        assert (model.speech.layer, bool(model.speech.stacked)) == (layer, layer == "weighted")
+        assert (model.speech.layer, bool(model.speech.stacked)) == (layer, layer in STACKED)
         torch.testing.assert_close(
             found, one_by_one(model, data, Collator(None, True))["speech"], atol=1e-6, rtol=1e-5
         )

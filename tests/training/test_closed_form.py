@@ -1,4 +1,4 @@
-"""The head in closed form: scikit-learn's ridge, refits without a group, planted truth, no leak."""
+"""The head in closed form: scikit-learn's ridge and LDA, refits without a group, planted truth."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge as Theirs
-from sklearn.linear_model import RidgeClassifier
 
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.model.linear import Ridge
+from erc.model.linear import UNSEEN, Discriminant, Ridge
 from erc.recognizer import load
 from erc.scores.metrics import uar
 from erc.studies.experiment import configure, evaluate, run
@@ -23,10 +23,16 @@ RNG = np.random.default_rng
 SHAPES = [(40, 90), (90, 40), (30, 30)]  # rows × features: either Gram matrix
 
 
-def corpus(n: int, d: int, strength: float, seed: int = 0, speakers: int = 6):
-    """Features [n, d], one-hot emotions [n, 7] of unequal frequency, speakers [n] with a voice each."""
-    rng = RNG(seed)
-    emotion = rng.choice(4, n, p=[0.5, 0.2, 0.2, 0.1])
+def corpus(
+    n: int,
+    d: int,
+    strength: float,
+    speakers: int = 6,
+    often: tuple[float, ...] = (0.5, 0.2, 0.2, 0.1),
+):
+    """Features [n, d], one-hot emotions [n, 7] so frequent, speakers [n] with a voice each."""
+    rng = RNG(0)
+    emotion = rng.choice(len(often), n, p=often)
     speaker = np.arange(n) % speakers
     z = rng.standard_normal((n, d)) + rng.standard_normal((speakers, d))[speaker]
     z += strength * rng.standard_normal((4, d))[emotion]
@@ -44,16 +50,62 @@ def test_equals_scikit_learn(n, d, alpha):
     np.testing.assert_allclose(b, theirs.intercept_, atol=1e-6)
 
 
+def row_differences(scores: np.ndarray) -> np.ndarray:
+    """Scores are log-posteriors up to a constant of the row."""
+    return scores - scores[:, :1]
+
+
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-def test_emotions_equal_a_balanced_ridge_classifier(n, d):
+@pytest.mark.parametrize("shrinkage", [0.01, 0.5])
+def test_equals_lda_of_scikit_learn(n, d, shrinkage):
+    z, y, _ = corpus(n, d, 0.5)
+    weights = y @ closed_form.balanced(y)
+    theirs = LinearDiscriminantAnalysis("lsqr", shrinkage, priors=np.full(4, 1 / 4))
+    theirs.fit(z, y.argmax(1))
+    # Their covariance is (1 − λ) S + λ tr(S)/D I.
+    within = np.mean([np.cov(z[y[:, k] > 0].T, bias=True) for k in range(4)], 0)
+    alpha = n * shrinkage / (1 - shrinkage) * np.trace(within) / d
+    w, b = Discriminant(z, y, weights).solve(alpha)
+    ours = (z @ w.T + b)[:, :4]
+    theirs = (1 - shrinkage) * theirs.decision_function(z)
+    np.testing.assert_allclose(row_differences(ours), row_differences(theirs), rtol=1e-6, atol=1e-6)
+    assert np.abs(w[4:]).max() == 0
+    assert (b[4:] == UNSEEN).all()
+
+
+def literal(z, y, weights, alpha, new):
+    """LDA of rows with memberships y [n, K] and weights, written down: means, covariance, inverse."""
+    share, n = weights @ y / weights.sum(), weights.sum()
+    means = (weights[:, None] * y).T @ z / n / share[:, None]
+    within = sum(
+        w * m * np.outer(x - means[k], x - means[k])
+        for x, row, w in zip(z, y, weights)
+        for k, m in enumerate(row)
+    )
+    inverse = np.linalg.inv(within / n + alpha / n * np.eye(z.shape[1]))
+    return new @ inverse @ means.T - np.einsum("kd,de,ke->k", means, inverse, means) / 2
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+@pytest.mark.parametrize("soft", [False, True])
+def test_lda_held_out_is_a_refit_without_the_group(n, d, soft):
     z, y, groups = corpus(n, d, 0.5)
-    ours = closed_form.fit_emotions(z, y, groups)
-    alpha = ours.strength * Ridge(z, 2 * y - 1, y @ closed_form.balanced(y)).scale
-    theirs = RidgeClassifier(alpha, class_weight="balanced", solver="cholesky").fit(z, y.argmax(1))
-    np.testing.assert_allclose(ours.weight[:4], theirs.coef_, atol=1e-6)
-    np.testing.assert_allclose(ours.bias[:4], theirs.intercept_, atol=1e-6)
-    assert np.abs(ours.weight[4:]).max() < 1e-9  # never seen: always −1
-    np.testing.assert_allclose(ours.bias[4:], -1)
+    y = RNG(2).dirichlet(np.ones(4), n) if soft else y[:, :4]
+    weights = RNG(1).uniform(0.1, 3, n)
+    found = Discriminant(z, y, weights).held_out(2.0, groups)
+    for g in set(groups):
+        out = groups == g
+        refit = literal(z[~out], y[~out], weights[~out], 2.0, z[out])
+        np.testing.assert_allclose(row_differences(found[out]), row_differences(refit), atol=1e-6)
+
+
+def test_an_emotion_of_one_speaker_alone_is_never_said_of_that_speaker():
+    z, y, groups = corpus(90, 40, 0.5)
+    y[groups == 2] = np.eye(7)[6]
+    found = Discriminant(z, y).held_out(2.0, groups)[groups == 2]
+    assert np.isfinite(found).all()
+    assert (found[:, 6] == found[:, :4].min(1)).all()
+    assert (found[:, 4:6] == UNSEEN).all()
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
@@ -89,7 +141,8 @@ def test_planted_truth_is_found_and_noise_is_not():
 
 
 def test_probabilities_mean_what_they_say_on_new_speakers():
-    z, y, speaker = corpus(3000, 20, 0.4, speakers=60)
+    # Priors are equal: they mean it where emotions are equally frequent.
+    z, y, speaker = corpus(3000, 20, 0.4, speakers=60, often=(0.25,) * 4)
     new = speaker > 39
     fitted = closed_form.fit_emotions(z[~new], y[~new], speaker[~new])
     scores = torch.from_numpy(z[new] @ fitted.weight.T + fitted.bias)
@@ -129,7 +182,7 @@ def test_a_whole_run_and_no_label_outside_training_matters(kemdy19, tmp_path: Pa
     words = [*WORDS, f"dataset.paths={kemdy19}", "dataset.protocol=strict"]
     results = run(words, tmp_path / "run")
     assert {"speech", "speech, speaker-adapted"} <= set(results.systems)
-    assert "emotions: ridge of strength" in capsys.readouterr().out
+    assert "emotions: LDA of strength" in capsys.readouterr().out
     # It is a model folder like any other: evaluated and loaded again, it says the same.
     again = evaluate(str(tmp_path / "run"))
     assert again.systems["speech"]["uar"] == results.systems["speech"]["uar"]

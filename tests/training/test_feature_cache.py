@@ -86,6 +86,9 @@ def test_layers_of_stacked_rows(tmp_path: Path) -> None:
     np.testing.assert_allclose(out, values[:, :, 1], atol=1e-7)
     table.read(KEYS, out, np.arange(len(KEYS)), "mean")
     np.testing.assert_allclose(out, values.mean(2), atol=1e-6)
+    out = np.zeros((len(KEYS), 2, 2, 4), np.float32)
+    table.read(KEYS, out, np.arange(len(KEYS)), slice(1, 3))
+    np.testing.assert_allclose(out, values[:, :, 1:3], atol=1e-7)
 
 
 def test_longest_first_and_only_what_is_missing(tmp_path: Path, parts_of_64: None) -> None:

@@ -198,7 +198,7 @@ def _encoder(value: Any, key: str = "", depth: int = 6) -> None:
 
 TRAINED = {"train_layers": maybe(whole(0, LAYERS)), "checkpointing": flag}
 SPEECH = {
-    "layer": either(whole(-LAYERS, LAYERS), word("mean", "weighted", "all")),
+    "layer": either(whole(-LAYERS, LAYERS), word("mean", "weighted", "middle")),
     "normalize": flag,
     "context": word("real", "30s"),
     "spec_augment": flag,
