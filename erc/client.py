@@ -72,15 +72,21 @@ class Client:
         sampling_rate: int | None = None,
         *,
         top_k: int | None = None,
+        sets: float | None = None,
     ) -> Prediction:
         """As `Recognizer.predict`: path, bytes, open file, or samples with their rate.
+
+        Args:
+            sets: level of a prediction set, as in `erc.load`.
 
         Raises:
             AudioError, ConfigError: what the server says of the input.
             ServerError: anything else.
         """
         parts = [_file("file", audio, sampling_rate)] if audio is not None else []
-        return _prediction(json.loads(self._post("predict", parts, text=text, top_k=top_k)))
+        return _prediction(
+            json.loads(self._post("predict", parts, text=text, top_k=top_k, sets=sets))
+        )
 
     def explain(self, audio: Any = None, text: str | None = None) -> dict[str, Any]:
         """The answer with its `explanation`: shares of the modalities, moments, words."""
@@ -222,7 +228,8 @@ def _form(parts: list[Part], boundary: str) -> bytes:
 
 def _prediction(values: dict[str, Any]) -> Prediction:
     values.pop("explanation", None)
-    return Prediction(**values | {"modalities": tuple(values["modalities"])})
+    tuples: dict[str, Any] = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+    return Prediction(**values | tuples)
 
 
 def _result(values: dict[str, Any]) -> Prediction | Failure:

@@ -45,6 +45,10 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
     Option("--overwrite", "start -o anew", flag=True),
     Option("--top-k", "the K most probable emotions", type=int, default=7, metavar="K"),
     Option("--abstain", "mark answers below P", type=float, default=0.0, metavar="P"),
+    Option(
+        "--sets", "emotions that hold what most raters say this often, e.g. 0.9", type=float,
+        metavar="P",
+    ),
     Option("--workers", "decoding threads", type=int, default=2, metavar="N"),
     Option("--device", "auto | cpu | cuda", default="auto"),
     Option("--runtime", "auto | torch-fp32 | onnx-int8 | …", default="auto"),
@@ -52,8 +56,8 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
 )  # fmt: skip
 def predict(
     files: list[str], text: str | None, model: str | None, format: str | None, output: str | None,
-    overwrite: bool, top_k: int, abstain: float, workers: int, device: str, runtime: str,
-    quiet: bool,
+    overwrite: bool, top_k: int, abstain: float, sets: float | None, workers: int, device: str,
+    runtime: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Emotion, valence and arousal of recordings.
 
@@ -83,8 +87,8 @@ def predict(
         sink: Resumable | Screen = Screen()
         if output:
             settings = _settings(
-                folder, inputs, top_k=top_k, abstain=abstain, runtime=runtime, device=device,
-                format=form.name,
+                folder, inputs, top_k=top_k, abstain=abstain, sets=sets, runtime=runtime,
+                device=device, format=form.name,
             )  # fmt: skip
             stack.enter_context(alone(output))
             sink = Resumable(output, settings, overwrite)
@@ -97,7 +101,9 @@ def predict(
         from erc.base.audio import SAMPLE_RATE  # numpy: not for `erc --help`
         from erc.recognizer import load
 
-        recognizer = load(folder, workers=workers, runtime=runtime, device=device, abstain=abstain)
+        recognizer = load(
+            folder, workers=workers, runtime=runtime, device=device, abstain=abstain, sets=sets
+        )
         if warning := recognizer.learned.warning():
             _say(warning, False)
         inputs = _understood(inputs, recognizer.spec.modalities)

@@ -55,7 +55,7 @@ class Csv(Json):
         row = _rounded(values, self.top_k)
         row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
         row |= {f"typicality_{m}": x for m, x in (row.pop("typicality", None) or {}).items()}
-        row["modalities"] = "+".join(row.get("modalities", ()))
+        row |= {k: "+".join(v) for k, v in row.items() if isinstance(v, list)}
         cells = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
         line = io.StringIO()
         csv.DictWriter(line, COLUMNS, restval="", lineterminator="\n").writerow(cells)
@@ -103,6 +103,7 @@ class Table(Json):
             told += [""] * (self.top_k - len(told))
             placed = [row["valence"], row["arousal"]]
             notes = ["unsure"] * row["abstain"] + ["conflict"] * bool(row["conflict"])
+            notes += ["one of " + ", ".join(among)] if (among := row["prediction_set"]) else []
             notes += ["narrow band"] * bool(row["narrow_band"])
             grid.add_row(
                 Text(name),

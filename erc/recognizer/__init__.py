@@ -20,8 +20,10 @@ from erc.recognizer.clip import Clip
 from erc.recognizer.engine import BATCH_SECONDS, WORKERS, Engine
 from erc.recognizer.explain import Explanation
 from erc.recognizer.explain import explain as why
-from erc.recognizer.prediction import TYPICAL, Failure, Prediction
+from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.runtimes import open_runtime
+from erc.recognizer.sets import check
+from erc.scores.selective import TYPICAL
 
 if TYPE_CHECKING:
     from erc.timeline import Timeline
@@ -56,6 +58,7 @@ def load(
     device: str = "auto",
     abstain: float = 0.0,
     typical: float = TYPICAL,
+    sets: float | None = None,
     batch_seconds: float = BATCH_SECONDS,
     workers: int = WORKERS,
 ) -> Recognizer:
@@ -69,12 +72,13 @@ def load(
         device: auto | cpu | cuda.
         abstain: mark answers with a confidence below this;
         typical: and those of something with a typicality below this, see `Prediction`.
+        sets: give each answer a prediction set that is right so often, e.g. 0.9; None: none.
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
 
     Raises:
         CheckpointError: not a model folder, or a broken one.
-        ConfigError: unknown runtime, or one that is not installed.
+        ConfigError: unknown runtime, one that is not installed, or sets that nobody calibrated.
     """
     folder = find_folder(folder)
     config = read_config(folder)
@@ -89,13 +93,17 @@ def load(
         most = config["meta"].get("prediction", {}).get("txt_max_length", 128)
         tokens = load_tokens(folder / TOKENIZER, most)
     opened = open_runtime(folder, config, runtime, device)
+    held_out = HeldOut.read(folder, opened.spec)
+    if sets is not None:
+        check(sets, held_out)
     return Recognizer(
         opened,
         config,
         tokens,
-        held_out=HeldOut.read(folder, opened.spec),
+        held_out=held_out,
         abstain=abstain,
         typical=typical,
+        sets=sets,
         batch_seconds=batch_seconds,
         workers=workers,
         model=model_id(folder, config),

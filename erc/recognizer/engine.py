@@ -25,8 +25,10 @@ from erc.model.encoded import Encoded
 from erc.model.folder.held_out import HeldOut
 from erc.model.folder.learned import Learned
 from erc.recognizer.clip import Clip, listen
-from erc.recognizer.prediction import TYPICAL, Failure, Prediction, said, unsaid
-from erc.recognizer.runtimes import Runtime, Spec
+from erc.recognizer.prediction import Failure, Prediction, said, unsaid
+from erc.recognizer.runtimes import Adapted, Runtime, Spec
+from erc.recognizer.sets import with_set
+from erc.scores.selective import TYPICAL
 
 WINDOW = 64  # inputs that are decoded together and batched by length
 BATCH_SECONDS = 56.0  # of a batch, padding included: eight clips of 7 s
@@ -49,6 +51,7 @@ class Engine:
         held_out: what speakers are like whom the model was not fitted to.
         abstain: an answer with a confidence below this says so (`Prediction.abstain`).
         typical: so does one of something with a typicality below this; 0: none.
+        sets: answers come with a prediction set of this level; None: with none.
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
         answering: clips → their predictions; None: computed here and now. A server puts its queue
@@ -63,6 +66,7 @@ class Engine:
     held_out: HeldOut = field(default_factory=HeldOut)
     abstain: float = 0.0
     typical: float = TYPICAL
+    sets: float | None = None
     batch_seconds: float = BATCH_SECONDS
     workers: int = WORKERS
     answering: Answering | None = None
@@ -311,7 +315,7 @@ class Engine:
                 None if "valence" in never else valence, None if "arousal" in never else arousal
             )  # fmt: skip
             numbers = said(shares, *dimensions, known or None, self)
-        return Prediction(
+        made = Prediction(
             file=clip.name,
             **numbers,
             modalities=tuple(m for m in self.spec.modalities if m in clip.inputs),
@@ -322,3 +326,10 @@ class Engine:
             simulated=self.learned.simulated,
             model=self.model,
         )
+        return self.with_set(made)
+
+    def with_set(self, prediction: Prediction, level: float | None = None) -> Prediction:
+        """The same with its prediction set; as it is where no level is given here nor in `sets`."""
+        level = level or self.sets
+        adapted = isinstance(self.runtime, Adapted)
+        return with_set(prediction, level, self.held_out, adapted) if level else prediction

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_SPEECH = "no speech found"
-TYPICAL = 0.02  # fewer of the recordings of held-out speakers are as strange: an answer is doubted
 OF_TURNS = ("start", "end", "speaker", "text")
 COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
+           "conflict", "prediction_set", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
            "band_hz", "narrow_band", *(f"typicality_{m}" for m in MODALITIES), "simulated", "model",
            "reason", "error")  # fmt: skip
 
@@ -41,6 +40,9 @@ class Prediction:
             the typicality of a modality below `erc.load(typical=…)`.
         conflict: valence and arousal lie where raters rarely placed this emotion, see
             `erc.labels.regions.conflicts`; None: the model folder does not know where they did.
+        prediction_set: emotions, most probable first, among which the one that most raters would choose
+            is as often as was asked for (`erc.load(sets=0.9)`), see `erc.scores.sets`; None: not asked,
+            or the model folder does not know.
         duration: of the recording, s; None: no recording.
         heard: of it what the answer rests on, s: all, or of a recording that is longer than the
             model hears at once its speech; 0: there is none.
@@ -69,6 +71,7 @@ class Prediction:
     modalities: tuple[str, ...]
     abstain: bool = False
     conflict: bool | None = None
+    prediction_set: tuple[str, ...] | None = None
     duration: float | None = None
     heard: float | None = None
     band_hz: float | None = None
@@ -99,7 +102,8 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `start`, `end`, `text` and `speaker` only of a turn."""
-        values = asdict(self) | {"modalities": list(self.modalities)}
+        values = asdict(self)
+        values |= {k: list(v) for k, v in values.items() if isinstance(v, tuple)}
         return {k: v for k, v in values.items() if k not in OF_TURNS or v is not None}
 
     def __repr__(self) -> str:
@@ -124,6 +128,8 @@ class Thresholds(Protocol):
 
     @property
     def regions(self) -> Regions: ...
+
+    def with_set(self, prediction: Prediction) -> Prediction: ...
 
 
 def said(
@@ -197,9 +203,7 @@ def row(result: Prediction | Failure) -> dict[str, Any]:
     values = result.to_dict()
     values |= {f"p_{e}": p for e, p in values.pop("probabilities", {}).items()}
     values |= {f"typicality_{m}": x for m, x in (values.pop("typicality", None) or {}).items()}
-    if "modalities" in values:
-        values["modalities"] = "+".join(values["modalities"])
-    return values
+    return values | {k: "+".join(v) for k, v in values.items() if isinstance(v, list)}
 
 
 def entropy(probabilities: Mapping[str, float]) -> float:

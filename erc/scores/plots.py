@@ -153,6 +153,19 @@ def calibration(probabilities: Any, truth: Any, bins: int = 15) -> Figure:
 
 
 @styled
+def risk_coverage(curves: Mapping[str, Any]) -> Figure:
+    """Share of errors among the answers that are used, over their share: order → risk [N]."""
+    figure, ax = canvas(6.2, 3.4)
+    for (name, curve), color in zip(curves.items(), (INK, *ACCENTS), strict=False):
+        coverage = np.arange(1, len(curve) + 1) / len(curve)
+        ax.plot(coverage, curve, color=color, linewidth=1.5, label=name)
+    ax.set(xlim=(0, 1), ylim=(0, None), xlabel="share of the answers that is used")
+    ax.set(ylabel="errors among them")
+    ax.legend()
+    return figure
+
+
+@styled
 def label_bars(shares: Mapping[str, Sequence[float]]) -> Figure:
     """Share of each emotion, one bar a kind of label, e.g. {"votes": [7], "PeakL": [7]}."""
     figure, ax = canvas(6.2, 3.8)

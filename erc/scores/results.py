@@ -18,6 +18,7 @@ from erc.scores.metrics import COUNTS
 from erc.scores.one_rater import NO_COUNTERPART
 from erc.scores.panels import Panels
 from erc.scores.scored import Scored
+from erc.scores.sets import Sets
 from erc.scores.statistics import Interval
 
 FILE = "results.json"
@@ -117,6 +118,12 @@ class Results:
     calibrated: bool = False  # the temperature was fitted, on other utterances than these
     panels: Panels = field(default_factory=Panels)  # of several raters, on the same utterances
     margins: Mapping[str, Margin] = field(default_factory=dict)  # metric → over the baselines
+    risk: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of the fullest system, `selective.areas`
+    sets: Sets | None = (
+        None  # of the fullest system; None: nobody was held out to calibrate them on
+    )
     audit: Mapping[str, Any] | None = None  # what crosses from training, `erc.datasets.audit`
 
     @property
@@ -142,7 +149,9 @@ class Results:
         """What results.json holds: the fields under their names, only `systems` in two parts:
         `scores[system][metric]` and `intervals[system][metric] = [low, high]`.
         """
-        plain = {k: v for k, v in vars(self).items() if k not in ("systems", "human", "panels")}
+        plain = {
+            k: v for k, v in vars(self).items() if k not in ("systems", "human", "panels", "sets")
+        }
         return plain | {
             "sessions": list(self.sessions),
             "scores": {name: dict(s.scores) for name, s in self.systems.items()},
@@ -152,6 +161,7 @@ class Results:
             },
             "human": dict(self.human.scores),
             "panels": self.panels.to_json(),
+            "sets": self.sets.to_json() if self.sets else None,
             "margins": {metric: margin._asdict() for metric, margin in self.margins.items()},
         }
 
@@ -173,6 +183,8 @@ class Results:
             human = {k: math.nan if k in NO_COUNTERPART else v for k, v in human.items()}
             panels = Panels.from_json(values.pop("panels", {}))
             margins = _nan(values.pop("margins", {}))
+            values |= {"risk": _nan(values.get("risk", {}))}
+            values["sets"] = Sets.from_json(_nan(values["sets"])) if values.get("sets") else None
             values["margins"] = {metric: Margin(**margin) for metric, margin in margins.items()}
             if "calibrated" not in found:  # by earlier versions: also on the held-out fold itself
                 fitted = values["temperature"] != 1

@@ -112,9 +112,26 @@ def _worth(results: Results) -> list[str]:
         found
     )
     lines += _margins(results)
+    lines += _doubt(results)
     return lines + ["not calibrated: no temperature was fitted on other data"] * (
         not results.calibrated
     )
+
+
+def _doubt(results: Results) -> list[str]:
+    """What prediction sets hold, and what leaving out doubtful answers is worth."""
+    lines = []
+    if sets := results.sets:
+        sure = f" [{number(sets.low)}, {number(sets.high)}]" * (sets.low == sets.low)
+        lines.append(
+            f"prediction sets of {sets.level:.0%} hold the majority emotion in "
+            f"{number(sets.coverage)}{sure}, {sets.size:.1f} emotions each (calibrated on "
+            f"{sets.speakers} other speakers)"
+        )
+    if results.risk:
+        areas = "; ".join(f"{name} {number(area)}" for name, area in results.risk.items())
+        lines.append(f"area under risk and coverage, answers used by: {areas}")
+    return lines
 
 
 def few(speakers: int) -> str:

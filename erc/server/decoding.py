@@ -8,6 +8,7 @@ from erc.base import audio
 from erc.base.decoders import AV, LIBSNDFILE, is_known
 from erc.base.errors import AudioError, ConfigError
 from erc.base.sources import named
+from erc.recognizer.sets import check as check_sets
 from erc.server.metrics import Metrics
 from erc.server.problems import too_large
 from erc.server.settings import Settings
@@ -24,6 +25,8 @@ def decode(item: Item, recognizer: Recognizer, settings: Settings, metrics: Metr
         AudioError, ConfigError: the item cannot be used.
         Problem: 413, longer than `settings.max_seconds`.
     """
+    if item.options.sets:
+        check_sets(item.options.sets, recognizer.held_out)
     source = None
     if item.audio is not None:
         seconds = check_recording(

@@ -24,9 +24,9 @@ HAPPY: Any = {
     "probabilities": {"surprise": 0.05, "fear": 0.01, "angry": 0.01, "neutral": 0.2, "happy": 0.7,
                       "sad": 0.02, "disgust": 0.01},
     "valence": 4.1, "arousal": 3.2, "confidence": 0.7, "modalities": ["speech", "text"],
-    "abstain": False, "conflict": False, "duration": 2.4, "heard": 2.4, "band_hz": 7800.0,
-    "narrow_band": False, "typicality": {"speech": 0.41, "text": 0.63}, "simulated": False,
-    "model": "kemdy@3fa4c2d1", "reason": None,
+    "abstain": False, "conflict": False, "prediction_set": None, "duration": 2.4, "heard": 2.4,
+    "band_hz": 7800.0, "narrow_band": False, "typicality": {"speech": 0.41, "text": 0.63},
+    "simulated": False, "model": "kemdy@3fa4c2d1", "reason": None,
 }  # fmt: skip
 BAD: Any = {
     "type": "AudioError",
@@ -45,6 +45,9 @@ class Options(Strict):
 
     text: str | None = Field(None, max_length=MAX_TEXT, description="What is said.")
     explain: bool = Field(False, description="Also say why: shares, moments, words. Takes longer.")
+    sets: float | None = Field(
+        None, gt=0, lt=1, description="Also a prediction set that is right so often, e.g. 0.9."
+    )
     top_k: int = Field(len(EMOTIONS), ge=1, le=len(EMOTIONS), description="So many emotions only.")
 
 
@@ -118,6 +121,10 @@ class Answer(BaseModel):
     )
     conflict: bool | None = Field(
         description="Valence and arousal lie where raters rarely placed this emotion; null: unknown."
+    )
+    prediction_set: list[Emotion] | None = Field(
+        description="Emotions, most probable first, among which the one that most raters would choose "
+        "is as often as `sets` asked; null: not asked, no label, or nothing known of such answers."
     )
     duration: float | None = Field(description="Of the recording, s; null: no recording.")
     heard: float | None = Field(

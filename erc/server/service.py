@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from erc.base.sources import named
+from erc.recognizer.explain import Explanation
 from erc.server.batching import Batcher, settle
 from erc.server.decoding import check_recording
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, busy
+from erc.server.schemas import Options
 from erc.server.settings import Settings
 from erc.server.uploads import Item
 
@@ -51,9 +53,24 @@ class Service:
         good = [item for item in items if isinstance(item, Item)]
         results = iter(await unless_gone(request, self.batcher.submit(good)))
         return [
-            _values(next(results), item.options.top_k) if isinstance(item, Item) else item
+            self._values(next(results), item.options) if isinstance(item, Item) else item
             for item in items
         ]
+
+    def _values(self, result: Any, options: Options) -> dict[str, Any] | BaseException:
+        """A Prediction or an Explanation as JSON; an exception as it is."""
+        if isinstance(result, BaseException):
+            return result
+        prediction, why = result, {}
+        if isinstance(result, Explanation):
+            prediction = result.prediction
+            values = result.to_dict()
+            why = {"explanation": {k: values[k] for k in ("nothing", "shares", "time", "words")}}
+        if options.sets:
+            prediction = self.recognizer.with_set(prediction, options.sets)
+        top = {"probabilities": dict(prediction.top(options.top_k))}
+        fewer = options.top_k < len(prediction.probabilities)
+        return prediction.to_dict() | (top if fewer else {}) | why
 
     async def timeline(
         self, request: Request, name: str, data: bytes, segments: Any, options: dict[str, Any]
@@ -130,16 +147,3 @@ def in_thread(call: Callable[[], Any]) -> Future:
 
     threading.Thread(target=run, name="timeline", daemon=True).start()
     return future
-
-
-def _values(result: Any, top_k: int) -> dict[str, Any] | BaseException:
-    """A Prediction or an Explanation as JSON; an exception as it is."""
-    if isinstance(result, BaseException):
-        return result
-    values = result.to_dict()
-    why = {k: values[k] for k in ("nothing", "shares", "time", "words") if k in values}
-    values = values.get("prediction", values)
-    prediction = getattr(result, "prediction", result)
-    if top_k < len(prediction.probabilities):
-        values["probabilities"] = dict(prediction.top(top_k))
-    return values | ({"explanation": why} if why else {})

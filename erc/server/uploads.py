@@ -46,9 +46,11 @@ async def read_items(request: Request, many: bool, most: int) -> list[Item | Pro
     Raises:
         Problem: the body as a whole cannot be used, or has more than `most` utterances.
     """
+    asked = {"sets": request.query_params["sets"]} if "sets" in request.query_params else {}
     if not is_form(request):
         value = _parsed(await request.body())
         values = _validated(LIST.validate_python, value) if many else [value]
+        values = [asked | one if isinstance(one, dict) else one for one in values]
         _check_count(len(values), most)
         return [_or_problem(_json_item, value, many) for value in values]
     form = await read_form(request)
@@ -57,12 +59,12 @@ async def read_items(request: Request, many: bool, most: int) -> list[Item | Pro
     if not many:
         if len(files) > 1:
             raise Problem(422, "ConfigError", "one file at a time; for more POST /v1/predict/batch")
-        return [form_item(files[0] if files else None, _fields(form))]
+        return [form_item(files[0] if files else None, asked | _fields(form))]
     if texts and len(texts) != len(files):
         raise Problem(
             422, "ConfigError", f"{len(texts)} texts for {len(files)} files; give as many"
         )
-    common = _fields(form, "text")
+    common = asked | _fields(form, "text")
     each = zip(files, texts or [""] * len(files), strict=True)
     return [
         _or_problem(lambda f: form_item(*f), (file, common | ({"text": t} if t else {})), True)

@@ -26,10 +26,12 @@ from erc.scores.plots import (
     label_bars,
     learning_curves,
     rated_predicted,
+    risk_coverage,
     svg,
 )
 from erc.scores.results import Results, System
 from erc.scores.scored import DIMENSIONS, Scored, read
+from erc.scores.selective import orders, risk
 from erc.scores.statistics import Interval
 from erc.scores.tables import COLUMNS, NOTE, few, number, spread
 from erc.studies.feature_map import NAMES, embed
@@ -90,8 +92,10 @@ def gather(folder: Path) -> Page:
         "classes": part(lambda: _classes(rows)),
         "map": part(lambda: _map(best, rows)),
         "calibration": part(lambda: _calibration(rows)),
+        "doubt": part(lambda: _doubt(rows)),
         "embedding": part(lambda: _embedding(folder, results.simulated)),
         "groups": part(lambda: _groups(rows)),
+        "groups_shown": GROUPS_SHOWN,
         "few": FEW,
         "few_speakers": few(results.speakers),
         "configuration": part(lambda: {"text": _text(folder / "config.yaml")}),
@@ -168,6 +172,15 @@ def _calibration(rows: Scored) -> Page:
 
     known = _labelled(rows)
     return {"figure": _svg(calibration(known.probabilities, known.label), "Calibration")}
+
+
+def _doubt(rows: Scored) -> Page:
+    """Risk over coverage of the labelled utterances, in every order."""
+    known = _labelled(rows)
+    wrong = known.predicted != known.label
+    curves = {name: risk(wrong, first) for name, first in orders(known).items()}
+    areas = {name: float(curve.mean()) for name, curve in curves.items()}
+    return {"areas": areas, "figure": _svg(risk_coverage(curves), "Risk and coverage")}
 
 
 def _embedding(folder: Path, simulated: bool) -> Page:

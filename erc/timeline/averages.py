@@ -86,13 +86,11 @@ def _with(prediction: Prediction, values: np.ndarray, thresholds: Thresholds) ->
     """The prediction with other numbers, and all that follows from them."""
     *shares, valence, arousal = map(float, values)
     known = prediction.dimensions
-    return replace(
-        prediction,
-        **said(
-            shares,
-            valence if "valence" in known else None,
-            arousal if "arousal" in known else None,
-            prediction.typicality,
-            thresholds,
-        ),
+    numbers = said(
+        shares,
+        valence if "valence" in known else None,
+        arousal if "arousal" in known else None,
+        prediction.typicality,
+        thresholds,
     )
+    return thresholds.with_set(replace(prediction, **numbers))

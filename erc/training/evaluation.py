@@ -28,6 +28,8 @@ from erc.scores.one_rater import one_rater
 from erc.scores.panels import panels
 from erc.scores.results import ADAPTED, BASELINE, HEADLINE, Human, Margin, Results, System
 from erc.scores.scored import NAMES, Scored, write
+from erc.scores.selective import areas
+from erc.scores.sets import Sets
 from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
 from erc.training.features import encode, known
@@ -192,14 +194,14 @@ def evaluate(
         folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
         held_out: of the model.
     """
-    data = parts.sides[side]
+    data, others = parts.sides[side], held_out or HeldOut()
     asked = conditions(parts)
     rows = [
         scored(
             one.name, data, said.probabilities(temperature), said.valence_arousal,
             typicality=said.typicality,
         )
-        for one, said in zip(asked, predict_split(parts, side, asked, held_out=held_out), strict=True)
+        for one, said in zip(asked, predict_split(parts, side, asked, held_out=others), strict=True)
     ]  # fmt: skip
     utterances = list(data.store.utterances(data.rows))
     rivals = baselines(data)
@@ -209,6 +211,8 @@ def evaluate(
         margins=margins(main, rivals),
         human=Human(one_rater(utterances)),
         panels=panels(utterances, rows),
+        risk=areas(main),
+        sets=Sets.of(main, others.shares.get(main.system), others.speakers),
         protocol=data.fold.protocol,
         fold=data.fold.number,
         folds=data.fold.count,

@@ -1,4 +1,4 @@
-"""A trained model → what speakers are like whom it was not fitted to: `held_out.npz`."""
+"""A trained model → what it says of speakers whom it was not fitted to: `held_out.npz`."""
 
 from __future__ import annotations
 
@@ -10,35 +10,53 @@ import torch
 
 from erc.datasets.view import View
 from erc.model.folder.held_out import HeldOut
-from erc.model.typicality import MOST, Typicality, summary
+from erc.model.typicality import MOST, Typicality, spread, summary
 from erc.training.assembly import Assembly
 from erc.training.closed_form import speakers
-from erc.training.evaluation import encoded_in_batches, on_cpu
+from erc.training.evaluation import conditions, encoded_in_batches, on_cpu, predict_split, scored
 
 
-def held_out(parts: Assembly) -> HeldOut:
-    """How usual its features are, by speakers that no feature was trained on.
+def held_out(parts: Assembly, temperature: float) -> HeldOut:
+    """How usual its features are, and how probable it found what most raters said.
 
-    Those are the speakers of the training side, each part of them held out in turn, for a frozen
-    encoder; for a trained one those of the valid side, unless that is the held-out fold itself
-    (`paper`): then nothing is known.
+    The first by speakers that no feature was trained on: of the training side, each part of them held
+    out in turn, for a frozen encoder; of the valid side for a trained one. The second by those of the
+    valid side alone, which have stopped the training and fitted the temperature, no more. Where the
+    valid side is the held-out fold itself (`paper`), it is not looked at.
     """
-    train, valid = parts.sides["train"], parts.sides["valid"]
-    seen = _features(parts, train)
-    free = len(valid) and valid.fold.protocol != "paper"
-    trained = [n for n, branch in parts.model.branches.items() if not branch.encoder.frozen]
-    others = _features(parts, valid) if free and trained else {}
+    valid = parts.sides["valid"]
+    free = bool(len(valid)) and valid.fold.protocol != "paper"
+    shares, people = _shares(parts, temperature) if free else ({}, 0)
+    return HeldOut(_typicality(parts, free), shares, people)
+
+
+def _typicality(parts: Assembly, free: bool) -> dict[str, Typicality]:
+    """Modality → how usual its features are."""
+    branches = parts.model.branches.items()
+    trained = {name for name, branch in branches if not branch.encoder.frozen}
+    others = _features(parts, parts.sides["valid"]) if free and trained else {}
     found = {}
-    for name, (features, groups) in seen.items():
-        if name not in trained:
-            one = Typicality.fit(features, groups)
-        else:
-            one = Typicality.fit(features, groups, others[name][0]) if others else None
+    for name, (features, groups) in _features(parts, parts.sides["train"]).items():
+        outside = others[name][0] if name in others else features[:0]
+        one = Typicality.fit(features, groups, outside if name in trained else None)
         if one:
             found[name] = one
         else:
             print(f"no typicality of {name}: no speaker could be held out", file=sys.stderr)
-    return HeldOut(found)
+    return found
+
+
+def _shares(parts: Assembly, temperature: float) -> tuple[dict[str, np.ndarray], int]:
+    """System → probabilities of the majority emotion on the valid side; of so many speakers."""
+    valid, asked = parts.sides["valid"], conditions(parts)
+    found, people = {}, 0
+    for one, said in zip(asked, predict_split(parts, "valid", asked), strict=True):
+        rows = scored(one.name, valid, said.probabilities(temperature), said.valence_arousal)
+        given = rows.probabilities[np.arange(len(rows)), rows.label][rows.labelled]
+        if len(given):
+            found[one.name] = spread(np.sort(given))
+            people = len(np.unique(speakers(valid)[rows.labelled]))
+    return found, people
 
 
 @torch.inference_mode()

@@ -155,7 +155,7 @@ def finish(
     """
     model, cfg = parts.model, parts.cfg
     temperature, calibrated = (temperature, True) if temperature else calibrate(parts)
-    others = held_out(parts)
+    others = held_out(parts, temperature)
     results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run, others)
     settings = {
         "temperature": temperature,

@@ -136,8 +136,8 @@ def test_predict(run, kemdy19, capsys):
     row = json.loads(capsys.readouterr().out)
     assert list(row) == [
         "file", "label", "probabilities", "valence", "arousal", "confidence", "modalities",
-        "abstain", "conflict", "duration", "heard", "band_hz", "narrow_band", "typicality", "simulated",
-        "model", "reason",
+        "abstain", "conflict", "prediction_set", "duration", "heard", "band_hz", "narrow_band",
+        "typicality", "simulated", "model", "reason",
     ]  # fmt: skip
     assert len(row["probabilities"]) == 7
     assert main(["predict", clip, "nowhere.wav", "--model", str(run / "model")]) == 1
@@ -151,7 +151,7 @@ def test_predict_a_folder(run, kemdy19, tmp_path, capsys):
     assert main(["predict", str(tmp_path), "--model", str(run), "-o", str(target)]) == 1
     lines = target.read_text("utf-8").splitlines()
     assert lines[0].startswith(
-        "file,label,valence,arousal,confidence,modalities,abstain,conflict,p_surprise"
+        "file,label,valence,arousal,confidence,modalities,abstain,conflict,prediction_set,p_surprise"
     )
     assert len(lines) == 4
     assert "broken.wav" in capsys.readouterr().err

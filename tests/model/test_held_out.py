@@ -18,7 +18,8 @@ def known() -> HeldOut:
     rng = np.random.default_rng(0)
     who = np.repeat(np.arange(5), 6)
     of = {"speech": rng.standard_normal((30, 6)), "text": rng.standard_normal((30, 4))}
-    return HeldOut({name: Typicality.fit(x, who) for name, x in of.items()})
+    usual = {name: Typicality.fit(x, who) for name, x in of.items()}
+    return HeldOut(usual, {"speech + text": np.linspace(0, 1, 20)}, 3)
 
 
 def arrays(folder) -> dict[str, np.ndarray]:
@@ -33,14 +34,17 @@ def test_what_is_read_says_the_same_and_missing_is_nan(known, tmp_path):
         {"speech": rng.standard_normal((3, 8, 2, 3)), "text": rng.standard_normal((3, 4))},
         {"speech": np.ones((3, 8), bool), "text": np.array([True, False, True])},
     )
-    found = HeldOut.read(tmp_path, SPEC).typical(encoded)
+    read = HeldOut.read(tmp_path, SPEC)
+    assert read.shares["speech + text"].tolist() == known.shares["speech + text"].tolist()
+    assert (list(read.shares), read.speakers) == (["speech + text"], 3)
+    found = read.typical(encoded)
     for name, expected in known.typical(encoded).items():
         np.testing.assert_array_equal(found[name], expected)
     assert np.isnan(found["text"]).tolist() == [False, True, False]
 
 
 def test_older_folders_know_nothing(tmp_path):
-    assert HeldOut.read(tmp_path, SPEC).typicality == {}
+    assert HeldOut.read(tmp_path, SPEC) == HeldOut()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,9 @@ def test_older_folders_know_nothing(tmp_path):
         ("text.distances", lambda x: x[::-1]),
         ("text.distances", lambda x: x[:0]),
         ("text.distances", lambda x: np.repeat(x, 100)),
+        ("shares speech + text", lambda x: x * 1.01),
+        ("shares speech + text", lambda x: x[:, None]),
+        ("speakers", lambda x: np.array([1, 2])),
         ("text.scale", lambda x: x.astype(str) + "?"),
         ("text.scale", lambda x: x.astype(object)),
     ],

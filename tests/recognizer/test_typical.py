@@ -18,7 +18,7 @@ import erc
 from erc.__main__ import main
 from erc.base.audio import SAMPLE_RATE, load
 from erc.base.voice import Delivery, cast, speak
-from erc.model.folder import HELD_OUT
+from erc.model.folder import HELD_OUT, read_config, write_config
 from erc.model.folder.held_out import HeldOut
 from erc.model.typicality import Normal, Typicality, summary
 from erc.recognizer import clip
@@ -123,6 +123,7 @@ def test_a_damaged_file_is_refused_and_an_old_folder_knows_nothing(run, tmp_path
     with pytest.raises(erc.base.errors.CheckpointError, match=HELD_OUT):
         erc.load(folder)
     (folder / HELD_OUT).unlink()
+    write_config(folder, read_config(folder))
     assert erc.load(folder).predict(text="네").typicality is None
 
 

@@ -138,7 +138,7 @@ def test_many_at_once_are_answered_in_batches_with_the_same_numbers(recognizer, 
         until(
             lambda: (
                 service.batcher.depth == 12
-                and service.batcher._ready.qsize() + gated.sizes[0] == 12
+                and service.batcher._ready.qsize() + sum(gated.sizes) == 12
             )
         )
         gated.go.set()

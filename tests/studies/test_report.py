@@ -16,12 +16,16 @@ from erc.base.errors import ConfigError
 from erc.base.files import write_json
 from erc.scores import breakdown
 from erc.scores.scored import Scored, write
+from erc.scores.selective import areas
+from erc.scores.sets import Sets
 from erc.studies import report
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
-SECTIONS = "scores data labels agreement curves classes map calibration embedding groups repeat"
+SECTIONS = (
+    "scores data labels agreement curves classes map calibration doubt sets embedding groups repeat"
+)
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 NASTY = "<script>alert('&')</script>"
 
@@ -43,7 +47,11 @@ def run(rows, tmp_path_factory):
              "lookup": 0.25, "majority": math.nan, "warnings": ["a warning"]}  # fmt: skip
     human = {"accuracy": 0.71, "accuracy_std": 0.02, "ece": math.nan}
     command = "python train.py a='<b>'"
-    found = results(rows, human=human, corpus=NASTY, command=command, audit=audit, calibrated=True)
+    sets = Sets.of(rows, np.linspace(0.1, 0.9, 50), 5)
+    found = results(
+        rows, human=human, corpus=NASTY, command=command, audit=audit, calibrated=True, sets=sets,
+        risk=areas(rows),
+    )  # fmt: skip
     found.write(folder / "results.json")
     labels = {kind: dict.fromkeys(EMOTIONS, 1 / 7) for kind in ("votes", "PeakL", "majority")}
     side = {"n": n, "minutes": 1.5, "speakers": 6, "sessions": 3, "ties": 2, "labels": labels}
@@ -105,7 +113,7 @@ def test_whole_and_well_formed(html):
     page = Page(html)
     assert [i for i in page.ids if i in SECTIONS.split()] == SECTIONS.split()
     assert len(set(page.ids)) == len(page.ids)
-    assert html.count("<svg") == 6
+    assert html.count("<svg") == 7
     assert "Not shown" not in html
 
 
@@ -158,6 +166,16 @@ def test_numbers_are_those_of_the_files(html, rows):
         "right in 25 %", "most frequent emotion in –",
     ):  # fmt: skip
         assert number in text, number
+
+
+def test_sets_and_doubt(html, rows):
+    text = " ".join("".join(Page(html).words).split())
+    found = Sets.of(rows, np.linspace(0.1, 0.9, 50), 5)
+    assert f"in {found.coverage:.3f} [{found.low:.3f}, {found.high:.3f}] of the sets" in text
+    for group in found.groups:
+        assert f"{group.kind} {group.name}{group.n}{group.coverage:.3f}{group.size:.1f}" in text
+    for area in areas(rows).values():
+        assert f"{area:.3f}" in text
 
 
 def test_missing_pieces_say_why(run, tmp_path):

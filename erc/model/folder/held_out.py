@@ -22,6 +22,7 @@ from erc.model.typicality import AXES, MOST, Normal, Typicality, summary
 
 BYTES = 1 << 28  # of a file, at most
 DAMAGE = (ValueError, TypeError, LookupError, OSError, EOFError, MemoryError, zipfile.BadZipFile)
+SHARES = "shares "  # begins the name of an array
 PARTS = ("mean", "scale", "axes", "variances", "rest")  # of a `Normal`
 
 
@@ -32,9 +33,14 @@ class HeldOut:
     Attributes:
         typicality: modality → how usual its features are; without those that nobody could be held
             out for.
+        shares: what was used of an utterance ("speech + text", "speech, speaker-adapted") →
+            probabilities [n] that the emotion was given which most raters chose, ascending.
+        speakers: whose utterances those are.
     """
 
     typicality: Mapping[str, Typicality] = field(default_factory=dict)
+    shares: Mapping[str, np.ndarray] = field(default_factory=dict)
+    speakers: int = 0
 
     def typical(self, encoded: Encoded[np.ndarray]) -> dict[str, np.ndarray]:
         """Modality → percentile [B], nan where it is missing; see `Typicality.of`."""
@@ -47,7 +53,8 @@ class HeldOut:
 
     def write(self, folder: Path) -> None:
         """Put the file into a folder."""
-        arrays: dict[str, Any] = {}
+        arrays: dict[str, Any] = {f"{SHARES}{name}": x for name, x in self.shares.items()}
+        arrays |= {"speakers": self.speakers}
         for name, one in self.typicality.items():
             arrays |= {f"{name}.{part}": getattr(one.normal, part) for part in PARTS}
             arrays |= {f"{name}.distances": one.distances}
@@ -65,14 +72,14 @@ class HeldOut:
         if not path.is_file():
             return cls()
         try:
-            return cls(
-                {
-                    name: _typicality(found, name, spec)
-                    for found in [_arrays(path)]
-                    for name in spec.modalities
-                    if f"{name}.mean" in found
-                }
-            )
+            found = _arrays(path)
+            usual = {
+                m: _typicality(found, m, spec) for m in spec.modalities if f"{m}.mean" in found
+            }
+            shares = {
+                k.removeprefix(SHARES): _ranked(k, x) for k, x in found.items() if k[:7] == SHARES
+            }
+            return cls(usual, shares, int(found.get("speakers", np.zeros(()))))
         except DAMAGE as error:
             raise CheckpointError(f"{path} is not of this model, or damaged: {error}") from error
 
@@ -99,7 +106,16 @@ def _typicality(found: Mapping[str, np.ndarray], name: str, spec: Spec) -> Typic
     shapes = [x.shape for x in (mean, scale, axes, variances, rest)]
     fits = shapes == [(width,), (width,), (width, k), (k,), ()] and k <= AXES
     positive = fits and all((x > 0).all() for x in (scale, variances, rest))
-    sorted_ = distances.ndim == 1 and 0 < distances.size <= MOST and (np.diff(distances) >= 0).all()
-    if not (positive and sorted_):
-        raise ValueError(f"{name} of {shapes}, {distances.shape} does not fit a width of {width}")
-    return Typicality(Normal(mean, scale, axes, variances, float(rest)), distances)
+    if not positive:
+        raise ValueError(f"{name} of {shapes} does not fit a width of {width}")
+    ranked = _ranked(f"{name}.distances", distances, np.inf)
+    return Typicality(Normal(mean, scale, axes, variances, float(rest)), ranked)
+
+
+def _ranked(name: str, values: np.ndarray, most: float = 1.0) -> np.ndarray:
+    """Checked: [n], 0 < n ≤ `MOST`, ascending in 0 … most."""
+    if values.ndim != 1 or not 0 < values.size <= MOST or not 0 <= values[0] <= values[-1] <= most:
+        raise ValueError(f"{name}: {values.shape} numbers, not 1–{MOST} within 0–{most:g}")
+    if (np.diff(values) < 0).any():
+        raise ValueError(f"{name} do not ascend")
+    return values

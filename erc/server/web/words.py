@@ -11,8 +11,9 @@ from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
 from erc.recognizer.explain import Explanation
-from erc.recognizer.prediction import TYPICAL, Prediction, table
+from erc.recognizer.prediction import Prediction, table
 from erc.scores.results import Human, Results, System
+from erc.scores.selective import TYPICAL
 from erc.scores.tables import COLUMNS
 from erc.server.web.figures import (
     bars,
