@@ -9,7 +9,7 @@
     python train.py dataset.num_data=4 dataloader.batch_size=4 trainer.accelerator=cpu
     python train.py model.use_peakl=False                             # soft labels instead of PeakL
     python train.py dataset=manifest dataset.paths=my/manifest.csv dataset.protocol=strict
-    python train.py ckpt_path=runs/…/checkpoints/last.ckpt            # go on where a run stopped
+    python train.py ckpt_path=runs/…                                  # go on where a run stopped
     python train.py -m dataset.validation_fold=0,1,2,3,4              # Hydra multirun
     python train.py --cfg job                                         # print the configuration
 

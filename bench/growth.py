@@ -48,7 +48,7 @@ def epoch(utterances: int) -> dict[str, Any]:
             )
         )  # fmt: skip
         task = make_task(parts.cfg, parts)
-        trainer = make_trainer(parts.cfg, place, validate=False)
+        trainer = make_trainer(parts.cfg, place)
         start = time.perf_counter()
         trainer.fit(task, parts.loader("train"))
         return {"seconds": time.perf_counter() - start}

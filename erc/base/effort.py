@@ -19,4 +19,6 @@ def words(spent: dict[str, Any] | None) -> str:
     lasted = " ".join(f"{n} {unit}" for n, unit in parts if n) or "under 1 s"
     numbers = f" in {spent['precision']}" if "precision" in spent else ""
     part = ", counted since it was resumed" if spent.get("resumed") else ""
+    if isinstance(spent.get("resumed"), list):
+        part += f" with other settings ({'; '.join(spent['resumed'])})"
     return f"{lasted} on {spent['device']}{numbers}{part}"

@@ -37,6 +37,10 @@ class CalibrationError(ErcError):
     """No temperature makes these answers mean what they say."""
 
 
+class TrainingError(ErcError):
+    """A training has left the numbers: its loss is nan or infinite."""
+
+
 class CheckpointError(ErcError):
     """A model folder or checkpoint cannot be opened."""
 

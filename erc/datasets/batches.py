@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -173,6 +174,7 @@ class BucketSampler(Sampler[list[int]]):
     ):
         self.lengths, self.batch_size, self.shuffle = np.asarray(lengths), batch_size, shuffle
         self.seed, self.epoch = seed, 0
+        self._return = (0, 0)
         self.batches = -(-len(self.lengths) // batch_size)
         self.by_length = budget is not None and len(self.lengths) > 0 and self.lengths.max() > 0
         if self.by_length:
@@ -182,6 +184,10 @@ class BucketSampler(Sampler[list[int]]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the shuffle; Lightning calls this before each epoch."""
         self.epoch = epoch
+
+    def go_on(self, epoch: int, batches: int) -> None:
+        """Begin this epoch after so many batches, as a training does that was stopped there."""
+        self.epoch, self._return = epoch, (epoch, batches)
 
     @property
     def sampler(self) -> BucketSampler:
@@ -204,7 +210,8 @@ class BucketSampler(Sampler[list[int]]):
         else:  # longest first: running out of memory shows at once
             batches = self._cut(np.argsort(-self.lengths, kind="stable"))
         order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
-        yield from (batches[i].tolist() for i in order)
+        epoch, done = self._return
+        yield from (batches[i].tolist() for i in order[done if self.epoch == epoch else 0 :])
 
     def _pooled(self, rng: np.random.Generator) -> np.ndarray:
         order = rng.permutation(len(self.lengths))
@@ -240,6 +247,12 @@ class MemoryLoader:
             yield self.whole.take(torch.tensor(indices))
 
 
+def _stop_with_the_training(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach every process of a group: the training finishes its step first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def loader(
     data: View, collate: Collator, sampler: BucketSampler, num_workers: int = 0
 ) -> DataLoader | MemoryLoader:
@@ -256,6 +269,8 @@ def loader(
         collate_fn=collate,
         num_workers=num_workers,
         multiprocessing_context="spawn" if num_workers else None,
+        worker_init_fn=_stop_with_the_training,
+        generator=torch.Generator(),  # else an iterator draws from the generator of the training
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
     )

@@ -13,10 +13,9 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,10 @@ from erc.base.errors import ConfigError
 from erc.base.files import read_json, write_json
 from erc.studies.experiment import configure, run
 from erc.training.check import check
-from erc.training.config import make, quoted, resolve
+from erc.training.config import make, quoted
+from erc.training.identity import Identity, differences, identity
 
 FILE = "fold.json"
-PLACES = (  # and the group `logger`: settings that say where and how fast, not what
-    "run_dir", "cache", "ckpt_path", "export", "dataset.paths", "dataset.num_proc",
-    "dataloader.num_workers", "trainer.enable_progress_bar",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,13 +38,12 @@ class Fold:
     Attributes:
         words: overrides of `python train.py`, the fold among them.
         folder: of the run.
-        identity: what it is made from, dotted key → value: every setting that shapes the result,
-            `data` (the store: its rows, and path, size and time of their files) and `erc` (the version).
+        identity: what it is made from, see `erc.training.identity`.
     """
 
     words: tuple[str, ...]
     folder: Path
-    identity: Mapping[str, Any]
+    identity: Identity
 
     def finished(self) -> bool:
         """True if this very run was made before; False if it was not, or was stopped on the way.
@@ -64,13 +59,10 @@ class Fold:
                 "choose another folder"
             )
         found = read_json(self.folder / FILE, ConfigError)
-        old, new = found["identity"], dict(self.identity)
-        differ = [k for k in sorted(old.keys() | new) if old.get(k) != new.get(k)]
-        if differ:
-            said = "; ".join(f"{k}: {old.get(k)} there, {new.get(k)} here" for k in differ)
+        if differ := differences(found["identity"], self.identity):
             raise ConfigError(
-                f"{self.folder} was made from something else ({said}): delete it, or choose another "
-                "folder"
+                f"{self.folder} was made from something else ({'; '.join(differ)}): delete it, or "
+                "choose another folder"
             )
         return found["finished"]
 
@@ -90,7 +82,7 @@ class Fold:
 def single(overrides: Sequence[str], folder: Path) -> Fold:
     """The run of a configuration; its corpus is read, or found in the cache."""
     cfg, data = _open(overrides, folder)
-    return Fold(tuple(overrides), folder, _identity(cfg, data))
+    return Fold(tuple(overrides), folder, identity(cfg, data.store.path.name))
 
 
 def folds(overrides: Sequence[str], folder: Path) -> list[Fold]:
@@ -104,7 +96,8 @@ def folds(overrides: Sequence[str], folder: Path) -> list[Fold]:
     for k in range(data.fold.count):
         cfg.dataset.validation_fold = k
         words = (*overrides, f"dataset.validation_fold={k}")
-        found.append(Fold(words, folder / f"fold{k}", _identity(cfg, data)))
+        made_from = identity(cfg, data.store.path.name)
+        found.append(Fold(words, folder / f"fold{k}", made_from))
     return found
 
 
@@ -164,19 +157,3 @@ def _open(overrides: Sequence[str], folder: Path) -> tuple[DictConfig, Any]:
     cfg = configure(overrides, folder)
     check(cfg)
     return cfg, make(cfg.dataset, mode="train", cache=cfg.cache)
-
-
-def _identity(cfg: DictConfig, data: Any) -> dict[str, Any]:
-    settings = resolve(cfg)
-    del settings["logger"]
-    shaping = {k: v for k, v in _leaves(settings) if k not in PLACES}
-    return shaping | {"data": data.store.path.name, "erc": version("erc")}
-
-
-def _leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key, value of everything in nested settings."""
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

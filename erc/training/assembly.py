@@ -88,13 +88,19 @@ class Assembly:
         adaptation = cfg.get("adaptation", "none")  # runs of older versions do not name it
         self.adapted = adapt_tables(adaptation, model, self.tables, train)
 
-    def loader(self, side: str) -> DataLoader | MemoryLoader:
-        """Batches of one side of the fold; shuffled for training."""
-        data, options = self.sides[side], self.cfg.dataloader
+    def sampler(self, side: str) -> BucketSampler:
+        """Which utterances make a batch, on one side of the fold; shuffled for training, but for
+        `trainer.overfit_batches`, which are the same few in each epoch."""
+        data, options, cfg = self.sides[side], self.cfg.dataloader, self.cfg
         lengths = data.lengths if options.bucket else np.zeros(len(data))
         budget = options.batch_seconds * audio.SAMPLE_RATE if options.batch_seconds else None
-        sampler = BucketSampler(lengths, options.batch_size, side == "train", self.cfg.seed, budget)
-        return loader(data, self.collate, sampler, options.num_workers)
+        shuffle = side == "train" and not cfg.trainer.get("overfit_batches")
+        return BucketSampler(lengths, options.batch_size, shuffle, cfg.seed, budget)
+
+    def loader(self, side: str) -> DataLoader | MemoryLoader:
+        """Batches of one side of the fold, see `sampler`."""
+        workers = self.cfg.dataloader.num_workers
+        return loader(self.sides[side], self.collate, self.sampler(side), workers)
 
 
 def training_side(cfg: DictConfig, target: Target | None = None, kind: str | None = None) -> View:

@@ -56,6 +56,8 @@ def start(cfg: DictConfig, run: Path) -> list[Logger]:
     """
     from lightning.pytorch.loggers import CSVLogger
 
+    from erc.training.metrics_file import MetricsFile
+
     check(cfg.logger)
     if cfg.trainer.fast_dev_run:
         return []
@@ -64,9 +66,9 @@ def start(cfg: DictConfig, run: Path) -> list[Logger]:
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     chosen = make(cfg.logger)
     if isinstance(chosen, CSVLogger):
-        return [chosen]
+        return [MetricsFile(run)]
     chosen.log_hyperparams(resolve(cfg))
-    return [CSVLogger(run, name="", version=""), chosen]
+    return [MetricsFile(run), chosen]
 
 
 def record(loggers: Sequence[Logger], run: Path, step: int = 0) -> None:
@@ -104,10 +106,12 @@ def feed(
     csv: confusion.csv and figures/*.png (the scores are in results.json). Others: where their own
     pages show them.
     """
+    from lightning.pytorch.loggers import CSVLogger
+
     name, experiment = type(logger).__name__, logger.experiment
     rows: list[Any] = [[e, *row] for e, row in zip(EMOTIONS, matrix, strict=True)]
     columns: list[Any] = ["rated", *EMOTIONS]
-    if name == "CSVLogger":
+    if isinstance(logger, CSVLogger):
         with atomic(Path(logger.log_dir or ".") / "confusion.csv") as temporary:
             lines = [",".join(map(str, row)) for row in [columns, *rows]]
             temporary.write_text("\n".join(lines) + "\n", "utf-8")

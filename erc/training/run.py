@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 import logging
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
@@ -23,6 +25,7 @@ from erc.base.bandwidth import bandwidth
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CalibrationError, ConfigError, did_you_mean
 from erc.datasets.audit import audit
+from erc.datasets.batches import BucketSampler
 from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
@@ -34,8 +37,11 @@ from erc.scores.tables import results_table
 from erc.training import closed_form, contrastive, evaluation, loggers
 from erc.training.assembly import Assembly
 from erc.training.card import card
+from erc.training.checkpoints import Checkpoints, Stopped, WholeFiles
 from erc.training.config import resolve
 from erc.training.held_out import held_out
+from erc.training.identity import identity
+from erc.training.resume import BEST, alone, going_on, read
 from erc.training.task import EmotionTask, make_task
 
 BANDS = 200  # training recordings whose band is looked at
@@ -54,43 +60,102 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     """
     quiet()
     start = time.monotonic()
-    spent: dict[str, Any]
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     run = Path(cfg.run_dir)
-    run.mkdir(parents=True, exist_ok=True)
     if cfg.model.objective not in (*OBJECTIVES, "closed_form"):
         allowed = " or ".join((*OBJECTIVES, "closed_form"))
         raise ConfigError(f"model.objective={cfg.model.objective} is not {allowed}")
-    parts = Assembly(cfg)
-    cfg.trainer.precision = number_format(cfg, parts.model)  # "auto" no more, in all that is kept
-    OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
-    print(parts.sides["train"])
-    print(audit(parts.sides["train"]))
-    if cfg.model.objective == "closed_form":
-        temperature = closed_form.fit(parts)
-        spent = {"seconds": round(time.monotonic() - start, 1), "device": "CPU"}
-        return finish(parts, run, argv, spent, temperature)
-    validate = bool(len(parts.sides["valid"]))
-    task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective])
-    trainer = make_trainer(cfg, run, validate)
-    valid = parts.loader("valid") if validate else None
-    trainer.fit(task, parts.loader("train"), valid, ckpt_path=cfg.ckpt_path)
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if best and validate:
-        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-        task.load_state_dict(state)
-    task.model.cpu()
-    if isinstance(task, contrastive.ContrastiveTask):
-        return contrastive.finish(task, parts, run, cfg, argv)
-    spent = {
-        "seconds": round(time.monotonic() - start, 1),
-        "device": devices.name_of(trainer.strategy.root_device),
-        "precision": trainer.precision,
-    }
-    spent |= {"resumed": True} if cfg.ckpt_path else {}
-    results = finish(parts, run, argv, spent)
-    loggers.record(trainer.loggers, run, trainer.global_step)
-    return results
+    with alone(run):
+        parts = Assembly(cfg)
+        cfg.trainer.precision = number_format(
+            cfg, parts.model
+        )  # "auto" no more, in all that is kept
+        training = None if cfg.model.objective == "closed_form" else Training(parts, run)
+        OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
+        print(parts.sides["train"])
+        print(audit(parts.sides["train"]))
+        if training is None:
+            temperature = closed_form.fit(parts)
+            spent = {"seconds": round(time.monotonic() - start, 1), "device": "CPU"}
+            return finish(parts, run, argv, spent, temperature)
+        training.fit()
+        task, trainer = training.task, training.trainer
+        if isinstance(task, contrastive.ContrastiveTask):
+            return contrastive.finish(task, parts, run, cfg, argv)
+        spent = {
+            "seconds": round(time.monotonic() - start, 1),
+            "device": devices.name_of(trainer.strategy.root_device),
+            "precision": trainer.precision,
+        }
+        spent |= {"resumed": training.keeper.passed_over or True} if cfg.ckpt_path else {}
+        results = finish(parts, run, argv, spent)
+        loggers.record(trainer.loggers, run, trainer.global_step)
+        return results
+
+
+class Training:
+    """What a configuration trains by gradient steps, ready to begin or to go on.
+
+    Raises:
+        CheckpointError, ConfigError: `ckpt_path` is nothing that this training goes on from.
+    """
+
+    def __init__(self, parts: Assembly, run: Path):
+        cfg, folder = parts.cfg, run / "checkpoints"
+        self.task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective])
+        made_from = identity(cfg, parts.sides["train"].store.path.name)
+        self.start: Path | None = None
+        differ: list[str] = []
+        if cfg.ckpt_path:
+            anyway = cfg.resume_anyway
+            self.start, differ = going_on(cfg.ckpt_path, folder, self.task, made_from, anyway)
+        self.batches = parts.loader("train")
+        self.valid = parts.loader("valid") if len(parts.sides["valid"]) else None
+        sampler, stop = cast(BucketSampler, self.batches.batch_sampler), cfg.early_stopping
+        monitor = stop.monitor if self.valid else None
+        self.keeper = Checkpoints(
+            folder, sampler, made_from, monitor, stop.mode, cfg.checkpoint_every, differ
+        )
+        # Asked after a validation: at the end of an epoch there may be none, and old scores.
+        rule = {"strict": False, "check_on_train_epoch_end": False} | dict(stop)
+        stopping = [EarlyStopping(**rule)] if self.valid else []
+        self.trainer = make_trainer(cfg, run, [self.keeper, *stopping])
+
+    def fit(self) -> None:
+        """Train to the end; the weights are then those of the best epoch.
+
+        Raises:
+            Stopped: asked to, after a checkpoint.
+        """
+        with in_one_line(self.keeper):
+            self.trainer.fit(
+                self.task, self.batches, self.valid, ckpt_path=self.start, weights_only=True
+            )
+        if self.keeper.best is not None and not self.trainer.fast_dev_run:
+            self.task.load_state_dict(read(self.keeper.folder / BEST)["state_dict"])
+        self.task.model.cpu()
+
+
+@contextmanager
+def in_one_line(keeper: Checkpoints) -> Iterator[None]:
+    """What Lightning raises → what the commands say in one line."""
+    try:
+        yield
+    except Stopped as stop:
+        stop.say()
+        raise
+    except SIGTERMException:  # of several processes, or before the first step
+        raise SystemExit(128 + signal.SIGTERM) from None
+    except RuntimeError:
+        if keeper.asked:  # a loader's process was asked, too, before it could turn a deaf ear
+            raise SystemExit(128 + keeper.asked) from None
+        raise
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes 1 of it
+            raise KeyboardInterrupt from None
+        raise
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def number_format(cfg: DictConfig, model: EmotionModel) -> str:
@@ -106,20 +171,8 @@ def number_format(cfg: DictConfig, model: EmotionModel) -> str:
     return devices.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
 
 
-def callbacks(cfg: DictConfig, run: Path, validate: bool) -> list[L.Callback]:
-    """Checkpoints in `run`: the last and, with a valid side, the best; and when to give up."""
-    stop, folder = cfg.early_stopping, run / "checkpoints"
-    if not validate:
-        return [ModelCheckpoint(folder, "last")]
-    best = ModelCheckpoint(folder, "best", monitor=stop.monitor, mode=stop.mode, save_last=True)
-    return [best, EarlyStopping(**stop)]
-
-
-def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer:
-    """Lightning's trainer.
-
-    Args:
-        validate: stop early; False trains the full number of epochs.
+def make_trainer(cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = ()) -> L.Trainer:
+    """Lightning's trainer, which writes whole files and, without `Checkpoints`, no checkpoint.
 
     Raises:
         ConfigError: an option of the trainer that does not exist, or that this machine cannot follow.
@@ -133,7 +186,9 @@ def make_trainer(cfg: DictConfig, run: Path, validate: bool = True) -> L.Trainer
         return L.Trainer(
             **{"enable_model_summary": False} | options,
             logger=loggers.start(cfg, run),
-            callbacks=callbacks(cfg, run, validate),
+            callbacks=list(callbacks),
+            plugins=[WholeFiles()],
+            enable_checkpointing=any(isinstance(x, Checkpoints) for x in callbacks),
             default_root_dir=run,
         )
     except (MisconfigurationException, ValueError) as error:  # Lightning found a value wrong

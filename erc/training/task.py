@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import lightning as L
 import torch
@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from erc.base.emotions import SCALE
-from erc.base.errors import ConfigError, did_you_mean
-from erc.datasets.batches import Batch, BucketSampler
+from erc.base.errors import ConfigError, TrainingError, did_you_mean
+from erc.datasets.batches import Batch
 from erc.datasets.view import View
 from erc.model.emotion import EmotionModel, Output
 from erc.model.losses import MultiTaskLoss
@@ -36,8 +36,6 @@ class EmotionTask(L.LightningModule):
             sum), attention (pooling), projector, fusion, head.
         weight_decay: on matrices; biases and norms are left alone.
         schedule: partial of a function in `erc.training.schedules`.
-        total_steps: optimiser steps of the whole training. Known from the loader's length: asking
-            Lightning for it would drop the loader's state on resume.
         monitor: the metric that `reduce_plateau` follows.
         tables: features of frozen encoders.
         adapted: the same against each speaker's own baseline. Each batch is then seen both ways, so
@@ -55,7 +53,6 @@ class EmotionTask(L.LightningModule):
         separate_lr: dict[str, float] | None = None,
         weight_decay: float = 0.01,
         schedule: Schedule | None = None,
-        total_steps: int = 1,
         monitor: str = "val/loss",
         tables: features.Tables | None = None,
         adapted: features.Tables | None = None,
@@ -65,7 +62,7 @@ class EmotionTask(L.LightningModule):
         self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
         self.adapted = adapted or {}
         self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
-        self.schedule, self.total_steps, self.monitor = schedule, total_steps, monitor
+        self.schedule, self.monitor = schedule, monitor
         self.weight = weight
         self._epoch: list[tuple[Tensor, ...]] = []
         self.train()  # Lightning keeps the mode it finds, and encoding features left it at eval
@@ -85,6 +82,18 @@ class EmotionTask(L.LightningModule):
             self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=size)
         return total * self.weight(size)
 
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Stop at the batch whose loss is no number; every later one would be none either."""
+        if not loss.isfinite():
+            self.give_up(f"the loss is {loss.item()} in batch {self.trainer.fit_loop.batch_idx} of")
+
+    def give_up(self, what: str) -> NoReturn:
+        """Raise TrainingError: what happened, and when."""
+        raise TrainingError(
+            f"{what} epoch {self.current_epoch}, step {self.global_step}: "
+            "lower module.lr, or look at these utterances"
+        )
+
     def validation_step(self, batch: Batch, index: int) -> None:
         out = features.run(self.model, batch, self.tables)
         found = (batch.rows, out.logits, out.valence_arousal, batch.target, batch.valence_arousal)
@@ -93,6 +102,8 @@ class EmotionTask(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         rows, logits, va, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
         self._epoch.clear()
+        if not (logits.isfinite().all() and va.isfinite().all()):
+            self.give_up("the model answers nan in the validation of")
         total, cls, reg = self.loss(Output(logits, va, logits), target, rated)
         probabilities = logits.double().softmax(-1).numpy()
         said = (probabilities, va.clamp(*SCALE).numpy())
@@ -108,7 +119,7 @@ class EmotionTask(L.LightningModule):
         optimizer = torch.optim.AdamW(self.groups(), fused=self.device.type == "cuda" or None)
         if self.schedule is None:
             return optimizer
-        scheduler = self.schedule(optimizer, self.total_steps)
+        scheduler = self.schedule(optimizer, self.trainer.estimated_stepping_batches)
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             plan = {"scheduler": scheduler, "interval": "epoch", "monitor": self.monitor}
         else:
@@ -160,8 +171,6 @@ def make_task(
     cfg: DictConfig, parts: Assembly, kind: type[EmotionTask] = EmotionTask
 ) -> EmotionTask:
     """The Lightning module of a configuration."""
-    loader = parts.loader("train")
-    steps = -(-len(loader) // cfg.trainer.accumulate_grad_batches)
     return kind(
         parts.model,
         parts.loss,
@@ -170,9 +179,8 @@ def make_task(
         separate_lr=dict(cfg.module.separate_lr or {}),
         weight_decay=cfg.module.weight_decay,
         schedule=make(cfg.scheduler),
-        total_steps=steps * cfg.trainer.max_epochs,
         monitor=cfg.early_stopping.monitor,
         tables=parts.tables,
         adapted=parts.adapted,
-        weight=cast(BucketSampler, loader.batch_sampler).weight,
+        weight=parts.sampler("train").weight,
     )

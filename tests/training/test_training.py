@@ -138,7 +138,6 @@ def test_an_unknown_part_is_refused(kemdy19):
 def test_a_step_moves_what_it_should_and_nothing_else(kemdy19, frozen):
     p = parts(kemdy19, f"model.freeze_speech={frozen}", f"model.freeze_text={frozen}")
     assert set(p.tables) == ({"speech", "text"} if frozen else set())
-    task = make_task(p.cfg, p)
     before = {k: v.clone() for k, v in p.model.state_dict().items()}
     optimizer = torch.optim.SGD(p.model.parameters(), lr=1.0)
     p.model.train()
@@ -150,7 +149,6 @@ def test_a_step_moves_what_it_should_and_nothing_else(kemdy19, frozen):
     assert any("projector" in k for k in moved)
     assert any(".encoder." in k for k in moved) is not frozen
     assert not any("standardize" in k for k in moved)
-    assert task.total_steps == len(p.loader("train"))
 
 
 def test_known_features_give_what_the_encoders_give(kemdy19):
@@ -175,20 +173,20 @@ def test_frozen_features_are_standardised_on_the_training_side(kemdy19):
     assert not p.model.branches["text"].standardize.mean.any()
 
 
-def test_training_goes_on_where_it_stopped(kemdy19, tmp_path):
-    overrides = [f"dataset.paths={kemdy19}", *QUICK[:2], QUICK[3], "dataset.num_data=8"]
-    whole = train([*overrides, "trainer.max_epochs=2"], tmp_path / "whole")
-    half = [*overrides, "trainer.max_epochs=2", "trainer.limit_train_batches=1"]
-    train([*half[:-2], "trainer.max_epochs=1"], tmp_path / "half")
-    last = tmp_path / "half" / "checkpoints" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["epoch"] == 0
-    resumed = train([*overrides, "trainer.max_epochs=2", f"ckpt_path={last}"], tmp_path / "resumed")
+def test_a_finished_run_goes_on_with_more_epochs_if_asked(kemdy19, tmp_path, capsys):
+    words = [f"dataset.paths={kemdy19}", *QUICK[:2], *QUICK[3:], "dataset.num_data=8"]
+    whole = train([*words, "trainer.max_epochs=1"], tmp_path / "half")
+    more = ["trainer.max_epochs=2", f"ckpt_path={tmp_path / 'half'}"]
+    with pytest.raises(ConfigError, match="max_epochs: 1 there, 2 here"):
+        train([*words, *more], tmp_path / "resumed")
+    resumed = train([*words, *more, "resume_anyway=true"], tmp_path / "resumed")
     end = torch.load(tmp_path / "resumed" / "checkpoints" / "last.ckpt", weights_only=True)
     assert end["epoch"] == 1
-    assert end["global_step"] == 2 * len(
-        Assembly(compose([*overrides, "run_dir=x"])).loader("train")
-    )
     assert resumed.n == whole.n
+    meta = json.loads((tmp_path / "resumed" / "model" / "config.json").read_text("utf-8"))["meta"]
+    assert meta["effort"]["resumed"] == ["trainer.max_epochs: 1 there, 2 here"]
+    card = (tmp_path / "resumed" / "model" / "README.md").read_text("utf-8")
+    assert "trainer.max_epochs: 1 there, 2 here" in card
 
 
 def test_the_trainer_takes_lightnings_options_and_no_others(tmp_path):
