@@ -23,11 +23,14 @@ from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
 from erc.datasets.view import View
 from erc.labels.targets import Target, balanced, choose_target
 from erc.model.emotion import EmotionModel
+from erc.model.encoded import MODALITIES
 from erc.model.encoders import SpeechEncoder, TextEncoder
+from erc.model.fusion import FUSIONS
 from erc.model.lora import add_lora
 from erc.model.losses import GAMMA, MultiTaskLoss
 from erc.model.physiology import PhysiologyEncoder
-from erc.model.plan import plan
+from erc.model.plan import plan, usual_fusion
+from erc.model.pooling import SEQUENCES
 from erc.model.pretrained import TINY_TEXT
 from erc.model.tokenizer import load_tokenizer, train_tokenizer
 from erc.training import features, start_weights
@@ -65,6 +68,7 @@ class Assembly:
         self.loss = loss_of(options, train)
         fresh = model is None
         if model is None:
+            without_what_is_missing(options, train)
             start = cfg.module.load_from_checkpoint
             model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
         self.model = model.to(self.device)
@@ -170,7 +174,7 @@ def build(
     vocab_size, lora = options.pop("vocab_size"), options.pop("lora")
     kind = options.pop("physiology_encoder", None)
     named = {"speech": speech_name, "text": text_name, "physiology": kind}
-    made = plan([modality for modality, name in named.items() if name], options)
+    made = plan(*joined([modality for modality, name in named.items() if name], options))
     body = PhysiologyEncoder(kind) if kind else None
     if body and train.body:
         body.fit(torch.from_numpy(np.concatenate([train.body[row] for row in train.rows])))
@@ -194,8 +198,39 @@ def build(
         # The words of a tiny encoder are its own; those of another come with its name.
         words = tokenizer if start.tokenizer or text_name in TINY_TEXT else None
         print(start_weights.describe(start_weights.start_from(model, start, words), start.source))
-    add_lora(model, lora)
+    add_lora(model, {k: v for k, v in (lora or {}).items() if named.get(k, k)})
     return model, tokenizer
+
+
+def without_what_is_missing(options: dict[str, Any], train: View) -> None:
+    """Take the encoders out of `options` that the training side has nothing for; one line says so.
+
+    Raises:
+        ConfigError: nothing would be left.
+    """
+    for modality, what in (("speech", "recordings"), ("text", "transcripts")):
+        key = f"{modality}_encoder"
+        if options[key] and not train.has(modality).any():
+            others = [m for m in MODALITIES if m != modality and options.get(f"{m}_encoder")]
+            if not others:
+                raise ConfigError(f"no utterance has {what}, and this model takes nothing else")
+            print(f"no utterance has {what}: the model takes {' and '.join(others)} only")
+            options[key] = None
+
+
+def joined(modalities: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Arguments of `plan` for a model of config/model, an encoder of which may have been set to null.
+
+    Where its fusion joins more than is left, the usual one takes its place, and the usual poolings
+    that of sequences; one line says so.
+    """
+    usual = usual_fusion(modalities)
+    fusion = FUSIONS.get(options.get("fusion") or usual)
+    if not fusion or fusion.or_fewer or len(modalities) >= fusion.modalities:
+        return modalities, options
+    print(f"{' and '.join(modalities)} alone: fusion {usual}, not {options['fusion']}")
+    flat = {k: v for k, v in options.items() if not (k.endswith("_pooling") and v in SEQUENCES)}
+    return modalities, flat | {"fusion": usual}
 
 
 def _known(options: dict[str, Any], encoder: type, where: str) -> None:
