@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from numbers import Real
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from erc.base.decoders import Stream, streams
+from erc.base import apart
+from erc.base.decoders import Stream, plain, streams
 from erc.base.errors import AudioError, AudioWarning
-from erc.base.sources import Source, is_encoded, name_of
+from erc.base.sources import Source, is_encoded, name_of, opened
 
 SAMPLE_RATE = 16_000  # Hz; what every speech encoder here was trained on
 MIN_SAMPLES = 400  # 25 ms: one analysis window; a shorter clip gives wav2vec2 not a single frame
@@ -50,15 +51,64 @@ def load(source: Source, sampling_rate: int | None = None) -> np.ndarray:
     >>> load(np.zeros((48_000, 2), np.int16), 48_000).shape
     (16000,)
     """
-    name, pieces, length = name_of(source), [], 0
-    for piece in blocks(source, sampling_rate):
-        pieces.append(piece)
-        length += len(piece)
-        if length > MAX_LOADED:
-            raise AudioError(
-                f"{name}: longer than {MAX_LOADED / SAMPLE_RATE / 60:g} min; "
-                "use `erc timeline`, which takes any length, or cut it"
-            )
+    return _gathered(blocks(source, sampling_rate), name_of(source))
+
+
+def load_int16(path: Source) -> np.ndarray:
+    """`to_int16(load(path))` of a file; a mono file of 16 bits at 16 kHz takes no way around floats."""
+    return _gathered(_encoded_blocks(path, name_of(path), "int16"), name_of(path))
+
+
+def blocks(source: Source, sampling_rate: int | None = None) -> Generator[np.ndarray]:
+    """What `load` returns, piece by piece, in constant memory: float32 [T].
+
+    Raises and warns as `load` does, whatever the length.
+    """
+    name = name_of(source)
+    if is_encoded(source):
+        return _encoded_blocks(source, name, "float32")
+    return _blocks([_samples(source, sampling_rate, name)], name)
+
+
+def _encoded_blocks(source: Any, name: str, dtype: str) -> Generator[np.ndarray]:
+    with opened(source, name) as file:
+        stream = plain(file, name)
+        if stream is None and apart.POSIX:
+            yield from apart.blocks(file, name, dtype)
+        elif stream is None:
+            yield from (_as(dtype, piece) for piece in blocks_here(file, name))
+        elif dtype == "int16" and (stream.rate, stream.channels, stream.pcm16) == (
+            SAMPLE_RATE, 1, True,
+        ):  # fmt: skip
+            yield from _plain_int16(stream, name)
+        else:
+            yield from (_as(dtype, piece) for piece in _blocks([stream], name))
+
+
+def _plain_int16(stream: Stream, name: str) -> Iterator[np.ndarray]:
+    read = 0
+    while len(samples := stream.read(MAX_LOADED + 1 - read, "int16")):
+        read += len(samples)
+        yield samples[:, 0].astype(np.int16, copy=False)
+    _end(stream, name, read, read)
+
+
+def _as(dtype: str, piece: np.ndarray) -> np.ndarray:
+    return to_int16(piece) if dtype == "int16" else piece
+
+
+def _gathered(found: Generator[np.ndarray], name: str) -> np.ndarray:
+    """All pieces in one, if it is neither too short nor too long."""
+    pieces, length = [], 0
+    with closing(found):
+        for piece in found:
+            pieces.append(piece)
+            length += len(piece)
+            if length > MAX_LOADED:
+                raise AudioError(
+                    f"{name}: longer than {MAX_LOADED / SAMPLE_RATE / 60:g} min; "
+                    "use `erc timeline`, which takes any length, or cut it"
+                )
     if length < MIN_SAMPLES:
         raise AudioError(
             f"{name}: {length / SAMPLE_RATE * 1000:.1f} ms long; "
@@ -67,33 +117,20 @@ def load(source: Source, sampling_rate: int | None = None) -> np.ndarray:
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def load_int16(path: Source) -> np.ndarray:
-    """`to_int16(load(path))` of a file; a mono file of 16 bits at 16 kHz takes no way around floats."""
-    with closing(streams(path, name_of(path))) as found:
-        stream = next(found)
-        frames = stream.frames or 0
-        plain = (stream.rate, stream.channels, stream.pcm16) == (SAMPLE_RATE, 1, True)
-        if plain and MIN_SAMPLES <= frames <= MAX_LOADED:
-            pcm = stream.read(frames + 1, "int16")[:, 0]
-            if len(pcm) == frames and not stream.missing(frames):
-                return pcm
-    return to_int16(load(path))
+def blocks_here(file: BinaryIO, name: str) -> Generator[np.ndarray]:
+    """`blocks` of a file that needs a decoder, in this process; see `erc.base.apart`."""
+    return _blocks(streams(file, name), name)
 
 
-def blocks(source: Source, sampling_rate: int | None = None) -> Iterator[np.ndarray]:
-    """What `load` returns, piece by piece, in constant memory: float32 [T].
-
-    Raises and warns as `load` does, whatever the length.
-    """
-    import soxr
-
-    name, length = name_of(source), 0
-    for stream in _streams(source, sampling_rate, name):
+def _blocks(found: Iterable[Stream], name: str) -> Generator[np.ndarray]:
+    length = 0
+    for stream in found:
         _check(stream, name)
-        mono, read = _Mono(name), 0
-        stretch = (
-            soxr.ResampleStream(stream.rate, SAMPLE_RATE, 1) if stream.rate != SAMPLE_RATE else None
-        )
+        mono, read, stretch = _Mono(name), 0, None
+        if stream.rate != SAMPLE_RATE:
+            import soxr
+
+            stretch = soxr.ResampleStream(stream.rate, SAMPLE_RATE, 1)
         most = BLOCK // stream.channels
         if stream.frames is not None:
             most = min(most, stream.frames + 1)  # one more: the end is met at once
@@ -113,10 +150,14 @@ def blocks(source: Source, sampling_rate: int | None = None) -> Iterator[np.ndar
             piece = stretch.resample_chunk(np.zeros(0, np.float32), last=True)
             length += len(piece)
             yield piece
-        if (less := stream.missing(read)) > 0:
-            say(f"{name}: ends after {length / SAMPLE_RATE:.2f} s, {less:.2f} s before it should")
+        _end(stream, name, read, length)
     if not length:
         raise AudioError(f"{name}: holds no samples; record it again or leave it out")
+
+
+def _end(stream: Stream, name: str, read: int, length: int) -> None:
+    if (less := stream.missing(read)) > 0:
+        say(f"{name}: ends after {length / SAMPLE_RATE:.2f} s, {less:.2f} s before it should")
 
 
 def seconds(source: Source, sampling_rate: int | None = None, most: float = np.inf) -> float:
@@ -128,17 +169,66 @@ def seconds(source: Source, sampling_rate: int | None = None, most: float = np.i
     Raises:
         AudioError: as `load`.
     """
-    total, name = 0.0, name_of(source)
-    for stream in _streams(source, sampling_rate, name):
+    name = name_of(source)
+    if not is_encoded(source):
+        return _seconds([_samples(source, sampling_rate, name)], name, most)
+    with opened(source, name) as file:
+        stream = plain(file, name)
+        if stream is None and apart.POSIX:
+            return apart.seconds(file, name, most)
+        return _seconds([stream], name, most) if stream else seconds_here(file, name, most)
+
+
+def seconds_here(
+    file: BinaryIO, name: str, most: float, step: Callable[[], None] = lambda: None
+) -> float:
+    """`seconds` of a file that needs a decoder, in this process; `step` is called on the way."""
+    return _seconds(streams(file, name), name, most, step)
+
+
+def _seconds(
+    found: Iterable[Stream], name: str, most: float, step: Callable[[], None] = lambda: None
+) -> float:
+    total = 0.0
+    for stream in found:
         _check(stream, name)
         if stream.frames is not None:
             total += stream.frames / stream.rate
             continue
         while total <= most and len(samples := stream.read(BLOCK // stream.channels, "float32")):
             total += len(samples) / stream.rate
+            step()
     if not total:
         raise AudioError(f"{name}: holds no samples; record it again or leave it out")
     return total
+
+
+def recorded(source: Source) -> tuple[np.ndarray, int, float]:
+    """A recording as it is: float32 [T, channels], its rate in Hz, and s that it promises and lacks.
+
+    Raises:
+        AudioError: it cannot be decoded.
+    """
+    name = name_of(source)
+    with opened(source, name) as file:
+        stream, pieces = plain(file, name), list[np.ndarray]()
+        if stream is None and apart.POSIX:
+            return apart.recorded(file, name)
+        rate, channels, missing = recorded_here(file, name, pieces.append, stream)
+        return np.concatenate([np.zeros((0, channels), np.float32), *pieces]), rate, missing
+
+
+def recorded_here(
+    file: BinaryIO, name: str, keep: Callable[[np.ndarray], None], stream: Stream | None = None
+) -> tuple[int, int, float]:
+    """`recorded` in this process, piece by piece; rate, channels, and s that are missing."""
+    with closing(streams(file, name)) as others:
+        stream, read = stream or next(others), 0
+        _check(stream, name)
+        while len(piece := stream.read(BLOCK // stream.channels, "float32")):
+            read += len(piece)
+            keep(piece)
+        return stream.rate, stream.channels, stream.missing(read)
 
 
 def say(what: str) -> None:
@@ -172,12 +262,6 @@ def normalize(samples: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     out -= out.mean()
     out *= 1 / np.sqrt(np.einsum("t,t", out, out) / len(out) + ε)
     return out
-
-
-def _streams(source: Any, sampling_rate: int | None, name: str) -> Iterator[Stream]:
-    if is_encoded(source):
-        return streams(source, name)
-    return iter([_samples(source, sampling_rate, name)])
 
 
 def _check(stream: Stream, name: str) -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from erc.base.errors import AudioError
-from erc.base.sources import opened
 from erc.base.wav import read_header, skip_id3
 
 if TYPE_CHECKING:
@@ -66,27 +65,55 @@ class Stream:
     pcm16: bool = False
 
 
-def streams(source: Any, name: str) -> Generator[Stream]:
-    """The streams of an encoded source; each is to be read before the next is asked for.
+def plain(file: BinaryIO, name: str) -> Stream | None:
+    """The one stream of a WAV file that holds plain numbers: read by numpy, no decoder sees it.
 
-    Args:
-        source: path, bytes or open binary file.
+    Raises:
+        AudioError: nothing is in it, or no samples can be found.
+    """
+    start = file.tell()
+    head = file.read(40)
+    file.seek(start)
+    if not head:
+        raise AudioError(f"{name}: the file is empty (0 bytes)")
+    if head.startswith(b"version https://git-lfs"):
+        raise AudioError(f"{name}: is a Git LFS pointer, not audio; run `git lfs pull` there first")
+    header = read_header(file, name)
+    if header is None or header.layout is None:
+        return None
+    layout, at, end = header.layout, header.start, header.start + header.present
+
+    def read(most: int, dtype: str) -> np.ndarray:
+        nonlocal at
+        file.seek(at)
+        data = file.read(min(most, (end - at) // layout.frame) * layout.frame)
+        data = data[: len(data) // layout.frame * layout.frame]
+        at += len(data)
+        if dtype == "int16":
+            return np.frombuffer(data, layout.order + "i2").reshape(-1, layout.channels)
+        return layout.samples(data)
+
+    frames = header.present // layout.frame
+    missing = header.missing
+    return Stream(
+        layout.rate, layout.channels, frames, read, lambda read: missing, layout.kind == "i2"
+    )
+
+
+def streams(file: BinaryIO, name: str) -> Generator[Stream]:
+    """The streams of an encoded file; each is to be read before the next is asked for.
 
     Raises:
         AudioError: not a recording, or one that cannot be decoded.
     """
-    with opened(source, name) as file:
-        start = file.tell()
-        head = file.read(40)
-        if not head:
-            raise AudioError(f"{name}: the file is empty (0 bytes)")
-        if head.startswith(b"version https://git-lfs"):
-            raise AudioError(
-                f"{name}: is a Git LFS pointer, not audio; run `git lfs pull` there first"
-            )
-        with _named(name):
-            for stream in _streams(file, start, name):
-                yield replace(stream, read=_named(name)(stream.read))
+    with _named(name):
+        for stream in _streams(file, file.tell(), name):
+            yield replace(stream, read=_named(name)(stream.read))
+
+
+def warm() -> None:
+    """Import what decoding needs."""
+    _forward()
 
 
 @contextmanager
@@ -182,15 +209,10 @@ class Part(io.RawIOBase):
 
 
 def _native(file: BinaryIO, start: int, size: int) -> Any:
-    """For libsndfile to open itself where it is a whole file of the disk: Python is slower."""
-    name = getattr(file, "name", None)
-    if (
-        start == 0
-        and isinstance(file, io.BufferedReader)
-        and isinstance(name, str | bytes | os.PathLike)
-    ):
-        # the bytes of a name as they are; they need not be UTF-8
-        return os.fsencode(name) if os.name == "posix" else os.fspath(name)
+    """For libsndfile to read itself where it is a whole file of the disk: Python is slower."""
+    if start == 0 and isinstance(file, io.BufferedReader):
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return file.fileno()
     return Part(file, start, size)
 
 
@@ -212,7 +234,7 @@ def _libsndfile(
     missing: Callable[[int], float] = lambda read: 0.0,
     counted: bool = True,
 ) -> Iterator[Stream]:
-    with _forward()(source) as file:
+    with _forward()(source, closefd=False) as file:
 
         def read(most: int, dtype: str) -> np.ndarray:
             return file.read(most, dtype=dtype, always_2d=True)

@@ -53,6 +53,12 @@ def is_encoded(source: Any) -> bool:
     return encoded or hasattr(source, "read")
 
 
+class _Ours(io.BufferedReader):
+    """A file that was opened here: nobody else minds where in it one is."""
+
+    ours = True
+
+
 @contextmanager
 def opened(source: Any, name: str) -> Iterator[BinaryIO]:
     """A file that can seek; one that was given open is left where it was found.
@@ -79,7 +85,7 @@ def opened(source: Any, name: str) -> Iterator[BinaryIO]:
     else:
         _check_path(Path(source), str(source))
         try:
-            with open(source, "rb") as file:
+            with _Ours(open(source, "rb", buffering=0)) as file:
                 yield file
         except OSError as error:
             raise AudioError(f"{name}: {error.strerror or error}") from None

@@ -12,12 +12,58 @@ import struct
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+import numpy as np
+
 from erc.base.errors import AudioError
 
 OPEN_END = 0x7FFF0000  # sizes from here on were written by those who did not know it yet, as was 0
 WIDEST = 0xFFFFFFFF  # what 32 bits hold; RF64 writes it where ds64 has the size
 MAX_CHUNKS = 1000
+MAX_TAGS = 100
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # format tags
+GUID = bytes.fromhex("000000001000800000aa00389b71")  # behind the tag in an extensible format
 NEEDED = (b"fmt ", b"fact")  # chunks that decoding needs besides the samples
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Samples as plain numbers.
+
+    Attributes:
+        rate: Hz.
+        channels: of each frame.
+        kind: "u1", "i2", "i3", "i4", "f4" or "f8", integer or float and its bytes.
+        order: of those bytes, "<" or ">".
+    """
+
+    rate: int
+    channels: int
+    kind: str
+    order: str
+
+    @property
+    def frame(self) -> int:
+        """Bytes of a frame."""
+        return self.channels * int(self.kind[1])
+
+    def samples(self, data: bytes) -> np.ndarray:
+        """Whole frames → float32 [T, channels] in [−1, 1]."""
+        if self.kind == "i3":
+            three = np.frombuffer(data, np.uint8).reshape(-1, 3)[
+                :, :: 1 if self.order == "<" else -1
+            ]
+            four = np.zeros((len(three), 4), np.uint8)
+            four[:, 1:] = three
+            numbers = four.view("<i4").ravel()
+        else:
+            numbers = np.frombuffer(data, self.order + self.kind)
+        with np.errstate(over="ignore"):  # what is infinite then, is named by who reads it
+            found = numbers.astype(np.float32)
+        if self.kind == "u1":
+            found -= 128
+        if self.kind[0] != "f":
+            found *= np.float32(2.0 ** -{"u1": 7, "i2": 15}.get(self.kind, 31))
+        return found.reshape(-1, self.channels)
 
 
 @dataclass(frozen=True)
@@ -28,6 +74,7 @@ class Header:
         promised, present: their bytes as announced, and as they are there.
         start: where they lie in the file.
         byte_rate: bytes a second.
+        layout: how they lie there, if they are numbers that need no decoder.
         head: what is to stand before them when a decoder reads them; b"": the file as it is.
     """
 
@@ -35,6 +82,7 @@ class Header:
     present: int
     start: int
     byte_rate: int
+    layout: Layout | None = None
     head: bytes = b""
 
     @property
@@ -50,15 +98,16 @@ class Header:
 
 def skip_id3(file: BinaryIO, at: int) -> int:
     """Where the file begins behind ID3v2 tags, which may stand before any format."""
-    while True:
+    for _ in range(MAX_TAGS):
         file.seek(at)
         head = file.read(10)
         if len(head) < 10 or head[:3] != b"ID3":
-            return at
+            break
         size = 0
         for byte in head[6:]:  # 7 bits of each
             size = size << 7 | byte & 0x7F
         at += 10 + size + 10 * bool(head[5] & 0x10)  # a footer
+    return at
 
 
 def read_header(file: BinaryIO, name: str) -> Header | None:
@@ -100,7 +149,8 @@ def _walk(file: BinaryIO, at: int, size: int, name: str, riff: bytes, plain: boo
             present = min(promised, rest)
             if not length and not _chunks(file, inside, size, order):
                 present, plain = rest, False
-            header = Header(promised, present, inside, _byte_rate(kept, order))
+            rate, layout = _format(kept, order)
+            header = Header(promised, present, inside, rate, layout)
             length = max(promised, present)
         elif kind in NEEDED and header is None and length < 1 << 16:
             file.seek(inside)
@@ -146,9 +196,20 @@ def _printable(kind: bytes) -> bool:
     return all(32 <= byte < 127 for byte in kind)
 
 
-def _byte_rate(kept: bytes, order: str) -> int:
+def _format(kept: bytes, order: str) -> tuple[int, Layout | None]:
+    """Bytes a second, and how the samples lie, of a chunk "fmt "."""
     at = kept.find(b"fmt ")
-    return struct.unpack_from(order + "I", kept, at + 16)[0] if 0 <= at <= len(kept) - 20 else 0
+    if not 0 <= at <= len(kept) - 24:
+        return 0, None
+    tag, channels, rate, byte_rate, frame, bits = struct.unpack_from(order + "HHIIHH", kept, at + 8)
+    if tag == EXTENSIBLE and len(kept) >= at + 48 and kept[at + 34 : at + 48] == GUID:
+        valid, _, tag = struct.unpack_from(order + "HIH", kept, at + 26)
+        bits = bits if valid == bits else 0
+    kind = {(PCM, 8): "u1", (FLOAT, 32): "f4", (FLOAT, 64): "f8"}.get((tag, bits))
+    if tag == PCM and bits in (16, 24, 32):
+        kind = f"i{bits // 8}"
+    layout = Layout(rate, channels, kind, order) if kind else None
+    return byte_rate, layout if layout and channels and layout.frame == frame else None
 
 
 def _head(kept: bytes, samples: int, order: str) -> bytes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from erc.base.audio import BLOCK, MIN_SAMPLES, SAMPLE_RATE
-from erc.base.decoders import streams
+from erc.base.audio import MIN_SAMPLES, SAMPLE_RATE, recorded
 from erc.base.errors import AudioError
 from erc.base.files import fingerprint
 from erc.cli.check_findings import Finding
@@ -41,14 +39,8 @@ def listen(path: Path) -> Heard:
 
 
 def _heard(path: Path) -> Heard:
-    with closing(streams(path, str(path))) as coming:
-        stream = next(coming)
-        rate, channels = stream.rate, stream.channels
-        pieces = []
-        while len(piece := stream.read(BLOCK // channels + 1, "float32")):
-            pieces.append(piece)
-        x = np.concatenate([np.zeros((0, channels), np.float32), *pieces])
-        missing = stream.missing(len(x))
+    x, rate, missing = recorded(path)
+    channels = x.shape[1]
     found = []
 
     def note(check: str, detail: str = "") -> None:

@@ -16,3 +16,14 @@ def test_hostile_model_folders_are_refused_fast_and_run_nothing():
         assert outcome == "refused", name
         assert seconds < 4 * model_folders.SECONDS, name  # of a machine that is busy
         assert megabytes < model_folders.MEGABYTES, name
+
+
+def test_mutated_recordings_are_decoded_or_refused():
+    from bench.trust import audio
+
+    found = audio.attack(files=120, seed=1)
+    for name, (outcome, seconds, megabytes) in found:
+        assert outcome in ("decoded", "refused"), name
+        assert seconds < 4 * audio.SECONDS, name  # of a machine that is busy
+        assert megabytes < audio.MEGABYTES, name
+    assert {outcome for _, (outcome, *_) in found} == {"decoded", "refused"}

@@ -204,7 +204,7 @@ def test_odd_numbers_of_votes(tmp_path):
 def test_no_exception_leaves_listen(tmp_path, monkeypatch):
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros(1600), 16_000)
-    monkeypatch.setattr("erc.cli.check_recording.streams", lambda *a: 1 / 0)
+    monkeypatch.setattr("erc.cli.check_recording.recorded", lambda *a: 1 / 0)
     assert [f.check for f in listen(path).findings] == ["unreadable recording"]
     assert [f.check for f in listen(tmp_path).findings] == ["unreadable recording"]
 
