@@ -1,7 +1,8 @@
-"""A speaker's own statistics in the place of the corpus's. Numpy or torch; it imports neither."""
+"""A speaker's own mean in the place of the corpus's. Numpy or torch; it imports neither."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -10,41 +11,69 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", "np.ndarray", "Tensor")
 
-PRIOR = 10.0  # recordings the corpus statistics count as
+PRIOR = 10.0  # recordings the corpus mean counts as
+VARIETY = 0.6  # least `variety` of a baseline, as a part of that of the training rows
 
 
-def statistics(
-    features: Array, mean: Array, scale: Array, prior: float = PRIOR
-) -> tuple[Array, Array]:
-    """Mean and deviation of one speaker, shrunk towards the corpus.
+def baseline(
+    features: Array, mean: Array, weights: Array | None = None, prior: float = PRIOR
+) -> Array:
+    """Mean of one speaker, shrunk towards the corpus: `w μ + (1 − w) mean`, w = n / (n + prior).
 
-    With n recordings, w = n / (n + prior), and μ, σ² the moments of the speaker's features:
-    `mean_s = w μ + (1 − w) mean`, `scale_s² = w σ² + (1 − w) scale²`.
+    The deviation stays that of the corpus: a speaker who mostly sounds the same would get a small
+    one, and small changes of mood would be heard as large ones.
 
     Args:
         features: [n, …, *shape], of one speaker's recordings; n = 0 gives the corpus.
-        mean, scale: [*shape], of the corpus.
+        mean: [*shape], of the corpus.
+        weights: [n] of the recordings in μ, see `even`; None: equal.
 
     >>> import numpy as np
-    >>> [x.tolist() for x in statistics(np.full((30, 1), 4.0), np.zeros(1), np.ones(1))]
-    [[3.0], [0.5]]
+    >>> baseline(np.full((30, 1), 4.0), np.zeros(1)).tolist()
+    [3.0]
     """
     if not len(features):
-        return mean, scale
+        return mean
     w = len(features) / (len(features) + prior)
-    flat = features.reshape(-1, *mean.shape)
-    own = flat.mean(0)
-    variance = w * ((flat - own) ** 2).mean(0) + (1 - w) * scale**2
-    return w * own + (1 - w) * mean, variance**0.5
+    if weights is None:
+        own = features.reshape(-1, *mean.shape).mean(0)
+    else:
+        rows = features.reshape(len(features), -1, *mean.shape).mean(1)
+        shares = (weights / weights.sum()).reshape(-1, *(1,) * len(mean.shape))
+        own = (rows * shares).sum(0)
+    return w * own + (1 - w) * mean
 
 
-def against(features: Array, own: tuple[Array, Array], corpus: tuple[Array, Array]) -> Array:
-    """Features which the model's corpus-wide standardisation turns into (x − mean_s) / scale_s.
+def even(emotions: Array) -> Array:
+    """Weights [n] under which every emotion of a speaker's recordings counts nearly the same.
 
-    That is `x' = mean + scale · (x − mean_s) / scale_s`: the model itself need not know of speakers.
+    `wᵢ = Σₖ pᵢₖ / (1 + Σⱼ pⱼₖ)`: the 1 keeps a single recording from counting as much as many.
+
+    Args:
+        emotions: [n, 7] distributions.
+    """
+    return (emotions / (1 + emotions.sum(0))).sum(1)
+
+
+def against(features: Array, own: Array, mean: Array) -> Array:
+    """Features less what is the speaker's own: `x − own + mean`; the model need not know of speakers.
 
     Args:
         features: [n, …, *shape].
-        own, corpus: mean and deviation, [*shape].
+        own, mean: of the speaker and the corpus, [*shape].
     """
-    return corpus[0] + corpus[1] * (features - own[0]) / own[1]
+    return features - own + mean
+
+
+def variety(probabilities: np.ndarray) -> float:
+    """Effective number of emotions in recordings: exp of the entropy of their mean distribution.
+
+    Args:
+        probabilities: [n, 7], rows sum to 1.
+
+    >>> import numpy as np
+    >>> round(variety(np.eye(7)[[0, 1, 0, 1]]), 3), variety(np.eye(7)[[2, 2]])
+    (2.0, 1.0)
+    """
+    mean = probabilities.mean(0)
+    return math.exp(-sum(p * math.log(p) for p in mean.tolist() if p > 0))

@@ -21,6 +21,7 @@ from erc.base.errors import CheckpointError, ConfigError, ErcError
 from erc.base.numbers import softmax
 from erc.base.text import normalise
 from erc.labels.regions import Regions
+from erc.model.adaptation import VARIETY, variety
 from erc.model.encoded import Encoded
 from erc.model.folder.held_out import HeldOut
 from erc.model.folder.learned import Learned
@@ -180,13 +181,24 @@ class Engine:
 
         Raises:
             AudioError: a recording cannot be used.
-            ConfigError: no recording, or a model that was not trained on a frozen speech encoder.
+            ConfigError: no recording, recordings that sound like too few emotions to be a baseline,
+                or a model that was not trained on a frozen speech encoder.
         """
         read = [self.read(recording, None, None) for recording in recordings]
         clips = [part for clip in read for part in clip.parts]
         if not clips:
             raise ConfigError("adapt needs recordings of the speaker, at least one with speech")
-        return replace(self, runtime=self.runtime.adapted(self.encode("speech", clips)[0]))
+        encoded = self.encode_all(clips)
+        runtime = self.runtime.adapted(encoded.pooled["speech"])
+        if not self.spec.needs_all or self.spec.modalities == ("speech",):
+            moods = variety(self.score(encoded.only(["speech"]))[0])
+            least = VARIETY * self.learned.variety
+            if moods < least:
+                raise ConfigError(
+                    f"these {len(clips)} recordings sound like {moods:.1f} emotions; a baseline needs "
+                    f"{least:.1f}: give recordings in other moods, or predict without adapt"
+                )
+        return replace(self, runtime=runtime)
 
     def read(
         self,

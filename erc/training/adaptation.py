@@ -1,26 +1,34 @@
 """Speaker adaptation: emotion is heard against a speaker's own baseline.
 
-Pooled speech features are standardised with mean and deviation over the speaker's own recordings
-instead of the corpus. No label is used, but the recordings of the test speaker are: a figure reached
-this way answers another question ("I have heard this person before") and is named so everywhere.
+From pooled speech features the mean over the speaker's own recordings is taken instead of the
+corpus's. No label of a test speaker is used, but the recordings are: a figure reached this way answers
+another question ("I have heard this person before") and is named so everywhere. Of training speakers
+the emotions are known, and each counts nearly the same in their mean: else the model would learn from
+baselines that hold part of the mood.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from erc.base.errors import ConfigError, did_you_mean
 from erc.datasets.view import View
-from erc.model.adaptation import against, statistics
-from erc.model.branch import Standardize
+from erc.model.adaptation import VARIETY, against, baseline, even, variety
 from erc.model.emotion import EmotionModel
 
 ADAPTATIONS = ("none", "speaker")
 
 
 def adapt_table(
-    table: Tensor, speakers: list[str], heard: Tensor, standardize: Standardize
+    table: Tensor,
+    speakers: Sequence[str],
+    heard: Tensor,
+    mean: Tensor,
+    emotions: np.ndarray | None = None,
 ) -> Tensor:
     """The features of every speaker `against` that speaker's own recordings.
 
@@ -28,17 +36,57 @@ def adapt_table(
         table: [N, …, *shape], N utterances.
         speakers: [N]; a speaker of two corpora must have two names.
         heard: bool [N], True where there is a recording; the others stay as they are.
-        standardize: fitted on the training side.
+        mean: [*shape], of the training side.
+        emotions: [N, 7] distributions where they are known, nan where not; of a speaker of whom all
+            are known they count evenly. None: none is known.
     """
-    mean, scale = standardize.mean.to(table.device), standardize.scale.to(table.device)
-    result = table.clone()
-    number = {s: i for i, s in enumerate(dict.fromkeys(speakers))}
-    names = torch.tensor([number[s] for s in speakers])
-    for name in names.unique():
-        rows = ((names == name) & heard).nonzero()[:, 0]
-        own = statistics(table[rows], mean, scale)
-        result[rows] = against(table[rows], own, (mean, scale))
+    result, mean = table.clone(), mean.to(table)
+    for rows in _of_each(speakers):
+        rows, weights = rows[heard.numpy()[rows]], None
+        if emotions is not None and np.isfinite(emotions[rows]).all():
+            weights = torch.from_numpy(even(emotions[rows])).to(table)
+        result[rows] = against(table[rows], baseline(table[rows], mean, weights), mean)
     return result
+
+
+def monotonous(
+    probabilities: np.ndarray, speakers: Sequence[str], usual: float
+) -> tuple[np.ndarray, list[str]]:
+    """Utterances of speakers whose recordings sound like too few emotions to be a baseline.
+
+    Args:
+        probabilities: [N, 7] that the model gives without adaptation.
+        speakers: [N].
+        usual: `variety` of the training rows.
+
+    Returns:
+        bool [N], and the names of these speakers.
+    """
+    found, names = np.zeros(len(probabilities), bool), []
+    for rows in _of_each(speakers):
+        if variety(probabilities[rows]) < VARIETY * usual:
+            found[rows] = True
+            names.append(speakers[rows[0]])
+    return found, names
+
+
+def _of_each(speakers: Sequence[str]) -> Iterable[np.ndarray]:
+    """The rows of each speaker."""
+    _, number = np.unique(np.asarray(speakers, str), return_inverse=True)
+    return (np.flatnonzero(number == k) for k in range(number.max(initial=-1) + 1))
+
+
+def speakers(data: View) -> np.ndarray:
+    """Speakers of a side, as numbers [n]."""
+    return np.unique(people(data, data.rows), return_inverse=True)[1]
+
+
+def people(data: View, rows: np.ndarray | None = None) -> list[str]:
+    """Speakers of rows of the store, named with their corpus; None: of all."""
+    column = data.store.column
+    chosen = slice(None) if rows is None else rows
+    pairs = zip(column("corpus")[chosen], column("speaker")[chosen], strict=True)
+    return [f"{c}/{s}" for c, s in pairs]
 
 
 def adapt_tables(
@@ -67,9 +115,9 @@ def adapt_tables(
             "adaptation=speaker needs the features of a frozen speech encoder: "
             "set model.freeze_speech=true (with a pooling other than frames), or adaptation=none"
         )
-    everything = data.side("all")
-    column = data.store.column
-    people = [f"{c}/{s}" for c, s in zip(column("corpus"), column("speaker"), strict=True)]
-    heard = torch.from_numpy(everything.has("speech"))
-    branch = model.branches["speech"]
-    return tables | {"speech": adapt_table(tables["speech"], people, heard, branch.standardize)}
+    train = data.side("train").rows
+    emotions = np.full_like(data.labels.target, np.nan)
+    emotions[train] = data.labels.target[train]
+    heard = torch.from_numpy(data.side("all").has("speech"))
+    mean = model.branches["speech"].standardize.mean
+    return tables | {"speech": adapt_table(tables["speech"], people(data), heard, mean, emotions)}

@@ -24,6 +24,7 @@ from erc.model.fusion import Linear
 from erc.model.linear import Discriminant, Ridge
 from erc.model.pooling import POOLINGS
 from erc.scores.calibration import fit_temperature, least_cross_entropy
+from erc.training.adaptation import speakers
 from erc.training.assembly import Assembly
 
 STRENGTHS = (10.0 ** np.arange(-3, 2.1, 0.5)).tolist()  # of α, in units of `Ridge.scale`
@@ -89,8 +90,8 @@ def fit(parts: Assembly) -> float | None:
     """Set projections and head of `parts.model` from the training side; returns the temperature
     (None: no emotion is labelled).
 
-    With adaptation every utterance counts twice, plain and against its speaker's own baseline, as in
-    `EmotionTask`: one model for both.
+    With adaptation it learns from every utterance against its speaker's own baseline. That answers for
+    a stranger as well, and better for a speaker one has heard, than learning from both views.
 
     Raises:
         ConfigError: a model that is not linear in features which are known in advance.
@@ -103,9 +104,8 @@ def fit(parts: Assembly) -> float | None:
             "model.objective=closed_form needs fusion=linear, frozen encoders of speech or text, a "
             "pooling to one vector, and a layer other than weighted: start from model=linear"
         )
-    rows, views = data.rows, [parts.tables, *([parts.adapted] if parts.adapted else [])]
-    features = np.concatenate([side_by_side(model, view, data) for view in views])
-    groups = np.tile(speakers(data), len(views))
+    rows, features = data.rows, side_by_side(model, parts.adapted or parts.tables, data)
+    groups = speakers(data)
     weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
     bias[len(EMOTIONS) :] = sum(SCALE) / 2
     temperature: float | None = None
@@ -115,7 +115,7 @@ def fit(parts: Assembly) -> float | None:
         (VALENCE, rated[:, :1], fit_dimension),
         (AROUSAL, rated[:, 1:], fit_dimension),
     ):
-        y = np.tile(learned[rows], (len(views), 1))
+        y = learned[rows]
         known = np.isfinite(y).all(-1)
         if known.any():
             found = method(features[known], y[known], groups[known])
@@ -134,14 +134,6 @@ def side_by_side(model: EmotionModel, tables: dict[str, Tensor], data: View) -> 
         z = (tables[name][data.rows].double() - mean) / scale
         parts.append(z.flatten(1).numpy() * data.has(name)[:, None])
     return np.concatenate(parts, 1)
-
-
-def speakers(data: View) -> np.ndarray:
-    """Speakers, as numbers [n]."""
-    corpus, speaker = (data.store.column(name)[data.rows] for name in ("corpus", "speaker"))
-    return np.unique(
-        [f"{c}/{s}" for c, s in zip(corpus, speaker, strict=True)], return_inverse=True
-    )[1]
 
 
 @torch.no_grad()

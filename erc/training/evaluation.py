@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from erc.datasets.view import View
 from erc.model.emotion import Output
 from erc.model.encoded import Encoded, subsets
 from erc.model.folder.held_out import HeldOut
+from erc.model.folder.learned import Learned, counted
 from erc.scores.baselines import BASELINES, Side, cues
 from erc.scores.one_rater import one_rater
 from erc.scores.panels import panels
@@ -30,6 +31,7 @@ from erc.scores.results import ADAPTED, BASELINE, HEADLINE, Human, Margin, Resul
 from erc.scores.scored import NAMES, Scored, write
 from erc.scores.selective import areas
 from erc.scores.sets import Sets
+from erc.training.adaptation import monotonous, people
 from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
 from erc.training.features import encode, known
@@ -196,12 +198,15 @@ def evaluate(
     """
     data, others = parts.sides[side], held_out or HeldOut()
     asked = conditions(parts)
+    answers = dict(zip(asked, predict_split(parts, side, asked, held_out=others), strict=True))
+    if parts.adapted:
+        decline(answers, parts, side, temperature)
     rows = [
         scored(
             one.name, data, said.probabilities(temperature), said.valence_arousal,
             typicality=said.typicality,
         )
-        for one, said in zip(asked, predict_split(parts, side, asked, held_out=others), strict=True)
+        for one, said in answers.items()
     ]  # fmt: skip
     utterances = list(data.store.utterances(data.rows))
     rivals = baselines(data)
@@ -235,6 +240,25 @@ def evaluate(
         results.write(folder / "results.json")
         write(folder / "predictions.csv", [*rows, *rivals])
     return results
+
+
+def decline(
+    answers: dict[Condition, Predictions], parts: Assembly, side: str, temperature: float
+) -> None:
+    """Answer as for a stranger where a speaker's recordings are no baseline, and say so."""
+    speakers = people(parts.sides[side], parts.sides[side].rows)
+    train = parts.sides["train"]
+    rows = train.labels.target[train.rows], train.labels.target_valence_arousal[train.rows]
+    usual = Learned(**counted(*rows)).variety
+    for one in [one for one in answers if one.adapted]:
+        plain, adapted = answers[replace(one, adapted=False)], answers[one]
+        found, names = monotonous(plain.probabilities(temperature), speakers, usual)
+        for field in fields(Predictions):
+            getattr(adapted, field.name)[found] = getattr(plain, field.name)[found]
+        if names:
+            print(
+                f"{one.name}: not adapted to {', '.join(names)}, who sound much the same throughout"
+            )
 
 
 def baselines(data: View) -> list[Scored]:

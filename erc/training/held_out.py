@@ -11,8 +11,8 @@ import torch
 from erc.datasets.view import View
 from erc.model.folder.held_out import HeldOut
 from erc.model.typicality import MOST, Typicality, spread, summary
+from erc.training.adaptation import speakers
 from erc.training.assembly import Assembly
-from erc.training.closed_form import speakers
 from erc.training.evaluation import conditions, encoded_in_batches, on_cpu, predict_split, scored
 
 

@@ -12,41 +12,39 @@ import torch
 
 from erc.base.errors import ConfigError
 from erc.base.voice import Delivery, cast, speak
-from erc.model.adaptation import statistics
-from erc.model.branch import Standardize
+from erc.model.adaptation import baseline, even
 from erc.model.emotion import EmotionModel, Encoded
 from erc.model.encoders import SpeechEncoder
+from erc.model.folder.learned import counted
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes.pytorch import TorchRuntime
 from erc.scores.tables import results_table
 from erc.studies.experiment import run
-from erc.training.adaptation import adapt_table, adapt_tables
+from erc.training.adaptation import adapt_table, adapt_tables, monotonous
 
 
-def fitted(features: torch.Tensor) -> Standardize:
-    standardize = Standardize(*features.shape[1:])
-    standardize.fit(features)
-    return standardize
-
-
-def test_statistics_by_hand() -> None:
-    x = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
-    mean, scale = statistics(x, torch.tensor([0.0, 5.0]), torch.tensor([1.0, 2.0]), prior=2)
-    np.testing.assert_allclose(mean, [0.5 * 2 + 0.5 * 0, 0.5 * 0 + 0.5 * 5])
-    np.testing.assert_allclose(scale**2, [0.5 * 1 + 0.5 * 1, 0.5 * 0 + 0.5 * 4], rtol=1e-6)
+def test_a_baseline_by_hand() -> None:
+    x, mean = torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.tensor([0.0, 5.0])
+    np.testing.assert_allclose(baseline(x, mean, prior=2), [0.5 * 2, 0.5 * 0 + 0.5 * 5])
+    np.testing.assert_allclose(baseline(x, mean, torch.tensor([3.0, 1.0]), prior=2), [0.75, 2.5])
+    steps = np.arange(12.0).reshape(2, 3, 2)  # a sequence each: its steps count alike
+    np.testing.assert_allclose(baseline(steps, np.zeros(2), prior=0), steps.mean((0, 1)))
+    np.testing.assert_allclose(
+        baseline(steps, np.zeros(2), np.array([1.0, 0.0]), prior=0), steps[0].mean(0)
+    )
 
 
 def test_few_recordings_stay_with_the_corpus_and_many_leave_it() -> None:
-    corpus = torch.zeros(3), torch.ones(3)
-    assert statistics(torch.zeros(0, 3), *corpus) == corpus
-    distance = [float(statistics(torch.full((n, 3), 8.0), *corpus)[0][0]) for n in (1, 10, 1000)]
+    corpus = torch.zeros(3)
+    assert baseline(torch.zeros(0, 3), corpus) is corpus
+    distance = [float(baseline(torch.full((n, 3), 8.0), corpus)[0]) for n in (1, 10, 1000)]
     np.testing.assert_allclose(distance, [8 / 11, 4.0, 8 * 1000 / 1010], rtol=1e-6)
 
 
-def test_a_constant_recording_set_is_finite() -> None:
-    mean, scale = statistics(torch.ones(1, 2), torch.zeros(2), torch.ones(2))
-    assert bool((scale > 0).all())
-    assert bool(mean.isfinite().all())
+def test_emotions_count_evenly() -> None:
+    one_hot = np.eye(7)[[0] * 99 + [1] * 9]
+    weights = even(one_hot)
+    np.testing.assert_allclose([weights[:99].sum(), weights[99:].sum()], [0.99, 0.9])
 
 
 def test_the_offset_of_a_speaker_goes() -> None:
@@ -55,19 +53,46 @@ def test_the_offset_of_a_speaker_goes() -> None:
     speakers = ["a", "b"] * 200
     offset = torch.tensor([[5.0], [-5.0]]).repeat(200, 4)
     table = mood + offset
-    standardize, everybody = fitted(table), torch.ones(400, dtype=torch.bool)
-    seen = standardize(adapt_table(table, speakers, everybody, standardize))
+    mean, everybody = table.mean(0), torch.ones(400, dtype=torch.bool)
+    seen = adapt_table(table, speakers, everybody, mean)
     r = np.corrcoef(seen[:, 0], mood[:, 0])[0, 1]
     assert r > 0.9 > np.corrcoef(table[:, 0], mood[:, 0])[0, 1] + 0.5
     # Nothing of one speaker depends on another one.
-    alone = adapt_table(table[::2], ["a"] * 200, everybody[::2], standardize)
-    torch.testing.assert_close(standardize(alone), seen[::2])
+    alone = adapt_table(table[::2], ["a"] * 200, everybody[::2], mean)
+    torch.testing.assert_close(alone, seen[::2])
+
+
+def test_a_known_mood_does_not_become_part_of_the_baseline() -> None:
+    """Two equal voices, one of them mostly angry: labels keep the anger in the features."""
+    emotion = np.r_[np.zeros(90, int), np.ones(10, int), np.zeros(50, int), np.ones(50, int)]
+    table = torch.from_numpy(np.eye(2)[emotion]).float() * 4
+    speakers, everybody = ["skewed"] * 100 + ["even"] * 100, torch.ones(200, dtype=torch.bool)
+    mean = torch.full((2,), 2.0)
+
+    def gap(emotions: np.ndarray | None) -> float:
+        seen = adapt_table(table, speakers, everybody, mean, emotions)
+        return float((seen[0] - seen[100]).abs().max())
+
+    assert gap(None) > 1.4
+    assert gap(np.eye(7)[emotion]) < 0.2
+    some = np.eye(7)[emotion].astype(float)
+    some[3] = np.nan  # not all are known: as if none were
+    assert gap(some) > 1.4
+
+
+def test_one_mood_is_no_baseline() -> None:
+    sure, unsure = np.eye(7)[np.arange(40) % 4], np.full((40, 7), 1 / 7)
+    flat = np.tile([0.9, 0.1, 0, 0, 0, 0, 0], (40, 1))
+    probabilities, speakers = np.concatenate([sure, flat, unsure]), np.repeat(["a", "b", "c"], 40)
+    found, names = monotonous(probabilities, speakers.tolist(), usual=4.0)
+    assert names == ["b"]
+    assert found.tolist() == (speakers == "b").tolist()
 
 
 def test_rows_without_recording_stay_as_they_are() -> None:
     table = torch.tensor([[0.0], [2.0], [4.0]])
     heard = torch.tensor([False, True, True])
-    adapted = adapt_table(table, ["a", "a", "a"], heard, fitted(table[1:]))
+    adapted = adapt_table(table, ["a", "a", "a"], heard, table[1:].mean(0))
     assert adapted[0] == 0
     torch.testing.assert_close(adapted[1:].mean(), torch.tensor(3.0))
 
@@ -83,14 +108,13 @@ def model() -> EmotionModel:
 
 
 @torch.inference_mode()
-def test_an_adapted_runtime_is_the_model_standardised_by_the_speakers_own_numbers(
+def test_an_adapted_runtime_is_the_model_around_the_speakers_own_mean(
     model: EmotionModel,
 ) -> None:
     table, there = torch.randn(6, model.branches["speech"].size) + 3, np.ones(6, bool)
     own = copy.deepcopy(model)
     place = own.branches["speech"].standardize
-    for buffer, value in zip((place.mean, place.scale), statistics(table, place.mean, place.scale)):
-        buffer.copy_(value)
+    place.mean.copy_(baseline(table, place.mean))
     expected = own.fuse(Encoded({"speech": table}, {"speech": torch.from_numpy(there)})).logits
     runtime, heard = TorchRuntime(model), Encoded({"speech": table.numpy()}, {"speech": there})
     adapted = runtime.adapted(table.numpy())
@@ -119,6 +143,19 @@ def test_recognizer_adapts_to_recordings(model: EmotionModel, tmp_path: Path) ->
     assert plain.predict(files[0]) == before
     with pytest.raises(ConfigError, match="at least one"):
         plain.adapt([])
+
+
+def test_recordings_of_one_mood_are_refused(model: EmotionModel, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    soundfile.write(
+        tmp_path / "a.wav", speak("좋아", cast("F", rng), Delivery(3, 3, 3), rng) / 32768, 16000
+    )
+    certain = copy.deepcopy(model)
+    with torch.no_grad():
+        certain.head.bias[0] += 20
+    taught = counted(np.eye(7), np.full((7, 2), 3.0))
+    with pytest.raises(ConfigError, match=r"1 recordings sound like 1\.0 .* needs 4\.2"):
+        Recognizer(TorchRuntime(certain), {"meta": {"learned": taught}}).adapt([tmp_path / "a.wav"])
 
 
 def test_unknown_or_impossible_adaptation(model: EmotionModel) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
+from erc.model.adaptation import variety
 
 SIMULATED = (
     "this model was trained on simulated speech, no person was recorded: "
@@ -54,6 +55,12 @@ class Learned:
     def not_offered(self) -> tuple[str, ...]:
         """Emotions without a training row: no answer ever is one of them."""
         return tuple(e for e in EMOTIONS if self.emotions is not None and not self.emotions[e])
+
+    @property
+    def variety(self) -> float:
+        """Effective number of emotions among the training rows; 0: not recorded."""
+        rows = np.array([list((self.emotions or {}).values())], float)
+        return variety(rows / rows.sum()) if rows.sum() else 0.0
 
     @property
     def unlearned(self) -> tuple[str, ...]:

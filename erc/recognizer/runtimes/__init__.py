@@ -17,7 +17,7 @@ import numpy as np
 
 from erc.base.devices import gpu, machine
 from erc.base.errors import CheckpointError, ConfigError, did_you_mean
-from erc.model.adaptation import against, statistics
+from erc.model.adaptation import against, baseline
 from erc.model.encoded import Encoded
 from erc.model.folder import COPY, EXPORTS, doubt, stale
 from erc.model.spec import Spec
@@ -82,14 +82,15 @@ class Runtime:
                 "this model does not standardise its speech features and cannot be adapted; train "
                 "with model.freeze_speech=true and adaptation=speaker"
             )
-        return Adapted(self, statistics(features, *self.scales), self.scales)
+        mean, _ = self.scales
+        return Adapted(self, baseline(features, mean), mean)
 
 
 class Adapted(Runtime):
     """A runtime that hears speech against one speaker's own recordings; see `erc.model.adaptation`."""
 
-    def __init__(self, runtime: Runtime, own: Scales, corpus: Scales):
-        self.runtime, self.own, self.corpus = runtime, own, corpus
+    def __init__(self, runtime: Runtime, own: np.ndarray, mean: np.ndarray):
+        self.runtime, self.own, self.mean = runtime, own, mean
         self.name, self.spec = runtime.name, runtime.spec
 
     def encode(
@@ -98,7 +99,7 @@ class Adapted(Runtime):
         return self.runtime.encode(modality, x, lengths)
 
     def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        heard = against(encoded.pooled["speech"], self.own, self.corpus).astype(np.float32)
+        heard = against(encoded.pooled["speech"], self.own, self.mean).astype(np.float32)
         return self.runtime.fuse(encoded.heard_as({"speech": heard}))
 
     def adapted(self, features: np.ndarray) -> Runtime:
