@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from erc.base.console import console
 from erc.cli.check_findings import ERROR, NOTE, SEVERITIES, WARNING, remedy_of, severity_of
 from erc.cli.command import QUIET, Option, command
-from erc.cli.corpus import CORPUS, ROOT
+from erc.cli.corpus import CORPUS, EMOTION_MAP, ROOT
 
 if TYPE_CHECKING:
     from erc.cli.check_corpus import Diagnosis
@@ -21,9 +21,17 @@ EXAMPLES = 3
     ROOT,
     Option("--json", "every finding with all its places", flag=True),
     Option("--workers", "recordings read at once", type=int, default=4),
+    EMOTION_MAP,
     QUIET,
 )
-def check(corpus: str | None, root: str, json: bool, workers: int, quiet: bool) -> int:
+def check(
+    corpus: str | None,
+    root: str,
+    json: bool,
+    workers: int,
+    emotion_map: dict[str, str | None] | None,
+    quiet: bool,
+) -> int:
     """Find what is wrong with a corpus before it costs a training run.
 
     Returns:
@@ -36,7 +44,7 @@ def check(corpus: str | None, root: str, json: bool, workers: int, quiet: bool) 
 
     from erc.cli.check_corpus import examine
 
-    found = examine(Path(root), corpus, workers, quiet)
+    found = examine(Path(root), corpus, workers, quiet, emotion_map)
     if json:
         print(dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:
@@ -45,23 +53,21 @@ def check(corpus: str | None, root: str, json: bool, workers: int, quiet: bool) 
 
 
 def show(found: Diagnosis) -> None:
-    """Print a table for people: counts and the first places."""
-    from rich.table import Table
+    """Print for people: each finding, what to do about it, and the first places."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    table = Table("", "", "finding", "where", "what to do", box=None, pad_edge=False)
     colour = {ERROR: "bold red", WARNING: "yellow", NOTE: "dim"}
-    for name, places in found.findings.items():
-        kind = severity_of(name)
-        more = [f"… and {len(places) - EXAMPLES} more (--json has all)"]
-        shown = places[:EXAMPLES] + more * (len(places) > EXAMPLES)
-        short = [place.replace(f"{found.root}/", "") for place in shown]
-        table.add_row(Text(kind, colour[kind]), f"{len(places)}", Text(name),
-                      Text("\n".join(short), overflow="fold"), Text(remedy_of(name)))  # fmt: skip
     counts = ", ".join(f"{found.count(s)} {s}{'s' * (found.count(s) != 1)}" for s in SEVERITIES)
     with console() as page:
-        if found.findings:
-            page.print(table)
+        for name, places in found.findings.items():
+            kind = severity_of(name)
+            title = Text(f"{kind}  {len(places)}  {name}", colour[kind])
+            page.print(title + Text(f": {remedy_of(name)}", "default"))
+            more = [f"… and {len(places) - EXAMPLES} more (--json has all)"]
+            for place in places[:EXAMPLES] + more * (len(places) > EXAMPLES):
+                short = Text(place.replace(f"{found.root}/", ""), overflow="fold")
+                page.print(Padding(short, (0, 0, 0, 9)))
         page.print(
             f"{found.root} ({' + '.join(found.corpora)}): {found.utterances} utterances, "
             f"{found.recordings} recordings, {found.hours:.2f} h; {counts}",

@@ -17,7 +17,7 @@ from erc.base.progress import progress
 from erc.base.text import normalise
 from erc.cli.check_findings import SEVERITIES, Finding, remedy_of, severity_of
 from erc.cli.check_recording import Heard, listen
-from erc.corpora import locate, reader
+from erc.corpora import locate, options_of, reader
 from erc.corpora.utterance import Report, Utterance
 from erc.labels.lookup import MARGIN, sentence_lookup
 from erc.preprocess import get_folds
@@ -70,9 +70,17 @@ class Diagnosis:
 
 
 def examine(
-    root: Path, corpus: str | None = None, workers: int = 4, quiet: bool = True
+    root: Path,
+    corpus: str | None = None,
+    workers: int = 4,
+    quiet: bool = True,
+    emotion_map: dict[str, str | None] | None = None,
 ) -> Diagnosis:
-    """Read annotation, transcripts and every recording; one broken file never stops it."""
+    """Read annotation, transcripts and every recording; one broken file never stops it.
+
+    Args:
+        emotion_map: of a manifest, see `erc.base.emotions.emotion_words`.
+    """
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
     name = corpus.lower() if corpus else None
@@ -81,7 +89,9 @@ def examine(
     places = locate(root, name)
     chart, utterances = Chart(), []
     for kind, path in places:
-        utterances += _read(kind, path, chart)
+        takes = "emotion_map" in options_of(kind)
+        options = {"emotion_map": emotion_map} if emotion_map and takes else {}
+        utterances += _read(kind, path, chart, options)
     heard = _hear(utterances, workers, quiet)
     sounds = [sound for _, sound in heard]
     found = [
@@ -103,12 +113,11 @@ def examine(
     )
 
 
-def _read(kind: str, path: Path, chart: Chart) -> list[Utterance]:
+def _read(kind: str, path: Path, chart: Chart, options: dict[str, Any]) -> list[Utterance]:
     """What the corpus's parser can make of it; the utterances before an error that ends it too."""
     found: list[Utterance] = []
     try:
-        read = reader(kind).read
-        for utterance in read(path, chart):
+        for utterance in reader(kind).read(path, chart, **options):
             found.append(utterance)
     except (ErcError, OSError, UnicodeError) as error:
         chart.findings.append(Finding("corpus cannot be read", str(error)))

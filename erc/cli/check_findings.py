@@ -14,7 +14,10 @@ CHECKS = {
     "corpus cannot be read": (ERROR, "see the message"),
     "annotation not as the format says": (ERROR, "use the file as distributed"),
     "row not as the format says": (ERROR, "correct the row"),
-    "label that the scale does not have": (ERROR, "correct it, or map it (dataset.emotion_map)"),
+    "label that the scale does not have": (
+        ERROR,
+        "correct it, or say what it means (--emotion-map, dataset.emotion_map)",
+    ),
     "transcript that is not text": (ERROR, "save it as UTF-8"),
     "recording not found": (ERROR, "copy it, or leave the row out"),
     "Git LFS pointer": (ERROR, "run `git lfs pull` there"),

@@ -8,6 +8,22 @@ CORPUS = Option("corpus", "kemdy19 | … (default: what ROOT looks like)", count
 ROOT = Option("root", "corpus folder or manifest file", metavar="ROOT")
 
 
+def word_map(pairs: str) -> dict[str, str | None]:
+    """`excited=happy,xxx=` → what `emotion_map` takes; nothing behind the = is no emotion.
+
+    >>> word_map("excited=happy,xxx=")
+    {'excited': 'happy', 'xxx': None}
+    """
+    words = (pair.partition("=") for pair in pairs.split(","))
+    return {word: meant or None for word, _, meant in words}
+
+
+EMOTION_MAP = Option(
+    "--emotion-map", "what other words mean, in a manifest: excited=happy,xxx= (no emotion)",
+    type=word_map, metavar="WORD=EMOTION,…",
+)  # fmt: skip
+
+
 @command(
     Option("out_dir", "the corpus folder to write", metavar="OUT_DIR"),
     Option("--layout", default="kemdy19", choices=("kemdy19", "kemdy20")),
@@ -27,13 +43,17 @@ def synth(out_dir: str, layout: str, sessions: int, utterances: int, seed: int) 
     Option("--corpus", "kemdy19 | kemdy20 | aihub | manifest (default: by its files)"),
     Option("--folds", "number of folds by session, or 'session'", default="5"),
     Option("--workers", "recordings decoded at once", type=int, default=2),
+    EMOTION_MAP,
 )
-def prepare(root: str, corpus: str | None, folds: str, workers: int) -> None:
+def prepare(
+    root: str, corpus: str | None, folds: str, workers: int, emotion_map: dict[str, str | None]
+) -> None:
     """Decode a corpus into the cache and report what was dropped."""
     from erc.datasets import HF_KEMD
 
     count = "session" if folds == "session" else int(folds)
-    print(HF_KEMD(root, "all", 0, corpus, num_folds=count, num_proc=workers))
+    options = {"num_folds": count, "num_proc": workers, "emotion_map": emotion_map}
+    print(HF_KEMD(root, "all", 0, corpus, **options))
 
 
 @command(CORPUS, ROOT, Option("-o --output", "for agreement.json and heat maps", metavar="DIR"))

@@ -100,7 +100,7 @@ class Collator:
         """Per utterance: int16 or float32 samples ([0]: none), a transcript (None: none), and, for a
         model that reads physiology, [T, C] of it ([0, C]: none)."""
         tokens = self._tokens(texts)
-        pad = self.tokenizer.pad_token_id if self.tokenizer else 0
+        pad = (self.tokenizer.pad_token_id or 0) if self.tokenizer else 0  # masked, whatever it is
         batch = Batch(
             speech=self._samples([] if "speech" in self.pooled else speech, len(speech)),
             speech_lengths=torch.tensor([len(s) for s in speech]),

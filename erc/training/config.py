@@ -33,11 +33,27 @@ def plain(override: str) -> str:
     (all of Lightning's, those of another fusion): there every way to write it becomes `++`, and
     whoever takes the key checks its name.
 
+    A value that Hydra's grammar cannot read is taken as it stands, as a shell would: paths in
+    Hangul, with `=` or with brackets. One that begins like a list, a mapping or a quoted text is left
+    to Hydra and its message.
+
     >>> plain("+model.use_peakl=True"), plain("trainer.fast_dev_run=True"), plain("seed=1")
     ('model.use_peakl=True', '++trainer.fast_dev_run=True', 'seed=1')
+    >>> plain("dataset.paths=자료/a=b.csv")
+    "dataset.paths='자료/a=b.csv'"
     """
-    key = override.lstrip("+")
-    return f"++{key}" if key.startswith(OPEN) else key
+    key, is_set, value = override.lstrip("+").partition("=")
+    if is_set and not value.startswith(("{", "[", "'", '"')) and not _readable(value):
+        value = quoted(value)
+    return f"{'++' * key.startswith(OPEN)}{key}{is_set}{value}"
+
+
+def _readable(value: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return False
+    return True
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
@@ -54,7 +70,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         raise ConfigError(_explain(str(error), overrides)) from None
 
 
-def quoted(path: Path) -> str:
+def quoted(path: Path | str) -> str:
     """A path as a value of KEY=VALUE: unquoted, a comma would make it a list.
 
     >>> print(quoted(Path("a, b")))
@@ -138,7 +154,7 @@ def of_run(folder: Path, overrides: Sequence[str] = ()) -> DictConfig:
     later = {key for key in _keys(compose()) if not key.startswith("dataset.")}
     known = later.union(_keys(cfg))  # an older run lacks keys that came later
     try:
-        found = OverridesParser.create().parse_overrides([o.lstrip("+") for o in overrides])
+        found = OverridesParser.create().parse_overrides([plain(o).lstrip("+") for o in overrides])
     except HydraException as error:
         raise ConfigError(str(error).strip().splitlines()[0]) from None
     for o in found:

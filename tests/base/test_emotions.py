@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from erc.base.emotions import ALIASES, EMOTIONS, check_scale, emotion_index
-from erc.base.errors import LabelError
+from erc.base.emotions import ALIASES, EMOTIONS, WORDS, check_scale, emotion_index, emotion_words
+from erc.base.errors import ConfigError, LabelError
 
 
 def test_order_of_emotions():
@@ -17,8 +17,20 @@ def test_order_of_emotions():
 def test_emotion_words():
     assert [emotion_index(e.upper() + " ") for e in EMOTIONS] == list(range(7))
     assert all(EMOTIONS[emotion_index(word)] == emotion for word, emotion in ALIASES.items())
-    assert emotion_index("Excited", mapping={"EXCITED": "Happy"}) == 4
-    assert emotion_index("joy", mapping={"joy": "surprise"}) == 0  # a corpus' own words win
+    words = emotion_words({"EXCITED": "Happy", "joy": "surprise", 5: "anger", "xxx": None})
+    assert emotion_index("Excited", words=words) == 4
+    assert emotion_index("joy", words=words) == 0  # a corpus' own words win
+    assert emotion_index("5", words=words) == 2
+    assert words["xxx"] is None
+    assert emotion_words() == emotion_words({}) == WORDS
+
+
+@pytest.mark.parametrize(
+    "mapping", [{"excited": "hapy"}, {"excited": 3}, {"excited": ["happy"]}, {"x": ""}, ["x"], "x"]
+)
+def test_words_that_would_mean_no_known_emotion(mapping):
+    with pytest.raises(ConfigError, match="emotion_map"):
+        emotion_words(mapping)
 
 
 def test_unknown_words_say_where_and_what_is_meant():

@@ -237,3 +237,17 @@ def test_a_wrong_separator_is_named(tmp_path, capsys):
     assert main(["check", str(path), "--json"]) == 1
     (found,) = json.loads(capsys.readouterr().out)["findings"]
     assert "separated by semicolons" in found["places"][0]
+
+
+def test_words_of_a_corpus(tmp_path, capsys):
+    table = tmp_path / "manifest.csv"
+    rows = "id,text,speaker,session,emotion\na,x,s,s,excited\nb,y,t,t,xxx\nc,z,t,t,sad\n"
+    table.write_text(rows, "utf-8")
+    assert main(["check", str(table)]) == 1
+    assert "'excited'" in capsys.readouterr().out
+    assert main(["check", str(table), "--emotion-map", "excited=happy,xxx="]) == 0
+    capsys.readouterr()
+    assert main(["check", str(table), "--emotion-map", "excited=hapy,xxx="]) == 1
+    assert "did you mean 'happy'" in " ".join(capsys.readouterr().out.split())
+    assert main(["prepare", str(table), "--folds", "2", "--emotion-map", "excited=happy,xxx="]) == 0
+    assert "2 utterances" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from erc.corpora import Corpus
 
 ROW = {"id": "a", "audio": "a.wav", "text": "hi", "speaker": "s", "session": "s", "emotion": "sad"}
 VOTES = {"surprise": 1, "fear": 0, "anger": 2, "neutral": 0, "joy": 7, "sadness": 0, "disqust": 0}
+MISSPELT = {"suprise" if word == "surprise" else word: n for word, n in VOTES.items()}
 
 
 def write(path: Path, rows: list[dict]) -> Path:
@@ -69,6 +70,34 @@ def test_votes_win_over_emotion_and_differences_are_counted(tmp_path: Path) -> N
     corpus = load(tmp_path, [ROW | VOTES, ROW | VOTES | {"id": "b", "emotion": "happy"}])
     assert corpus.utterances[0].votes == (1, 0, 2, 0, 7, 0, 0)
     assert corpus.report.corrected == {"emotion differs from its votes; votes win": 1}
+
+
+def test_two_columns_of_one_emotion_are_added(tmp_path: Path) -> None:
+    corpus = load(tmp_path, [ROW | VOTES | {"happy": 1, "calm": 3}])
+    assert corpus.utterances[0].votes == (1, 0, 2, 3, 8, 0, 0)
+
+
+def test_votes_for_further_emotions_are_counted(tmp_path: Path) -> None:
+    """Else `contempt 2, other 4, happy 1` would be unanimously happy, and nobody told."""
+    row = without("emotion") | VOTES | {"contempt": 2, "other": 4, "take": "b1"}
+    corpus = load(tmp_path, [row, row | {"id": "b", "other": 0}])
+    assert list(corpus.report.corrected.values()) == [2, 1]
+    assert all("contempt" in r or "other" in r for r in corpus.report.corrected)
+    meant = load(tmp_path, [row], emotion_map={"contempt": "disgust", "other": None})
+    assert meant.utterances[0].votes == (1, 0, 2, 0, 7, 0, 2)
+    assert not meant.report.corrected
+
+
+def test_a_word_for_no_emotion_and_a_number_for_one(tmp_path: Path) -> None:
+    rows = [
+        ROW | {"emotion": "xxx", "valence": 4},
+        ROW | {"id": "b", "emotion": "5"},
+        ROW | {"id": "c", "emotion": "xxx"},
+    ]
+    corpus = load(tmp_path, rows, emotion_map={"xxx": None, 5: "angry"})
+    assert [u.votes for u in corpus.utterances] == [None, (0, 0, 1, 0, 0, 0, 0)]
+    assert corpus.utterances[0].valence == 4
+    assert corpus.report.dropped == {"not labelled": 1}
 
 
 def test_valence_and_arousal_alone(tmp_path: Path) -> None:
@@ -143,8 +172,9 @@ def test_required_columns_and_cells(tmp_path: Path, column: str) -> None:
         (without("audio", "text"), "no column audio or text"),
         (without("emotion"), "no labels.*or votes in seven columns"),
         (without("emotion", valence=3), "no labels"),
-        (without("emotion", **VOTES, happy=1), "no seven columns of votes"),
-        (without("emotion", happy=1, sad=2), "no seven columns of votes.*Write 0"),
+        (without("emotion", happy=1, sad=2), "no column of votes for surprise, fear.*write 0"),
+        (ROW | {"happy": 1, "sad": 2}, "no column of votes for surprise, fear.*write 0"),
+        (ROW | MISSPELT, r"no column of votes for surprise \(did you mean 'suprise'\?\)"),
     ],
 )
 def test_tables_that_lack_something(tmp_path: Path, row: dict, message: str) -> None:

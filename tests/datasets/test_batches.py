@@ -3,6 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from erc.base import audio
 from erc.datasets.batches import BucketSampler, Collator
@@ -42,6 +45,17 @@ def test_padding_and_lengths(tokenizer):
     assert tokenizer.decode(ids, skip_special_tokens=True) == "좋아"
     assert (batch.input_ids[1] == tokenizer.pad_token_id).all()
     assert batch.input_ids.shape == (3, longest)
+
+
+def test_a_tokenizer_without_a_token_for_padding():
+    """GPT-2 has none; what stands beyond a row's length is masked whatever it is."""
+    without = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 5, "?": 6}, unk_token="?"))
+    )
+    batch = Collator(without)([example(0, 400, "a"), example(1, 400, None)])
+    assert without.pad_token_id is None
+    assert batch.input_ids.tolist() == [[5], [0]]
+    assert batch.text_lengths.tolist() == [1, 0]
 
 
 def test_targets_are_what_the_dataset_aims_at():

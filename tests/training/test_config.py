@@ -42,6 +42,24 @@ def test_plus_forms_are_the_plain_ones():
     assert plain("~dataset.where") == "~dataset.where"
 
 
+@pytest.mark.parametrize(
+    "path", ["자료/manifest.csv", "a=b/manifest.csv", "take(1)/m.csv", "it's/m.csv", "a b: c/m.csv"]
+)
+def test_paths_need_no_quotes_within_quotes(path, old_run):
+    assert compose([f"dataset.paths={path}"]).dataset.paths == path
+    assert of_run(old_run, [f"dataset.paths={path}"]).dataset.paths == path
+    assert compose([f"dataset.paths='{path}'"] * ("'" not in path)).dataset.paths in (
+        path,
+        "./data",
+    )
+
+
+@pytest.mark.parametrize("broken", ["{a: b", "[1, 2", "'open"])
+def test_a_list_or_mapping_that_is_not_closed_is_no_text(broken):
+    with pytest.raises(ConfigError):
+        compose([f"dataset.where={broken}"])
+
+
 def test_models_have_the_same_keys():
     keys = {name: set(compose([f"model={name}"]).model) for name in choices("model")}
     first = keys["mlp_mixer_roberta"]
