@@ -89,6 +89,15 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def folded(text: str) -> str:
+    """What is left of a text or a name when case, width, spacing and punctuation do not count.
+
+    >>> folded("Ｓ 01"), folded("s-01"), folded("정말?  좋아!")
+    ('s01', 's01', '정말좋아')
+    """
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
 def clean(text: str) -> str:
     """KEMDy transcript → the words spoken by this speaker alone, normalised; "" if none are left.
 

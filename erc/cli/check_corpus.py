@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.copies import copies
 from erc.base.errors import ConfigError, ErcError
 from erc.base.progress import progress
-from erc.base.text import normalise
 from erc.cli.check_findings import SEVERITIES, Finding, remedy_of, severity_of
 from erc.cli.check_recording import Heard, listen
 from erc.corpora import locate, options_of, reader
 from erc.corpora.utterance import Report, Utterance
-from erc.labels.lookup import MARGIN, sentence_lookup
+from erc.datasets.audit import alike
+from erc.labels.lookup import MARGIN, cue_scores, gives_away, lookup, order, sentences
 from erc.preprocess import get_folds
 
 ORDINARY = ("listener row", "left out by where")  # drops that belong to the format
@@ -101,7 +102,8 @@ def examine(
         *transcripts(utterances),
         *votes(utterances),
         *physiology(utterances),
-        *folds(utterances),
+        *people(utterances),
+        *folds(utterances, {id(u): sound for u, sound in heard}),
     ]
     return Diagnosis(
         root=str(root),
@@ -147,20 +149,28 @@ def _grouped(found: Iterable[Finding]) -> dict[str, list[str]]:
     return dict(sorted(groups.items(), key=lambda g: (rank[severity_of(g[0])], -len(g[1]))))
 
 
-def duplicates(heard: Iterable[tuple[Utterance, Heard]]) -> Iterator[Finding]:
-    """Recordings with equal samples, whatever their names and headers."""
+def duplicates(heard: list[tuple[Utterance, Heard]]) -> Iterator[Finding]:
+    """Recordings with equal samples (=), and copies: louder, trimmed or encoded anew (≈)."""
     same: dict[str, list[Utterance]] = defaultdict(list)
     for utterance, sound in heard:
         if sound.digest:
             same[sound.digest].append(utterance)
     for group in same.values():
         if len(group) > 1:
-            homes = {(u.corpus, u.speaker, u.session) for u in group}
-            check = "same recording, other speaker or session"
-            yield Finding(
-                check if len(homes) > 1 else "same recording twice",
-                " = ".join(f"{u.id} ({u.speaker}, {u.session})" for u in group),
-            )
+            yield _twice(group, " = ")
+    for i, j in copies([sound.signs for _, sound in heard]):
+        (one, first), (other, second) = heard[i], heard[j]
+        if first.digest != second.digest:
+            yield _twice([one, other], " ≈ ")
+
+
+def _twice(group: list[Utterance], sign: str) -> Finding:
+    homes = {(u.corpus, u.speaker, u.session) for u in group}
+    check = "same recording, other speaker or session"
+    return Finding(
+        check if len(homes) > 1 else "same recording twice",
+        sign.join(f"{u.id} ({u.speaker}, {u.session})" for u in group),
+    )
 
 
 def transcripts(utterances: Iterable[Utterance]) -> Iterator[Finding]:
@@ -205,8 +215,19 @@ def physiology(utterances: Iterable[Utterance]) -> Iterator[Finding]:
                 yield Finding("empty physiology file", str(path))
 
 
-def folds(utterances: list[Utterance]) -> Iterator[Finding]:
-    """What crosses from fold to fold when sessions make the folds, as training does."""
+def people(utterances: list[Utterance]) -> Iterator[Finding]:
+    """Names of speakers that differ in case, width, spacing or punctuation only."""
+    for corpus in sorted({u.corpus for u in utterances}):
+        for names in alike(u.speaker for u in utterances if u.corpus == corpus):
+            yield Finding("speakers who may be one person", f"{corpus}: {names}")
+
+
+def folds(utterances: list[Utterance], heard: Mapping[int, Heard]) -> Iterator[Finding]:
+    """What crosses from fold to fold when sessions make the folds, as training does.
+
+    Args:
+        heard: id(utterance) → what its recording sounds like.
+    """
     for corpus in sorted({u.corpus for u in utterances}):
         mine = [u for u in utterances if u.corpus == corpus]
         try:
@@ -221,24 +242,41 @@ def folds(utterances: list[Utterance]) -> Iterator[Finding]:
         for speaker, places in where.items():
             if len(places) > 1:
                 yield Finding("speaker crosses folds", f"{corpus} {speaker}: {sorted(places)}")
-        yield from _lookup(corpus, mine, np.array([fold_of[u.session] for u in mine]))
+        sounds = [heard.get(id(u), Heard([])) for u in mine]
+        yield from _given_away(corpus, mine, sounds, np.array([fold_of[u.session] for u in mine]))
 
 
-def _lookup(corpus: str, mine: list[Utterance], fold: np.ndarray) -> Iterator[Finding]:
-    """How often remembering a sentence's emotion names the emotion, over all folds."""
-    said = [u for u in mine if u.votes is not None and u.votes.count(max(u.votes)) == 1]
+def _given_away(
+    corpus: str, mine: list[Utterance], sounds: list[Heard], fold: np.ndarray
+) -> Iterator[Finding]:
+    """How often a sentence remembered, or one crude cue, names the emotion, over all folds."""
     keep = np.array([u.votes is not None and u.votes.count(max(u.votes)) == 1 for u in mine], bool)
-    texts = np.array([normalise(u.text or "") for u in said], object)
-    label = np.array([int(np.argmax(u.votes or ())) for u in said], int)
-    fold = fold[keep]
-    scores = [
-        sentence_lookup(texts, label, np.flatnonzero(fold != k), np.flatnonzero(fold == k))
-        for k in range(FOLDS)
-    ]
-    lookup, majority = np.nanmean(np.array(scores), 0) if len(said) else (0.0, 0.0)
-    if lookup > majority + MARGIN:
-        yield Finding(
-            "sentences give the emotion away",
-            f"{corpus}: a look-up of sentences is right in {lookup:.0%}, "
-            f"the most frequent emotion in {majority:.0%}",
-        )
+    if not keep.any():
+        return
+    said = [u for u, kept in zip(mine, keep) if kept]
+    texts, label = np.array([u.text for u in said], object), np.array([_emotion(u) for u in said])
+    numbers = {
+        "duration": np.array([s.seconds or np.nan for s in sounds])[keep],
+        "level": np.array([s.level or np.nan for s in sounds])[keep],
+        "order": order(np.array([u.session for u in mine]))[keep],
+    }
+    scores: dict[str, list[float]] = defaultdict(list)
+    for k in range(FOLDS):
+        sides = np.flatnonzero(fold[keep] != k), np.flatnonzero(fold[keep] == k)
+        right, majority = lookup(sentences(texts), label, *sides)
+        cues = cue_scores(texts, numbers, label, *sides)
+        for what, score in {"": majority, "a look-up of sentences": right, **cues}.items():
+            scores[what].append(score)
+    mean = {what: float(np.nanmean(values)) for what, values in scores.items()}
+    majority = mean.pop("")
+    for what, score in mean.items():
+        sentence = what == "a look-up of sentences"
+        if score > majority + MARGIN if sentence else gives_away(score, label):
+            yield Finding(
+                "sentences give the emotion away" if sentence else "a cue gives the emotion away",
+                f"{corpus}: {what} is right in {score:.0%}, the most frequent emotion in {majority:.0%}",
+            )
+
+
+def _emotion(u: Utterance) -> int:
+    return int(np.argmax(u.votes or ()))

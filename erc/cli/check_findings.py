@@ -31,6 +31,8 @@ CHECKS = {
     "clipped recording": (WARNING, "record or export it with less gain"),
     "garbled transcript": (WARNING, "save it again in the encoding it came in"),
     "sentences give the emotion away": (WARNING, "hold sentences out (dataset.group=sentence)"),
+    "a cue gives the emotion away": (WARNING, "ask how it was recorded; scores must beat the cue"),
+    "speakers who may be one person": (WARNING, "give them one name"),
     "odd number of votes": (WARNING, "look for a rater lost or counted twice"),
     "physiology missing": (WARNING, "copy the file, or train without"),
     "no physiology of a kind": (NOTE, "fine for speech and text"),

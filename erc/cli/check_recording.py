@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import soxr
 
 from erc.base.audio import MIN_SAMPLES, SAMPLE_RATE, recorded
+from erc.base.copies import spectral_signs
 from erc.base.errors import AudioError
 from erc.base.files import fingerprint
 from erc.cli.check_findings import Finding
@@ -24,6 +26,8 @@ class Heard:
     findings: list[Finding]
     digest: str = ""  # of its samples; "": not to be compared
     seconds: float = 0.0
+    level: float = 0.0  # root mean square, full scale 1
+    signs: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint32))  # `spectral_signs`
 
 
 def listen(path: Path) -> Heard:
@@ -63,4 +67,6 @@ def _heard(path: Path) -> Heard:
     share = float((full[:-2] & full[1:-1] & full[2:]).mean())
     if share > CLIPPED:
         note("clipped recording", f"{share:.1%} of the samples")
-    return Heard(found, fingerprint(x.tobytes() + str(rate).encode()), len(x) / rate)
+    mono = soxr.resample(x.mean(1), rate, SAMPLE_RATE)
+    digest = fingerprint(x.tobytes() + str(rate).encode())
+    return Heard(found, digest, len(x) / rate, level, spectral_signs(mono))

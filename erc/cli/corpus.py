@@ -52,8 +52,9 @@ def prepare(
     from erc.datasets import HF_KEMD
 
     count = "session" if folds == "session" else int(folds)
-    options = {"num_folds": count, "num_proc": workers, "emotion_map": emotion_map}
-    print(HF_KEMD(root, "all", 0, corpus, **options))
+    print(
+        HF_KEMD(root, "all", 0, corpus, num_folds=count, num_proc=workers, emotion_map=emotion_map)
+    )
 
 
 @command(CORPUS, ROOT, Option("-o --output", "for agreement.json and heat maps", metavar="DIR"))

@@ -25,13 +25,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from erc.base import audio, physiology
+from erc.base.copies import spectral_signs
 from erc.base.errors import AudioError, CorpusError
 from erc.base.files import atomic, fingerprint, lock, write_json
 from erc.base.physiology_features import FEATURES, features
 from erc.corpora import Corpus, devices
 from erc.corpora.utterance import Rating, Report, Utterance
 
-VERSION = 2  # raise when the columns, their meaning or the way to compute them change
+VERSION = 3  # raise when the columns, their meaning or the way to compute them change
 SHARD = 256  # utterances; a worker holds one record batch of them, not all
 RECORD_BATCH = 8 << 20  # bytes of samples written at once
 
@@ -41,6 +42,8 @@ SCHEMA = pa.schema(
         "corpus": pa.string(),
         "audio": pa.large_binary(),  # int16 PCM at 16 kHz, little endian; empty: no recording
         "audio_hash": pa.string(),
+        "level": pa.float32(),  # root mean square of the samples, full scale 1; 0: no recording
+        "signs": pa.list_(pa.uint32()),  # `copies.spectral_signs`: by which copies are found
         "text": pa.string(),  # null: no transcript
         "speaker": pa.string(),
         "session": pa.string(),
@@ -56,6 +59,7 @@ SCHEMA = pa.schema(
         "signals": pa.list_(pa.float32()),  # [T × 3] flat: `physiology.resample`
     }
 )
+MEASURED = ("audio", "audio_hash", "level", "signs", "physiology", "signals")  # not of `Utterance`
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,7 @@ class Store:
 
     def utterances(self, rows: np.ndarray) -> Iterator[Utterance]:
         """The utterances of these rows with every single rating, without their recordings."""
-        table = self.table.drop(["audio", "audio_hash", "physiology", "signals"]).take(rows)
+        table = self.table.drop(list(MEASURED)).take(rows)
         for batch in table.to_batches(1024):
             for row in batch.to_pylist():
                 flat = iter(row["ratings"])
@@ -141,6 +145,10 @@ class Store:
         flat = self.table["signals"][row]
         values = flat.values.to_numpy(zero_copy_only=False) if flat.is_valid else np.zeros(0)
         return values.astype(np.float32).reshape(-1, len(physiology.SIGNALS))
+
+    def spectral_signs(self, row: int) -> np.ndarray:
+        """uint32 [F] of `copies.spectral_signs`; [0] where there is no recording."""
+        return self.table["signs"][row].values.to_numpy()
 
     def votes(self) -> np.ndarray:
         """[N, 7] votes; rows of nan where there is no emotion label."""
@@ -237,9 +245,14 @@ def _write_shard(file: Path, chunk: list[Utterance], reader: devices.Reader) -> 
             except AudioError as error:
                 report.drop("recording unusable", str(error))
             else:
-                yield (
-                    _columns(u) | {"audio": pcm, "audio_hash": fingerprint(pcm.data)} | measured(u)
-                )
+                yield _columns(u) | heard(pcm) | measured(u)
+
+    def heard(pcm: np.ndarray) -> dict[str, Any]:
+        level = (
+            float(np.sqrt(np.mean(np.square(pcm, dtype=np.float32)))) / 32768 if len(pcm) else 0.0
+        )
+        signs = spectral_signs(pcm)
+        return {"audio": pcm, "audio_hash": fingerprint(pcm.data), "level": level, "signs": signs}
 
     def nulls(x: np.ndarray) -> list[float | None]:  # of nan, which equals nothing, not even itself
         return [None if v != v else v for v in x.tolist()]

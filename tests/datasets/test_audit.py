@@ -78,5 +78,40 @@ def test_copies_are_found(tmp_path: Path) -> None:
     assert audit(fold(path)).recordings == 1
 
 
+def test_a_copy_that_is_louder_and_encoded_anew_is_found(tmp_path: Path, kemdy19: Path) -> None:
+    path = corpus(tmp_path, **ACTED)
+    spoken, _ = soundfile.read(next(kemdy19.rglob("*.wav")))
+    soundfile.write(tmp_path / "0.wav", spoken, 16000)
+    soundfile.write(tmp_path / "7.wav", 0.2 * spoken[800:], 16000, format="MP3")
+    assert audit(fold(path)).recordings == 1
+
+
+def test_one_person_under_two_spellings_and_words_typed_otherwise(tmp_path: Path) -> None:
+    texts = ["Yes!", "yes", "no", "NO …"] + ["yes", "ＹＥＳ", "n o", "no?"]
+    found = audit(
+        fold(corpus(tmp_path, **ACTED | {"texts": texts, "speakers": ["a"] * 4 + ["A "] * 4}))
+    )
+    assert found.sentences == 4
+    assert found.alike == ("'A', 'a'",)
+    assert "may be one person" in found.warnings[0]
+    assert found.to_dict()["alike"] == ["'A', 'a'"]
+
+
+def test_a_level_that_gives_the_emotion_away(tmp_path: Path) -> None:
+    n, rng = 60, np.random.default_rng(0)
+    mood = ["happy", "sad", "angry"]
+    emotions = [mood[i] for i in rng.integers(0, 3, n)]
+    texts = [f"line {i}" for i in range(n)]
+    path = corpus(tmp_path, texts, emotions, ["a"] * (n // 2) + ["b"] * (n // 2))
+    assert not audit(fold(path)).telling
+    for i, emotion in enumerate(emotions):
+        x = 0.05 * (1 + mood.index(emotion)) * rng.uniform(-1, 1, 1600)
+        soundfile.write(tmp_path / f"{i}.wav", x, 16000)
+    found = audit(fold(path))
+    assert found.telling == ("level",)
+    assert found.cues["level"] > 0.9
+    assert any("level alone is right" in w for w in found.warnings)
+
+
 def test_a_clean_split_has_no_warning() -> None:
     assert Audit(10, 0, 0, 0, 0, 0.3, 0.3).warnings == []
