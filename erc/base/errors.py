@@ -122,7 +122,7 @@ def one_line_errors_of_fire() -> None:
     hook = sys.excepthook
 
     def one_line(kind, error, trace) -> None:
-        if not isinstance(error, ErcError):
+        if not isinstance(error, ErcError | OSError):  # e.g. a full disk
             hook(kind, error, trace)
             return
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import glob
 import hashlib
 import json
 import os
@@ -16,9 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from erc.base.errors import ErcError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from filelock import FileLock
 
+UNFINISHED = ".part"  # ends the names of folders in which something is being written
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -43,15 +50,55 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:20]}."))
-    temporary = holder / path.name
-    try:
+    with _holder(path) as holder:
+        temporary = holder / path.name
         if folder:
             temporary.mkdir()
         yield temporary
         replace(temporary, path)
+
+
+@contextmanager
+def _holder(path: Path) -> Iterator[Path]:
+    """A folder beside `path`, locked as long as this process lives; those of the dead are removed.
+
+    The kernel forgets a lock with the process that held it. Folders are made and locked under a lock of
+    their parent, so that nobody takes one for left over that is not locked yet.
+    """
+    start = f".{path.name[:20]}."
+    with _held(path.parent, wait=True):
+        for left in path.parent.glob(f"{glob.escape(start)}*{UNFINISHED}"):
+            with _held(left) as dead:
+                if dead:
+                    shutil.rmtree(left, ignore_errors=True)
+        holder = Path(tempfile.mkdtemp(UNFINISHED, start, path.parent))
+        ours = _held(holder)
+        ours.__enter__()
+    try:
+        yield holder
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+        ours.__exit__(None, None, None)
+
+
+@contextmanager
+def _held(folder: Path, wait: bool = False) -> Iterator[bool]:
+    """A lock on a folder; False: somebody else has it, or there are no such locks here."""
+    if fcntl is None:
+        yield False
+        return
+    handle = None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        got = True
+    except OSError:
+        got = False
+    try:
+        yield got
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def replace(new: Path, path: Path) -> None:

@@ -1,8 +1,10 @@
 """Utterances → memory-mapped Arrow files: audio decoded once, shared by all folds and labels.
 
 A store is a list of shards. A shard holds up to `SHARD` utterances of one session and is named by
-the hash of everything that shaped it (annotation, transcript, size and time of the recording and of
-the signals' files, this module's `VERSION`), so a changed file rebuilds one shard and nothing else.
+the hash of everything that shaped it (annotation, transcript, content of the recording and of the
+signals' files, this module's `VERSION`), so a changed file rebuilds one shard and nothing else, and a
+copy of a corpus has the store of its original. Beside a shard lies what it hashes to: one that is
+damaged is built again.
 Labels, folds, lengths and tokenizers are applied when reading and need no rebuild. The folder also
 opens with `datasets.load_from_disk`.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,10 +30,12 @@ import pyarrow.compute as pc
 from erc.base import audio, physiology
 from erc.base.copies import spectral_signs
 from erc.base.errors import AudioError, CorpusError
-from erc.base.files import atomic, fingerprint, lock, write_json
+from erc.base.files import atomic, fingerprint, lock, sha256, write_json
 from erc.base.physiology_features import FEATURES, features
 from erc.corpora import Corpus, devices
 from erc.corpora.utterance import Rating, Report, Utterance
+from erc.datasets.contents import Contents
+from erc.datasets.index import write_index
 
 VERSION = 3  # raise when the columns, their meaning or the way to compute them change
 SHARD = 256  # utterances; a worker holds one record batch of them, not all
@@ -177,20 +182,22 @@ def build(
     Raises:
         CorpusError: no utterance is usable.
     """
-    shards = [(_shard_name(chunk), chunk) for chunk in _chunks(corpus.utterances)]
-    names = [name for name, _ in shards]
+    chunks, contents = list(_chunks(corpus.utterances)), Contents(cache / "contents.json")
+    with ThreadPoolExecutor(max(1, num_proc)) as workers:
+        names = list(workers.map(lambda chunk: _shard_name(chunk, contents), chunks))
+    contents.keep()
     folder = cache / f"{corpus.name}-{fingerprint([VERSION, *names])}"
     files = [cache / "shards" / f"{name}.arrow" for name in names]
-    todo = [(f, c) for f, (_, c) in zip(files, shards, strict=True) if not f.exists()]
 
     with lock(folder), ThreadPoolExecutor(max(1, num_proc)) as workers:
+        sound = list(workers.map(_sound, files))
+        todo = [one for one, whole in zip(zip(files, chunks), sound) if not whole]
         reader = devices.Reader()
         jobs = [workers.submit(_write_shard, file, chunk, reader) for file, chunk in todo]
         for done, job in enumerate(jobs, 1):
             job.result()
             progress(done, len(jobs))
-        if not (folder / "state.json").exists():
-            _write_index(folder, files)
+        write_index(folder, files)
     return _open(folder, files, corpus, loaded=not todo)
 
 
@@ -202,17 +209,31 @@ def _chunks(utterances: list[Utterance]) -> Iterator[list[Utterance]]:
             yield session[start : start + SHARD]
 
 
-def _shard_name(chunk: list[Utterance]) -> str:
-    @functools.cache
-    def file(path: Path) -> list[Any]:
-        stat = path.stat() if path.is_file() else None
-        return [str(path), stat and stat.st_size, stat and stat.st_mtime_ns]
-
+def _shard_name(chunk: list[Utterance], contents: Contents) -> str:
     def shaped_by(u: Utterance) -> list[Any]:
-        bodies = [file(path) for path in (u.physiology or {}).values()]
-        return [u.audio and file(u.audio), bodies, *(v for k, v in _columns(u).items())]
+        bodies = [contents.of(path) for path in (u.physiology or {}).values()]
+        return [u.audio and contents.of(u.audio), bodies, *(v for k, v in _columns(u).items())]
 
     return fingerprint([VERSION, [shaped_by(u) for u in chunk]])
+
+
+def _sound(file: Path) -> bool:
+    """Whether a shard and its report are there, and as they were written."""
+    beside = file.with_suffix(".report.json")
+    if not file.exists():
+        return False
+    try:
+        report = json.loads(beside.read_text("utf-8"))
+        if report.pop("hash") == _hash(file, report):
+            return True
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    print(f"{file} is damaged, or its report is: built again", file=sys.stderr)
+    return False
+
+
+def _hash(file: Path, report: dict[str, Any]) -> str:
+    return fingerprint([sha256(file), report])
 
 
 def _columns(u: Utterance) -> dict[str, Any]:
@@ -276,7 +297,8 @@ def _write_shard(file: Path, chunk: list[Utterance], reader: devices.Reader) -> 
                     pending, size = [], 0
             if pending:
                 writer.write_batch(_record_batch(pending))
-        write_json(file.with_suffix(".report.json"), vars(report))
+        about = json.loads(json.dumps(vars(report)))  # as it will be read
+        write_json(file.with_suffix(".report.json"), about | {"hash": _hash(temporary, about)})
 
 
 def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
@@ -288,22 +310,6 @@ def _record_batch(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     place = SCHEMA.get_field_index("audio")
     others = pa.RecordBatch.from_pylist(rows, SCHEMA.remove(place))
     return others.add_column(place, SCHEMA.field("audio"), samples)
-
-
-def _write_index(folder: Path, files: list[Path]) -> None:
-    """The two small files by which `datasets.load_from_disk` knows a dataset."""
-    with atomic(folder, folder=True) as temporary:
-        write_json(temporary / "dataset_info.json", {})
-        state: dict[str, Any] = {
-            "_data_files": [{"filename": f"../shards/{file.name}"} for file in files],
-            "_fingerprint": folder.name.rpartition("-")[2],
-            "_format_columns": None,
-            "_format_kwargs": {},
-            "_format_type": None,
-            "_output_all_columns": False,
-            "_split": None,
-        }
-        write_json(temporary / "state.json", state)
 
 
 def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Store:

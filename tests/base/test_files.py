@@ -6,11 +6,13 @@ import math
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from erc.base import files
+from erc.base.files import atomic
 
 
 def test_atomic_leaves_nothing_when_it_fails(tmp_path):
@@ -54,6 +56,7 @@ CHILD = """
 import json, os, signal, sys
 from pathlib import Path
 from erc.base import files
+from erc.base.files import atomic
 
 target, folder, swaps = Path(sys.argv[1]), sys.argv[2] == "folder", sys.argv[3] == "swap"
 
@@ -172,3 +175,40 @@ def test_buckets_depend_on_the_key_alone() -> None:
     counts = np.bincount([files.bucket(f"utterance {i}", 40) for i in range(4000)], minlength=40)
     assert counts.min() > 60
     assert counts.max() < 145
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from erc.base.files import atomic
+with atomic(Path(sys.argv[1]), folder=sys.argv[2] == "folder") as temporary:
+    (temporary / "half" if temporary.is_dir() else temporary).write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no such locks here")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_the_dead_left_is_removed_and_what_the_living_write_is_not(tmp_path, kind):
+    target = tmp_path / "result"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED, str(target), kind], check=False)
+    assert len(list(tmp_path.iterdir())) == 1  # the second has removed what the first left
+    with atomic(target) as mine:
+        mine.write_text("first")
+        with atomic(target) as other:
+            other.write_text("second")
+        assert mine.read_text() == "first"
+    assert target.read_text() == "first"
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".part") == []
+
+
+def test_many_threads_write_one_file(tmp_path):
+    def write(number: int) -> None:
+        with atomic(tmp_path / "a.txt") as temporary:
+            temporary.write_text(str(number) * 1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(64)))
+    assert len(set((tmp_path / "a.txt").read_text())) <= 2
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]

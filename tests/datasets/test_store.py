@@ -5,6 +5,8 @@ import pickle
 import shutil
 import threading
 import tracemalloc
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -59,13 +61,62 @@ def test_it_is_loaded_when_nothing_changed_and_rebuilt_where_something_did(tree,
     assert len(again.pcm(row)) == len(samples) - 1000
 
 
-def test_a_changed_transcript_or_time_changes_the_name(tree, tmp_path):
+def test_a_changed_transcript_changes_the_name_a_changed_time_does_not(tree, tmp_path):
     first = build(tree, tmp_path / "c").path
+    os.utime(next(tree.glob("wav/Session02/*/*.wav")), (0, 0))
+    assert build(tree, tmp_path / "c").path == first
     txt = next(tree.glob("wav/Session01/*/*.txt"))
     txt.write_text("다른 말", "utf-8")
-    second = build(tree, tmp_path / "c").path
-    os.utime(next(tree.glob("wav/Session02/*/*.wav")), (0, 0))
-    assert len({first, second, build(tree, tmp_path / "c").path}) == 3
+    assert build(tree, tmp_path / "c").path != first
+
+
+def test_a_copy_and_another_way_to_the_corpus_have_the_same_store(tree, tmp_path, monkeypatch):
+    first = build(tree, tmp_path / "c")
+    copy = tmp_path / "elsewhere" / "KEMDy19"
+    shutil.copytree(tree, copy, copy_function=shutil.copyfile)  # with times of its own
+    monkeypatch.chdir(tree.parent)
+    for root in (copy, Path("KEMDy19")):
+        again = build(root, tmp_path / "c")
+        assert again.loaded
+        assert again.path == first.path
+
+
+def test_a_recording_that_changes_and_keeps_size_and_time_is_seen(tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("erc.datasets.contents.FRESH", -1)  # believed at once
+    first = build(tree, tmp_path / "c")
+    wav = next(tree.glob("wav/Session02/*/*.wav"))
+    stat, data = wav.stat(), bytearray(wav.read_bytes())
+    data[-2] ^= 1
+    wav.write_bytes(data)
+    os.utime(wav, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert build(tree, tmp_path / "c").path != first.path
+
+
+def damage(path, random) -> None:
+    data = bytearray(path.read_bytes())
+    place = random.randrange(len(data))
+    if random.random() < 0.5:
+        data[place] ^= 1 << random.randrange(8)
+    else:
+        del data[place:]
+    path.write_bytes(data)
+
+
+def test_damaged_files_of_a_store_are_built_again(kemdy19, tmp_path, capsys):
+    whole = build(kemdy19, tmp_path)
+    table, random = whole.table.to_pylist(), Random(0)
+    files = [p for p in tmp_path.rglob("*") if p.suffix in (".arrow", ".json")]
+    assert len(files) >= 2 * 5 + 2
+    before = {p: p.read_bytes() for p in files}
+    for file in files * 2:
+        damage(file, random)
+        again = build(kemdy19, tmp_path)
+        assert again.table.to_pylist() == table
+        assert again.report == whole.report
+        assert ("damaged" in capsys.readouterr().err) == (file.parent.name == "shards")
+        del again
+        if file.suffix == ".arrow":
+            assert file.read_bytes() == before[file]
 
 
 @pytest.mark.parametrize("workers", [2, 5])
