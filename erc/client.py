@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -73,20 +73,22 @@ class Client:
         *,
         top_k: int | None = None,
         sets: float | None = None,
+        physiology: Mapping[str, Any] | None = None,
     ) -> Prediction:
         """As `Recognizer.predict`: path, bytes, open file, or samples with their rate.
 
         Args:
             sets: level of a prediction set, as in `erc.load`.
+            physiology: lists of numbers, as `Recognizer.predict` takes them.
 
         Raises:
             AudioError, ConfigError: what the server says of the input.
             ServerError: anything else.
         """
         parts = [_file("file", audio, sampling_rate)] if audio is not None else []
-        return _prediction(
-            json.loads(self._post("predict", parts, text=text, top_k=top_k, sets=sets))
-        )
+        fields = {"text": text, "top_k": top_k, "sets": sets}
+        body = json.dumps(physiology) if physiology else None
+        return _prediction(json.loads(self._post("predict", parts, **fields, physiology=body)))
 
     def explain(self, audio: Any = None, text: str | None = None) -> dict[str, Any]:
         """The answer with its `explanation`: shares of the modalities, moments, words."""

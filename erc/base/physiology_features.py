@@ -52,25 +52,27 @@ def model_input(signals: Signals | None, kind: str) -> np.ndarray:
     return course if kind == "conv" or not len(course) else features(signals)[None]
 
 
-def given_input(given: Mapping[str, Any], kind: str, baseline: str = "none") -> np.ndarray:
+def given_input(
+    given: Mapping[str, Any] | Signals, kind: str, baseline: str = "none"
+) -> np.ndarray:
     """`model_input` of signals that someone hands over; see `Signals.of`.
 
     Args:
-        given: its keys, and for a model with baseline "speaker" the key `baseline`: a list of such
-            dicts, recordings of the same person in various moods. No labels are needed.
+        given: `Signals`, or its keys, and for a model with baseline "speaker" the key `baseline`: a
+            list of such dicts, recordings of the same person in various moods. No labels are needed.
 
     Raises:
         ConfigError: signals that cannot be used, or a baseline missing or not wanted.
     """
-    given = dict(given)
-    own = list(given.pop("baseline", None) or ())
+    keys = {} if isinstance(given, Signals) else dict(given)
+    own = list(keys.pop("baseline", None) or ())
     if (baseline == "speaker") != bool(own):
         raise ConfigError(
             "physiology: this model knows a body by its baseline; give baseline=[…], signals of other "
             "utterances of the person" if not own else
             "physiology: this model takes signals in their units; leave baseline out"
         )  # fmt: skip
-    x = model_input(Signals.of(given), kind)
+    x = model_input(given if isinstance(given, Signals) else Signals.of(keys), kind)
     if not own:
         return x
     mean, scale = speaker_statistics(

@@ -155,7 +155,11 @@ def _list_unread(named: Inputs, quiet: bool) -> None:
 
 
 def _understood(inputs: list[Input], takes: Sequence[str]) -> list[Input]:
-    """Without the half that the model does not take, of inputs that have both; one line says so."""
+    """Without what the model does not take, of inputs that have more; a line says so."""
+    bodies = sum(1 for one in inputs if one.body)
+    if bodies and "physiology" not in takes:
+        _say(f"this model has not learned physiology: that of {bodies} inputs is not used", False)
+        inputs = [replace(one, body=()) for one in inputs]
     both = sum(1 for one in inputs if one.text and one.audio is not None)
     if not both or {"text", "speech"} <= set(takes):
         return inputs

@@ -4,7 +4,9 @@
     takes/             every recording below, sorted; what is no recording is named in `unread`
     'takes/**/*.wav'   a pattern, quoted so that the shell leaves it alone
     @list.txt          one path a line, relative to the list; # begins a comment
-    table.csv          columns audio (or file, path) and, optionally, text; relative to the table
+    table.csv          columns audio (or file, path) and, optionally, text; relative to the table.
+                       eda, temp, ibi, ecg: files of a wrist band or chest strap, as KEMDy has them,
+                       of which rows marked with `segment` count (blank: the name of the recording)
     -                  paths on standard input, one a line; or one recording, as bytes
 
 Everything keeps the order in which it was named.
@@ -13,16 +15,18 @@ Everything keeps the order in which it was named.
 from __future__ import annotations
 
 import csv
+import functools
 import glob
 import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from erc.base.errors import ConfigError, CorpusError, did_you_mean
+from erc.base.errors import ConfigError, CorpusError, did_you_mean, optional
 from erc.base.files import fingerprint
 from erc.base.text import decode, wrong_separator
 
@@ -34,28 +38,39 @@ BESIDE = set(  # what may lie beside recordings without being missed
     ".txt .csv .tsv .json .jsonl .srt .vtt .textgrid .eaf .xml .md .html .pdf .png .jpg".split()
 )
 COLUMNS = ("audio", "file", "path")
+BODY = ("eda", "temp", "ibi", "ecg")
 STDIN = "<stdin>"  # what messages call it
 
 
 @dataclass(frozen=True)
 class Input:
-    """One utterance: `audio` is a path, or bytes that came through standard input; None: text only."""
+    """One utterance: `audio` is a path, or bytes that came through standard input; None: none.
+
+    `body` are files of devices, by kind (EDA, TEMP, IBI, ECG), in which `segment` names the utterance.
+    """
 
     name: str
     audio: str | bytes | None
     text: str | None = None
+    body: tuple[tuple[str, str], ...] = ()
+    segment: str = ""
 
     def arguments(self) -> dict[str, Any]:
         """As `Recognizer.predict_many` takes it."""
         audio = _Piped(self.audio) if isinstance(self.audio, bytes) else self.audio
-        return {"audio": audio, "text": self.text, "name": self.name}
+        found = {"audio": audio, "text": self.text, "name": self.name}
+        return found | ({"physiology": self.signals} if self.body else {})
+
+    def signals(self) -> Any:
+        """What was measured; raises CorpusError."""
+        return _reader().given({kind: Path(path) for kind, path in self.body}, self.segment)
 
     def identity(self) -> list[Any]:
         """Changes if the recording, its transcript or its name does; a file counts by size and time."""
         if isinstance(self.audio, bytes):
             return [self.name, self.text, fingerprint(self.audio)]
-        stat = os.stat(self.audio) if self.audio and os.path.isfile(self.audio) else None
-        return [self.name, self.text, stat and [stat.st_size, stat.st_mtime_ns]]
+        files = [_stamp(path) for path in (self.audio, *(path for _, path in self.body))]
+        return [self.name, self.text, *files, *([self.segment] if self.body else [])]
 
 
 @dataclass
@@ -71,6 +86,20 @@ class Inputs:
     found: list[Input] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     beside: int = 0
+
+
+def _stamp(path: str | None) -> list[int] | None:
+    stat = os.stat(path) if path and os.path.isfile(path) else None
+    return stat and [stat.st_size, stat.st_mtime_ns]
+
+
+@functools.cache
+def _reader() -> Any:
+    from erc.corpora.devices import Reader
+
+    with optional("physiology"):
+        import_module("pandas")  # which reads the files
+    return Reader()
 
 
 class _Piped(io.BytesIO):
@@ -202,7 +231,7 @@ def _table(path: Path) -> Iterator[Input]:
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
         column = next((c for c in COLUMNS if c in header), None)
-        if column is None and "text" not in header:
+        if column is None and not {"text", *BODY} & set(header):
             raise ConfigError(f"{path}: {_wrong(header, separator)}")
         for number, cells in enumerate(rows, 2):  # as a spreadsheet counts: the header is row 1
             row = dict(zip(header, map(str.strip, cells), strict=False))
@@ -210,7 +239,13 @@ def _table(path: Path) -> Iterator[Input]:
                 audio = row.get(column or "")
                 source = os.path.join(path.parent, audio) if audio else None
                 name = shown(source) if source else f"{path} row {number}"
-                yield Input(name, source, row.get("text") or None)
+                body = tuple(
+                    (kind.upper(), os.path.join(path.parent, row[kind]))
+                    for kind in BODY
+                    if row.get(kind)
+                )
+                segment = row.get("segment") or Path(audio or "").stem or name
+                yield Input(name, source, row.get("text") or None, body, segment if body else "")
     except csv.Error as error:
         raise ConfigError(f"{path}: line {rows.line_num}: {error}") from None
 

@@ -16,13 +16,15 @@ import functools
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from erc.base.errors import CorpusError
 from erc.base.physiology import Signals, Span, Track, beats_of_ecg
 from erc.corpora.utterance import Report, Utterance
 
@@ -104,7 +106,7 @@ def read(path: Path, form: Form, owner: str) -> Track:
     value, clock, code = value[good], clock[good], code[good]
     step = np.diff(clock, prepend=clock[:1])
     run = np.cumsum((step > form.gap) | (step < -0.01))
-    own = {code: name.partition("_")[2] for name, code in names.items() if owner in name}
+    own = {code: _name(name) for name, code in names.items() if owner in name}
     return Track(clock, value, run, _spans(code, clock, run, own), notes)
 
 
@@ -238,29 +240,73 @@ class Reader:
     def signals(self, u: Utterance, report: Report) -> Signals | None:
         """What was measured of an utterance, and a line in `report` for each kind that was not."""
         tracks = {}
-        owner = f"_{u.gender}" if u.corpus == "kemdy19" else f"_{u.speaker}{u.gender}_"
-        name = u.id.partition("_")[2]
         for kind, path in (u.physiology or {}).items():
-            with self._lock:  # parsing holds the interpreter anyway
-                track = self._track(path, kind, u.corpus, owner)
+            owners = {"kemdy19": f"_{u.gender}", "kemdy20": f"_{u.speaker}{u.gender}_"}
+            track = self.track(kind, path, u.id, u.corpus, owners.get(u.corpus, ""))
+            with self._lock:
                 fresh = path not in self._noted
                 self._noted.add(path)
             if fresh and track:
                 for note, count in track.notes.items():
                     report.correct(f"{kind} file: {note}", f"{path} ({count} times)")
-            reason = _missing(track, name)
+            reason = _missing(track, _name(u.id))
             if reason:
                 report.correct(f"{kind}: {reason}, kept without", f"{u.id}, {path}")
             elif track:
                 tracks[SIGNAL[kind]] = track
-        return Signals.cut(tracks, name)
+        return Signals.cut(tracks, _name(u.id))
+
+    def given(self, files: Mapping[str, Path], segment: str) -> Signals:
+        """What was measured of a segment, from files that somebody names.
+
+        Args:
+            files: kind (EDA, TEMP, ECG, IBI) → file in either layout.
+            segment: as the rows of the files are marked; a file that marks none is all of it.
+
+        Raises:
+            CorpusError: a file that is not there, or says nothing of the segment.
+        """
+        tracks = {}
+        for kind, path in files.items():
+            track = self.track(kind, path, segment)
+            if reason := _missing(track, _name(segment)):
+                raise CorpusError(f"{path}: {reason} ({kind} of {segment})")
+            if track:
+                tracks[SIGNAL[kind]] = track
+        found = Signals.cut(tracks, _name(segment))
+        if found is None:
+            raise CorpusError(f"{segment}: no file of its body is named")
+        return found
+
+    def track(
+        self, kind: str, path: Path, segment: str, corpus: str = "", owner: str = ""
+    ) -> Track | None:
+        """One file; None: there is none. Outside KEMDy one without any segment is all of this one."""
+        with self._lock:  # parsing holds the interpreter anyway
+            track = self._track(path, kind, corpus, owner)
+        if track and corpus not in FORMS and not track.spans and len(track.times):
+            whole = Span(track.times[0], track.times[-1], int(track.run[0]), int(track.run[-1]))
+            track = replace(track, spans={_name(segment): whole})
+        return track
+
+
+def _name(segment: str) -> str:
+    """A segment without its session, as `read` names it."""
+    return segment.partition("_")[2] or segment
 
 
 def _track(path: Path, kind: str, corpus: str, owner: str) -> Track | None:
     if not path.is_file():
         return None
-    track = read(path, FORMS[corpus][kind], owner)
+    track = read(path, FORMS[corpus if corpus in FORMS else _layout(path, kind)][kind], owner)
     return beats_of_ecg(track) if kind == "ECG" else track
+
+
+def _layout(path: Path, kind: str) -> str:
+    """Whose files look like this one: KEMDy20's begin with a header of the wrist band."""
+    with path.open("rb") as file:
+        header = re.match(rb"(\xef\xbb\xbf)?\s*\d{9,}", file.read(64))
+    return "kemdy20" if kind == "IBI" or (header and kind != "ECG") else "kemdy19"
 
 
 def _missing(track: Track | None, segment: str) -> str:

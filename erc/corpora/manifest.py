@@ -7,6 +7,8 @@ emotion                       "happy", or a tie "neutral;happy"
 surprise, fear, … disgust     or columns of votes for all seven, which win over `emotion`
 valence, arousal              1–5, blank = unrated
 gender, dialogue, corpus      optional; `sentence` is another name of dialogue
+eda, temp, ibi, ecg           optional: files of a wrist band or chest strap as KEMDy has them; rows that
+                              are marked with the id of the utterance are its own, without marks all
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from erc.corpora.manifest_table import REQUIRED, Row, find_table, read_table
 from erc.corpora.utterance import Report, Utterance
 
 FILES = "manifest.*"
-KNOWN = {*REQUIRED, *"audio text emotion valence arousal gender dialogue sentence corpus".split()}
+BODY = ("eda", "temp", "ibi", "ecg")
+KNOWN = {*REQUIRED, *BODY}
+KNOWN |= {*"audio text emotion valence arousal gender dialogue sentence corpus".split()}
 GENDERS = {"f": "F", "female": "F", "m": "M", "male": "M"}  # any other word: not known
 
 
@@ -97,6 +101,8 @@ def read(
                 arousal=arousal,
                 gender=GENDERS.get(row.get("gender", "").lower(), ""),
                 dialogue=row.get("dialogue") or row.get("sentence", ""),
+                physiology={kind.upper(): path.parent / row[kind] for kind in BODY if row.get(kind)}
+                or None,
             )
 
 

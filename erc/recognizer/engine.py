@@ -246,6 +246,8 @@ class Engine:
         arguments = {"source": arguments.get("audio"), **arguments}
         arguments.pop("audio", None)
         try:
+            if callable(read := arguments.get("physiology")):
+                arguments["physiology"] = read()
             return self.read(**arguments)
         except ErcError as error:
             source = arguments["source"]
