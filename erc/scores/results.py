@@ -43,9 +43,9 @@ class System:
     intervals: Mapping[str, tuple[float, float]]  # 95 %, low and high; no counts
 
     @classmethod
-    def of(cls, scored: Scored) -> System:
-        """Measure the rows of a system; intervals are over speakers."""
-        found = scored.intervals()
+    def of(cls, scored: Scored, seeds: Any = None) -> System:
+        """Measure the rows of a system; intervals are over speakers, and over `seeds` [N] if given."""
+        found = scored.intervals(seeds=seeds)
         sure = {k: (v.low, v.high) for k, v in found.items() if k not in COUNTS}
         return cls(scored.system, {k: v.value for k, v in found.items()}, sure)
 
@@ -102,7 +102,7 @@ class Results:
     systems: Mapping[str, System]  # by name, from one modality to all of them
     human: Human
     protocol: str  # paper | strict | fixed
-    fold: int  # the one held out, of …
+    fold: int  # the one held out, of … ; −1: each in turn, in a cross-validation
     folds: int
     n: int  # utterances held out
     speakers: int
@@ -125,6 +125,7 @@ class Results:
         None  # of the fullest system; None: nobody was held out to calibrate them on
     )
     audit: Mapping[str, Any] | None = None  # what crosses from training, `erc.datasets.audit`
+    seeds: int = 1  # trainings of each fold; their answers are counted together
 
     @property
     def fullest(self) -> System:
@@ -167,17 +168,18 @@ class Results:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], origin: str = "results") -> Results:
-        """What `to_json` gave, also from a file of an earlier version.
+        """What `to_json` gave, also from a file of an earlier version, or of a cross-validation.
 
         Raises:
-            ConfigError: it is something else, e.g. of a cross-validation; names `origin`.
+            ConfigError: it is something else; names `origin`.
         """
-        if "pooled" in found:
+        if "pooled" in found and "seeds" not in found:
             raise ConfigError(
-                f"{origin} is of a cross-validation: give one of its folds, e.g. fold0"
+                f"{origin} is of a cross-validation by an earlier version: give one of its folds, e.g. "
+                "fold0"
             )
         try:
-            values = dict(found)
+            values = _of_study(found) if "pooled" in found else dict(found)
             scores, intervals = _nan(values.pop("scores")), _nan(values.pop("intervals"))
             human = _nan(values.pop("human", None)) or scores.get(EARLIER, {})
             human = {k: math.nan if k in NO_COUNTERPART else v for k, v in human.items()}
@@ -186,7 +188,7 @@ class Results:
             values |= {"risk": _nan(values.get("risk", {}))}
             values["sets"] = Sets.from_json(_nan(values["sets"])) if values.get("sets") else None
             values["margins"] = {metric: Margin(**margin) for metric, margin in margins.items()}
-            if "calibrated" not in found:  # by earlier versions: also on the held-out fold itself
+            if "calibrated" not in values:  # by earlier versions: also on the held-out fold itself
                 fitted = values["temperature"] != 1
                 values["calibrated"] = fitted and values["protocol"] == "strict"
             values |= {"sessions": tuple(values["sessions"]), "audit": _nan(values.get("audit"))}
@@ -231,6 +233,31 @@ def anywhere(text: str) -> str:
     """
     name = r"[^\s/\\'\",=\]]"
     return re.sub(rf"(?<![\w.~:/])(?:~|[A-Za-z]:)?[/\\](?:{name}+[/\\])*(?={name})", "", text)
+
+
+def _of_study(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of a cross-validation (`erc.scores.summary`) as if one run had held out every fold."""
+    shared = (
+        "protocol",
+        "folds",
+        "n",
+        "speakers",
+        "simulated",
+        "corpus",
+        "seed",
+        "command",
+        "versions",
+    )
+    later = {"sessions": [], "store": "", "precision": "", "calibrated": False, "margins": {}}
+    values = {k: found[k] for k in shared} | {k: found.get(k, v) for k, v in later.items()}
+    return values | {
+        "fold": -1,
+        "scores": found["pooled"],
+        "intervals": found["intervals"],
+        "human": found["human"]["mean"],
+        "temperature": math.nan,  # each fold has its own
+        "seeds": len(found.get("seeds", {})) or 1,
+    }
 
 
 def _nan(value: Any) -> Any:

@@ -130,15 +130,20 @@ class Scored:
         return metrics.evaluate(*said, weights=weights, only=only)
 
     def intervals(
-        self, only: Collection[str] | None = None, clusters: Any = "speaker"
+        self,
+        only: Collection[str] | None = None,
+        clusters: Any = "speaker",
+        seeds: Any = None,
     ) -> dict[str, Interval]:
         """Every score with its 95 % interval.
 
         Args:
             clusters: the column whose groups are left out in turn; None: utterances one by one.
+            seeds: [N] of the training that answered; see `erc.scores.statistics.interval`.
         """
         groups = getattr(self, clusters) if clusters else None
-        return interval(partial(Scored.evaluate, only=only), [self], groups, limits=metrics.LIMITS)
+        metric = partial(Scored.evaluate, only=only)
+        return interval(metric, [self], groups, limits=metrics.LIMITS, seeds=seeds)
 
     def minus(self, other: Scored, only: Collection[str] | None = None) -> dict[str, Difference]:
         """Scores of this system − those of another on the same utterances, tested over speakers.

@@ -66,8 +66,9 @@ def interval(
     clusters: Any = None,
     level: float = 0.95,
     limits: tuple[float, float] | Mapping[str, tuple[float, float]] = ANY,
+    seeds: Any = None,
 ) -> Any:
-    """Interval of a metric: score ± t · jackknife standard error over clusters.
+    """Interval of a metric: score ± t · standard error, by the jackknife over clusters.
 
     Args:
         metric: `metric(*arrays, weights=[S, N])` → [S] scores, or a dict of them: any metric of
@@ -75,6 +76,9 @@ def interval(
         arrays: what the metric takes, each [N, …].
         clusters: [N] speaker (or session) of each utterance; None: each utterance is one.
         limits: of the metric, or metric → its limits; an interval ends there.
+        seeds: [N] of the training that said each row, where several trainings say of every utterance:
+            the variance of their mean is added, s² / S of the scores of S seeds alone, and the degrees
+            of freedom are those of Welch (1947) and Satterthwaite (1946) for a sum of variances.
 
     Returns:
         `Interval`, or name → `Interval` where the metric returns a dict. low and high are nan where
@@ -87,10 +91,16 @@ def interval(
     """
     units, index = _units(arrays, clusters)
     value, without = _leave_out(lambda w: metric(*arrays, weights=w), units, index)
+    each: dict[str, Any] = {}
+    if seeds is not None and len(kinds := np.unique(seeds)) > 1:
+        each = _named(metric(*arrays, weights=(seeds == kinds[:, None]).astype(float)))
     found = {}
     for name, score in value.items():
         within = limits.get(name, ANY) if isinstance(limits, Mapping) else limits
-        low, high = np.clip(_ends(score, *_error(score, without[name]), level), *within)
+        error, degrees = _error(score, without[name])
+        if each:
+            error, degrees = _with_seeds(error, degrees, each[name])
+        low, high = np.clip(_ends(score, error, degrees, level), *within)
         found[name] = Interval(score, float(low), float(high), units)
     return _unname(found)
 
@@ -187,7 +197,7 @@ def _leave_out(
     return value, {name: np.concatenate([block[name] for block in blocks]) for name in value}
 
 
-def _error(value: float, without: np.ndarray) -> tuple[float, int]:
+def _error(value: float, without: np.ndarray) -> tuple[float, float]:
     """Jackknife standard error and its degrees of freedom; nan where some cluster is indispensable.
 
     Clusters whose absence changes nothing carry none of this score's utterances (a class that few
@@ -202,7 +212,16 @@ def _error(value: float, without: np.ndarray) -> tuple[float, int]:
     return math.sqrt(float(((moved - moved.mean()) ** 2).sum())), len(moved) - 1
 
 
-def _ends(value: float, error: float, degrees: int, level: float) -> tuple[float, float]:
+def _with_seeds(error: float, degrees: float, scores: np.ndarray) -> tuple[float, float]:
+    """Standard error and degrees of freedom with the spread of S scores, one a seed, added."""
+    cluster, seed = error**2, float(scores.var(ddof=1)) / len(scores)
+    both = cluster + seed
+    if not both > 0:
+        return error, degrees
+    return math.sqrt(both), both**2 / (cluster**2 / degrees + seed**2 / (len(scores) - 1))
+
+
+def _ends(value: float, error: float, degrees: float, level: float) -> tuple[float, float]:
     from scipy.special import stdtrit  # half a second that `erc --help` should not pay
 
     half = error * float(stdtrit(degrees, (1 + level) / 2))

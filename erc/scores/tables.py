@@ -74,12 +74,14 @@ def summary_table(summary: Summary) -> str:
         [f"{name}, pooled", *(number(system.scores.get(k)) for k in shown)]
         for name, system in summary.pooled.items()
     ]
+    seeds = f" × {len(summary.seeds)} seeds" * (len(summary.seeds) > 1)
     title = (
-        f"{summary.where}, {summary.folds} folds ({summary.protocol} protocol), "
+        f"{summary.where}, {summary.folds} folds{seeds} ({summary.protocol} protocol), "
         f"{summary.n} utterances; mean ± standard deviation over folds"
     )
     head = ["", *(COLUMNS[key] for key in shown)]
-    return "\n".join([title, "", grid(head, rows), *_intervals(summary.pooled, summary.speakers)])
+    lines = _intervals(summary.pooled, summary.speakers, len(summary.seeds))
+    return "\n".join([title, "", grid(head, rows), *lines])
 
 
 def number(value: float | None) -> str:
@@ -149,8 +151,8 @@ def _defined(rows: Iterable[Mapping[str, float]]) -> list[str]:
     return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in found)]
 
 
-def _intervals(systems: Mapping[str, System], speakers: int) -> list[str]:
-    lines = [""]
+def _intervals(systems: Mapping[str, System], speakers: int, seeds: int = 1) -> list[str]:
+    lines, over = [""], f"{speakers} speakers" + f" and {seeds} seeds" * (seeds > 1)
     for key in SHOWN:
         found = {name: system[key] for name, system in systems.items() if not system.baseline}
         known = [
@@ -158,7 +160,7 @@ def _intervals(systems: Mapping[str, System], speakers: int) -> list[str]:
         ]
         if known:
             name = COLUMNS[key]
-            lines.append(f"95 % interval of {name}, over {speakers} speakers: {'; '.join(known)}")
+            lines.append(f"95 % interval of {name}, over {over}: {'; '.join(known)}")
     if speakers < FEW and len(lines) > 1:
         lines.append(few(speakers))
     return lines + [NOTE] * any(system.adapted for system in systems.values())

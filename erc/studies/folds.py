@@ -45,6 +45,11 @@ class Fold:
     folder: Path
     identity: Identity
 
+    @property
+    def seed(self) -> int:
+        """Of its training."""
+        return self.identity["seed"]
+
     def finished(self) -> bool:
         """True if this very run was made before; False if it was not, or was stopped on the way.
 
@@ -131,8 +136,14 @@ def train(
     threads = max(1, (os.cpu_count() or 1) // workers)
     with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
         jobs = {pool.submit(_apart, fold, threads, keep_weights): fold for fold in todo}
-        for job in as_completed(jobs):
-            yield jobs[job], job.result()
+        try:
+            for job in as_completed(jobs):
+                yield jobs[job], job.result()
+        except BaseException:  # stopped, or one failed: those under way keep a checkpoint
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
 
 
 def _apart(fold: Fold, threads: int, keep_weights: bool) -> float:

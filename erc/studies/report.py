@@ -93,12 +93,12 @@ def gather(folder: Path) -> Page:
         "map": part(lambda: _map(best, rows)),
         "calibration": part(lambda: _calibration(rows)),
         "doubt": part(lambda: _doubt(rows)),
-        "embedding": part(lambda: _embedding(folder, results.simulated)),
+        "embedding": part(lambda: _embedding(folder, results)),
         "groups": part(lambda: _groups(rows)),
         "groups_shown": GROUPS_SHOWN,
         "few": FEW,
         "few_speakers": few(results.speakers),
-        "configuration": part(lambda: {"text": _text(folder / "config.yaml")}),
+        "configuration": part(lambda: {"text": _text(folder, "config.yaml")}),
         "fingerprints": _fingerprints(folder, data),
     }
 
@@ -114,7 +114,7 @@ def part(make: Callable[[], Page]) -> Page:
 def _labels(data: Page, rows: Scored) -> Page:
     """Label distributions before and after PeakL: of training, or else of the held-out side."""
 
-    if "missing" not in data:
+    if "train" in data.get("sides", {}):
         side, found = "training", data["sides"]["train"]["labels"]
     else:
         majority = np.eye(len(EMOTIONS))[rows.label[rows.labelled]]
@@ -128,9 +128,9 @@ def _curves(folder: Path) -> Page:
     """Losses and scores by epoch from metrics.csv."""
     import pandas as pd
 
-    if not (folder / "metrics.csv").is_file():
+    if not (files := _of_runs(folder, "metrics.csv")):
         raise ConfigError("this folder has no metrics.csv: nothing was trained here")
-    epochs = pd.read_csv(folder / "metrics.csv").groupby("epoch").mean()
+    epochs = pd.concat([pd.read_csv(file) for file in files]).groupby("epoch").mean()
 
     def lines(names: Mapping[str, str]) -> dict[str, tuple[Any, Any]]:
         known = {text: epochs[c].dropna() for c, text in names.items() if c in epochs}
@@ -183,10 +183,13 @@ def _doubt(rows: Scored) -> Page:
     return {"areas": areas, "figure": _svg(risk_coverage(curves), "Risk and coverage")}
 
 
-def _embedding(folder: Path, simulated: bool) -> Page:
+def _embedding(folder: Path, results: Results) -> Page:
     """What `erc embed` found; it is run here if it was not since the run was finished."""
     import pandas as pd
 
+    if results.fold < 0:
+        first = _of_runs(folder, "results.json", runs=True)[0].parent
+        raise ConfigError(f"each fold has a feature space of its own: erc report {first}")
     files = [folder / f"embedding.{kind}" for kind in ("json", "csv")]
     scored = (folder / "results.json").stat().st_mtime
     if not all(f.is_file() and f.stat().st_mtime >= scored for f in files):
@@ -194,7 +197,7 @@ def _embedding(folder: Path, simulated: bool) -> Page:
     frame = pd.read_csv(files[1], dtype={"id": str})
     names = frame.emotion.fillna("").to_list()
     rated, placed = (frame[c].to_numpy() for c in (["valence", "arousal"], ["x", "y"]))
-    figure = embedding_map(rated, placed, names, simulated)
+    figure = embedding_map(rated, placed, names, results.simulated)
     found = _json(files[0])
     scores = {k: Interval(found[k]["value"], found[k]["low"], found[k]["high"]) for k in NAMES}
     figure = _svg(figure, "Features and ratings")
@@ -240,7 +243,13 @@ def _json(path: Path) -> Page:
     return read_json(path, ConfigError)
 
 
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise ConfigError(f"this folder has no {path.name}")
-    return path.read_text("utf-8")
+def _text(folder: Path, name: str) -> str:
+    if not (files := _of_runs(folder, name)):
+        raise ConfigError(f"this folder has no {name}")
+    return files[0].read_text("utf-8")
+
+
+def _of_runs(folder: Path, name: str, runs: bool = False) -> list[Path]:
+    """The file of a run, or those of all runs of a cross-validation."""
+    own = folder / name
+    return [own] if own.is_file() and not runs else sorted(folder.glob(f"**/fold*/{name}"))
