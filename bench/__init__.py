@@ -10,4 +10,5 @@ BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are
     "server",
     "growth",
     "timeline",
+    "speakers",
 ]

@@ -73,7 +73,8 @@ def simulated() -> list[str]:
 def korean() -> list[str]:
     """Sentences without emotional words; the transcript says nothing, which a fusion must learn."""
     manifest = REAL / "corpora/korean_emotion/manifest.csv"
-    return ["experiment=frozen", f"model.speech_encoder={REAL / 'encoders/whisper-tiny-en'}",
+    return ["experiment=frozen", "model=frozen",
+            f"model.speech_encoder={REAL / 'encoders/whisper-tiny-en'}",
             f"dataset.paths={manifest}", "dataset.where={part:plain}"]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import CalibrationError, ConfigError
+from erc.base.numbers import softmax
 from erc.datasets.view import View
 from erc.labels.targets import balanced
 from erc.model.emotion import EmotionModel
@@ -127,13 +128,42 @@ def fit(parts: Assembly) -> float | None:
 
 
 def side_by_side(model: EmotionModel, tables: dict[str, Tensor], data: View) -> np.ndarray:
-    """Standardised features of all modalities, [n, D]; zeros where one is missing, as in the model."""
+    """Standardised features of all modalities that `tables` has, [n, D]; zeros where one is missing,
+    as in the model."""
     parts = []
     for name, branch in model.branches.items():
+        if name not in tables:
+            continue
         mean, scale = (b.cpu().double() for b in branch.standardize.buffers())
         z = (tables[name][data.rows].double() - mean) / scale
         parts.append(z.flatten(1).numpy() * data.has(name)[:, None])
     return np.concatenate(parts, 1)
+
+
+Answer = tuple[np.ndarray, np.ndarray]  # probabilities [N, 7], valence and arousal [N, 2]
+
+
+def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answer) -> Answer:
+    """What a linear model says, from the features of the frozen encoders alone: a network's baseline.
+
+    Args:
+        known, asked: rows of the store that it learns from, with their votes, and that it answers for.
+        otherwise: the answers where nothing can be learned.
+    """
+    everything = parts.sides["train"].side("all")
+    z, who = side_by_side(parts.model, parts.tables, everything), speakers(everything)
+    said, z_asked, (probabilities, ratings) = everything.labels, z[asked], map(np.copy, otherwise)
+    rows = known[np.isfinite(said.soft[known]).all(-1)]
+    if len(rows):
+        fitted = fit_emotions(z[rows], said.soft[rows], who[rows])
+        scores = z_asked @ fitted.weight.T + fitted.bias
+        probabilities = softmax(scores / (fitted.temperature or 1))
+    for k in range(2):
+        rows = known[np.isfinite(said.valence_arousal[known, k])]
+        if len(rows):
+            fitted = fit_dimension(z[rows], said.valence_arousal[rows, [k]][:, None], who[rows])
+            ratings[:, k] = (z_asked @ fitted.weight.T + fitted.bias)[:, 0].clip(*SCALE)
+    return probabilities, ratings
 
 
 @torch.no_grad()

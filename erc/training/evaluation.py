@@ -31,11 +31,13 @@ from erc.scores.results import ADAPTED, BASELINE, HEADLINE, Human, Margin, Resul
 from erc.scores.scored import NAMES, Scored, write
 from erc.scores.selective import areas
 from erc.scores.sets import Sets
+from erc.training import closed_form
 from erc.training.adaptation import monotonous, people
 from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
 from erc.training.features import encode, known
 
+LARGEST = 4096  # rows or features of the linear baseline: half a minute
 PACKAGES = ("torch", "transformers", "lightning", "numpy")  # whose versions are recorded
 
 
@@ -209,7 +211,7 @@ def evaluate(
         for one, said in answers.items()
     ]  # fmt: skip
     utterances = list(data.store.utterances(data.rows))
-    rivals = baselines(data)
+    rivals = baselines(parts, data)
     main = [one for one in rows if ADAPTED not in one.system][-1]
     results = Results(
         systems={one.system: System.of(one) for one in [*rows, *rivals]},
@@ -261,8 +263,12 @@ def decline(
             )
 
 
-def baselines(data: View) -> list[Scored]:
-    """What needs no network, learned from all of the fold but its test side, on these utterances."""
+def baselines(parts: Assembly, data: View) -> list[Scored]:
+    """What needs no network, learned from all of the fold but its test side, on these utterances.
+
+    Where encoders are frozen a linear model on their features is among them, unless it is the model
+    itself, or its eigenvalue problem is larger than `LARGEST`.
+    """
     train, valid, test = (data.side(mode) for mode in ("train", "valid", "test"))
     known = np.union1d(train.rows, np.setdiff1d(valid.rows, test.rows)).astype(int)
     store, said = data.store, data.labels
@@ -274,11 +280,16 @@ def baselines(data: View) -> list[Scored]:
 
     learned, asked = side(known), side(data.rows)
     needed = {"sentence look-up": "text", "duration and level": "speech"}
-    return [
-        scored(f"{BASELINE}{name}", data, *answer(learned, asked))
+    answers = {
+        name: answer(learned, asked)
         for name, answer in BASELINES.items()
         if name not in needed or store.has(needed[name]).any()
-    ]
+    }
+    size = min(len(known), sum(t[0].numel() for t in parts.tables.values()))
+    if parts.cfg.model.objective != "closed_form" and 0 < size <= LARGEST:
+        found = closed_form.rival(parts, known, data.rows, answers["most frequent"])
+        answers["linear on the same features"] = found
+    return [scored(f"{BASELINE}{name}", data, *answer) for name, answer in answers.items()]
 
 
 def margins(model: Scored, rivals: Sequence[Scored]) -> dict[str, Margin]:

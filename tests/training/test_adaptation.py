@@ -181,5 +181,8 @@ def test_a_run_reports_both(tmp_path: Path) -> None:
         "speech, speaker-adapted", "speech + text, speaker-adapted",
     ]  # fmt: skip
     assert {"speech", "text", "speech + text"} <= set(results.systems)
+    assert (
+        "baseline: linear on the same features" in results.systems
+    )  # its speech encoder is frozen
     assert "unlabelled audio" in results_table(results)
     assert results.audit["speakers"] == 0

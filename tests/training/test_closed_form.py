@@ -221,6 +221,22 @@ def test_a_missing_modality_adds_nothing(kemdy19, tmp_path: Path):
         np.testing.assert_allclose(said.logits, (features @ weight.T + bias)[:, :7], atol=1e-4)
 
 
+def test_the_baseline_of_a_network_is_this_model_on_its_features(kemdy19, tmp_path: Path):
+    words = [w for w in WORDS if "adaptation" not in w]
+    parts = Assembly(configure([*words, f"dataset.paths={kemdy19}", "model.target=soft"], tmp_path))
+    temperature = closed_form.fit(parts)
+    from erc.training.evaluation import predict_split
+
+    [said] = predict_split(parts, "test")
+    train, test = (parts.sides[side].rows for side in ("train", "test"))
+    nothing = np.full((len(test), 7), np.nan), np.full((len(test), 2), np.nan)
+    probabilities, ratings = closed_form.rival(parts, train, test, nothing)
+    np.testing.assert_allclose(probabilities, said.probabilities(temperature or 1), atol=1e-4)
+    np.testing.assert_allclose(ratings, said.valence_arousal, atol=1e-4)
+    same = closed_form.rival(parts, train[:0], test, nothing)  # nothing to learn from
+    assert np.isnan(same[0]).all()
+
+
 @pytest.mark.parametrize(
     "words", [["model.freeze_speech=false"], ["model.fusion=single"], ["model.speech_pooling=segments"],
               ["model.speech_options.layer=weighted"]]
