@@ -14,6 +14,12 @@ CHECKS = {
     "corpus cannot be read": (ERROR, "see the message"),
     "annotation not as the format says": (ERROR, "use the file as distributed"),
     "row not as the format says": (ERROR, "correct the row"),
+    "row shorter than the header": (ERROR, "copy the file again: it is cut off, or shifted"),
+    "listener row, and its speaker's own file ends before it": (ERROR, "copy that file again"),
+    "row named otherwise in the other file; both are believed": (
+        ERROR,
+        "copy both files again: one is shifted",
+    ),
     "label that the scale does not have": (
         ERROR,
         "correct it, or say what it means (--emotion-map, dataset.emotion_map)",

@@ -26,6 +26,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from erc.base.cells import reader
 from erc.base.errors import ConfigError, CorpusError, did_you_mean, optional
 from erc.base.files import fingerprint
 from erc.base.text import decode, wrong_separator
@@ -224,10 +225,9 @@ def _lines(data: bytes, folder: str, inputs: Inputs) -> Iterator[Input]:
 
 
 def _table(path: Path) -> Iterator[Input]:
-    csv.field_size_limit(1 << 30)  # characters; a transcript may be longer than csv's 131,072
     text = decode(_read(path), str(path))
     separator = ",\t"[path.suffix.lower() == ".tsv"]
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = reader(text, delimiter=separator)
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
         column = next((c for c in COLUMNS if c in header), None)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from erc.base.cells import guarded
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 
@@ -53,6 +54,7 @@ class Csv(Json):
         from erc.recognizer.prediction import COLUMNS
 
         row = _rounded(values, self.top_k)
+        row = guarded(row)
         row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
         row |= {f"typicality_{m}": x for m, x in (row.pop("typicality", None) or {}).items()}
         row |= {k: "+".join(v) for k, v in row.items() if isinstance(v, list)}

@@ -8,11 +8,10 @@ rated (nan; the loss leaves them out), and speakers are not named: see `session`
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from erc.base.cells import reader
 from erc.base.emotions import EMOTIONS, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.files import bucket
@@ -83,7 +82,7 @@ def session(name: str) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """(row as a spreadsheet counts it, its cells), below the header."""
-    lines = csv.reader(io.StringIO(decode(path.read_bytes(), str(path), korean=True), newline=""))
+    lines = reader(decode(path.read_bytes(), str(path), korean=True))
     for row, cells in enumerate(lines, 1):
         while len(cells) > COLUMNS and not cells[-1].strip():  # a comma at the end of the line
             cells.pop()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from erc.base.cells import reader
 from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.text import clean, decode
@@ -84,13 +84,13 @@ def rows(path: Path, layout: Layout, report: Report) -> Iterator[Row]:
         CorpusError: not the header of this corpus, or another number of raters.
     """
     try:
-        yield from _rows(path, layout)
+        yield from _rows(path, layout, report)
     except CorpusError as error:
         report.refuse("annotation not as the format says", error)
 
 
-def _rows(path: Path, layout: Layout) -> Iterator[Row]:
-    table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path), korean=True), newline=""))
+def _rows(path: Path, layout: Layout, report: Report) -> Iterator[Row]:
+    table = reader(decode(path.read_bytes(), str(path), korean=True))
     try:
         raters = _check_header(next(table, []), next(table, []), path, layout)
         first = layout.id_column + 1 + len(TRIPLE)
@@ -103,7 +103,12 @@ def _rows(path: Path, layout: Layout) -> Iterator[Row]:
                     f"{where}: {len(cells)} cells, the header has {width}; "
                     "quote cells that contain a comma, or copy the file again"
                 )
-            cells = (cells + [""] * width)[:width]
+            if len(cells) < width and any(cells[layout.id_column + 1 :]):  # cut off, or shifted
+                report.drop(
+                    "row shorter than the header", f"{where}: {len(cells)} of {width} cells"
+                )
+                continue
+            cells = cells[:width]
             total, ratings = cells[layout.id_column + 1 : first], cells[first:]
             yield Row(where, index, cells[layout.id_column], cells, raters, total, ratings)
     except csv.Error as error:

@@ -91,8 +91,11 @@ def _speaker_rows(
         else:
             (own if match[4] == gender else others).append((row, gender))
     spoken = {row.id for row, _ in own}
-    for row, _ in others:
+    ends = {gender: max((row.number for row in table), default=-1) for table, gender in tables}
+    for row, gender in others:
         alone = "" if row.id in spoken else ", and its speaker's own file has no such row"
+        if alone and any(row.number > end for other, end in ends.items() if other != gender):
+            alone = ", and its speaker's own file ends before it"
         report.drop(f"listener row{alone}", f"{row.where}, {row.id}")
     return sorted(own, key=lambda item: (item[0].number, item[1]))
 
@@ -122,6 +125,13 @@ def _settle(table: list[Row], other: list[Row], report: Report) -> None:
                 )
                 mine[i] = row._replace(id=right)
                 count[right] += 1
+    named = {row.number: row.id for row in other}
+    for row in table:
+        if (there := named.get(row.number, row.id)) != row.id:
+            report.correct(
+                "row named otherwise in the other file; both are believed",
+                f"{row.where}, {row.id} and {there}",
+            )
 
 
 def _in_reference(row: Row, audio: Path, report: Report) -> bool:

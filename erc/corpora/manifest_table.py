@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from erc.base.cells import reader
 from erc.base.errors import CorpusError
 from erc.base.text import decode, wrong_separator
 
@@ -80,8 +80,8 @@ def _with_audio(
 
 
 def _csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    table = csv.reader(io.StringIO(decode(path.read_bytes(), str(path)), newline=""), strict=True)
-    header = next(table, [])
+    table = reader(decode(path.read_bytes(), str(path)), strict=True)
+    header: list[str] = next(table, [])
     if wrong := wrong_separator(header, ",", (*REQUIRED, "audio", "text")):
         raise CorpusError(f"{path}: {wrong} (and decimals by points)")
     twice = [name for name in header if name and header.count(name) > 1]

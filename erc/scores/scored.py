@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from erc.base.cells import guard, unguard
 from erc.base.emotions import EMOTIONS, SCALE, emotion_index
 from erc.base.errors import ConfigError, LabelError
 from erc.base.files import atomic
@@ -30,7 +31,6 @@ NUMBERS = (
     "seconds", *DIMENSIONS, *(f"predicted_{name}" for name in DIMENSIONS),
     *(f"{kind}_{emotion}" for kind in ("p", "votes") for emotion in EMOTIONS), "typicality",
 )  # fmt: skip
-FORMULA = tuple("=+-@\t\r")  # a cell that starts so is executed by spreadsheets
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,20 +247,6 @@ def read(path: str | Path) -> dict[str, Scored]:
         raise ConfigError(
             f"{path} is not what erc writes: {error}; make it again: erc evaluate RUN -o DIR"
         ) from error
-
-
-def guard(text: str) -> str:
-    """A text cell that no spreadsheet takes for a formula; `unguard` gives the text back.
-
-    >>> guard("=1+1"), guard("'=1+1"), guard("plain"), guard("'tis")
-    ("'=1+1", "''=1+1", 'plain', "'tis")
-    """
-    return f"'{text}" if text.lstrip("'").startswith(FORMULA) else text
-
-
-def unguard(cell: str) -> str:
-    """The text that `guard` was given."""
-    return cell[1:] if cell[:1] == "'" and cell.lstrip("'").startswith(FORMULA) else cell
 
 
 def _quoted(cell: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.cells import guard
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic, write_json
@@ -93,7 +94,7 @@ def write_map(folder: Path, space: Space, simulated: bool, seed: int) -> None:
 
     placed = umap(space.features, space.valence_arousal, space.label, seed)
     names = np.array([*EMOTIONS, ""])[space.label]
-    frame = pd.DataFrame({"id": space.id, "emotion": names})
+    frame = pd.DataFrame({"id": list(map(guard, space.id)), "emotion": names})
     frame[["valence", "arousal"]] = space.valence_arousal
     frame[["x", "y"]] = placed
     with atomic(folder / "embedding.csv") as temporary:

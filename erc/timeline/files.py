@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from xml.etree import ElementTree as Xml
 
+from erc.base.cells import guarded
 from erc.base.console import console
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
@@ -75,7 +76,7 @@ def _csv(timeline: Record, sink: TextIO) -> None:
     fields = ["file", "start", "end", "speaker", "text", *COLUMNS[1:]]
     rows = csv.DictWriter(sink, fields, lineterminator="\n")
     rows.writeheader()
-    rows.writerows(row(turn) for turn in timeline.turns)
+    rows.writerows(guarded(row(turn)) for turn in timeline.turns)
 
 
 def _json(timeline: Record, sink: TextIO) -> None:

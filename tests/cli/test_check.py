@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 import struct
@@ -272,3 +274,29 @@ def test_words_of_a_corpus(tmp_path, capsys):
     assert "did you mean 'happy'" in " ".join(capsys.readouterr().out.split())
     assert main(["prepare", str(table), "--folds", "2", "--emotion-map", "excited=happy,xxx="]) == 0
     assert "2 utterances" in capsys.readouterr().out
+
+
+def _shifted(rows: list[list[str]]) -> list[list[str]]:
+    """The segment ids of all rows one row up."""
+    ids = [row[9] for row in rows[3:]] + [rows[2][9]]
+    return rows[:2] + [[*r[:9], i, *r[10:]] for r, i in zip(rows[2:], ids, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("edit", "check"),
+    [
+        (lambda rows: rows[:-5], "listener row, and its speaker's own file ends before it"),
+        (lambda rows: [*rows[:-1], rows[-1][:20]], "row shorter than the header"),
+        (lambda rows: rows[:2] + [r[:6] + r[7:] for r in rows[2:]], "row shorter than the header"),
+        (_shifted, "row named otherwise in the other file; both are believed"),
+    ],
+)
+def test_annotation_that_is_cut_or_shifted_is_an_error(kemdy19, tmp_path, edit, check):
+    root = shutil.copytree(kemdy19, tmp_path / "KEMDy19")
+    path = root / "annotation" / "Session02_F_res.csv"
+    rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(edit(rows))
+    found = examine(root)
+    assert found.count(ERROR)
+    assert check in found.findings

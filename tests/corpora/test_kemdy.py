@@ -110,7 +110,7 @@ def test_blank_rating_is_dropped(tree20: Tree20, column: int) -> None:
 
 def test_row_cut_short_is_dropped(tree20: Tree20) -> None:
     tree20.annotate("01", {U1: rating_cells(HAPPY6)[:20], U2: rating_cells(HAPPY6)})
-    assert tree20.load().report.dropped == {"blank rating cell": 1}
+    assert tree20.load().report.dropped == {"row shorter than the header": 1}
 
 
 def test_row_too_long_is_refused(tree20: Tree20) -> None:

@@ -12,9 +12,10 @@ from planted_scores import answers
 from scipy.stats import t
 from sklearn import metrics as sk
 
+from erc.base.cells import FORMULA
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, LabelError
-from erc.scores.scored import FORMULA, NAMES, Scored, pool, read, write
+from erc.scores.scored import NAMES, Scored, pool, read, write
 
 UGLY = [
     "NA", "nan", "None", "", "1", "01", "1.0", "True", "=cmd|' /C calc'!A0", "+1", "-2", "@SUM(A1)",

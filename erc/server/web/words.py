@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from erc.base.cells import guard
 from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
@@ -93,7 +94,7 @@ def answer(
         why += words(explanation.words, p.label)
         why += moments(samples, explanation.time, p.label) if samples is not None else ""
     why = f'<h3>Why this answer</h3><div class="why">{why}</div>' if why else ""
-    csv = table([p]).to_csv(index=False)
+    csv = table([p]).map(lambda x: guard(x) if isinstance(x, str) else x).to_csv(index=False)
     chart = bars(p.probabilities, "Share of raters who would choose each emotion")
     pair = (
         f'<div class="pair">{chart}{plane([p], regions)}</div>' if p.label or p.dimensions else ""
@@ -251,7 +252,7 @@ def _scores(results: Results) -> str:
         shown["one rater"] = results.human  # simulated ones, where the speech is
     head = "".join(f'<th scope="col">{COLUMNS[m]}</th>' for m in SCORES)
     rows = "".join(
-        f'<tr><th scope="row">{name}</th>'
+        f'<tr><th scope="row">{safe(name)}</th>'
         + "".join(f"<td>{_number(row.scores.get(m))}</td>" for m in SCORES)
         + "</tr>"
         for name, row in shown.items()
