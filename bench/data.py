@@ -16,7 +16,7 @@ import numpy as np
 from bench import reference
 from bench.harness import Row, compare, isolated, peak_rss, quantity, scaling
 from erc import corpora
-from erc.base import audio
+from erc.base import arrays, audio
 from erc.datasets.store import Store, build
 
 
@@ -111,7 +111,7 @@ def _samples_differ(dataset: Path, store: Store) -> float:
     process, row_of = reference.extractor(), {id: i for i, id in enumerate(store.column("id"))}
     worst = 0.0
     for i, row in enumerate(theirs):
-        pcm = audio.from_int16(store.pcm(row_of[f"{i:06d}"])[: reference.CUT])
+        pcm = arrays.from_int16(store.pcm(row_of[f"{i:06d}"])[: reference.CUT])
         full = np.pad(pcm, (0, reference.CUT - len(pcm)))
         ours = process(full, sampling_rate=reference.RATE)["input_values"][0]
         worst = max(worst, float(np.abs(row["wav"] - ours).max()))

@@ -25,7 +25,8 @@ def population(n: int) -> list[int]:
 
 def clips(sizes: list[int]) -> list[np.ndarray]:
     """float32 recordings of these lengths, zero mean and unit variance each."""
-    from erc.base.audio import from_int16, normalize
+    from erc.base.arrays import from_int16
+    from erc.base.audio import normalize
 
     return [normalize(from_int16(pcm)) for pcm in recordings(np.array(sizes))]
 

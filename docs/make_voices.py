@@ -1,4 +1,7 @@
-"""Makes the simulated voices of the web page, erc/server/web/voices: `python docs/make_voices.py`."""
+"""Makes the simulated voices of the web page and of the guides: `python docs/make_voices.py`.
+
+They lie in erc/server/web/voices and docs/samples. No person was recorded; they may be passed on.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from erc.corpora.simulated import CENTROIDS, say, voice
 from erc.timeline.subtitles import clock
 
 FOLDER = Path(__file__).parents[1] / "erc" / "server" / "web" / "voices"
+SAMPLES = Path(__file__).parent / "samples"
 SEED = 3
 PAUSE = 1.2  # s between the turns of the conversation
 
@@ -27,14 +31,13 @@ def utterance(emotion: str) -> tuple[np.ndarray, str]:
     return voice(text, affect, cast("F", rng), rng), text
 
 
-def conversation() -> tuple[np.ndarray, str]:
-    """Two people who take turns, from calm to angry to happy; the text is SRT."""
+def conversation(plan: str) -> tuple[np.ndarray, str]:
+    """Two people who take turns, one an emotion of `plan`; the text is SRT."""
     rng = np.random.default_rng(SEED)
     people = [cast(gender, rng) for gender in "FM"]
-    plan = ["neutral"] * 4 + ["sad"] * 2 + ["angry"] * 3 + ["happy"] * 3
     silence = 0.001 * rng.standard_normal(int(PAUSE * SAMPLE_RATE)) * 32767
     sound, cues, length = [silence], [], len(silence)
-    for number, emotion in enumerate(plan, 1):
+    for number, emotion in enumerate(plan.split(), 1):
         affect = CENTROIDS[EMOTIONS.index(emotion)] + 0.2 * rng.standard_normal(3)
         text = say(affect, rng)
         said = voice(text, affect, people[number % 2], rng)
@@ -48,10 +51,23 @@ def conversation() -> tuple[np.ndarray, str]:
 def voices() -> dict[str, tuple[np.ndarray, str]]:
     """Name → samples and text, in the order of the page."""
     made = {name: utterance(name) for name in ("happy", "sad", "angry")}
-    return made | {"conversation": conversation()}
+    plan = "neutral " * 4 + "sad " * 2 + "angry " * 3 + "happy " * 3
+    return made | {"conversation": conversation(plan)}
+
+
+def samples() -> None:
+    """A clip and a meeting with its transcript, which the guides answer for."""
+    SAMPLES.mkdir(exist_ok=True)
+    happy, rng = CENTROIDS[EMOTIONS.index("happy")], np.random.default_rng(SEED)
+    clip = voice("정말 좋았어", happy, cast("F", rng), rng)
+    meeting, text = conversation("neutral sad angry happy happy")
+    soundfile.write(SAMPLES / "clip.wav", clip, SAMPLE_RATE)
+    soundfile.write(SAMPLES / "meeting.ogg", meeting, SAMPLE_RATE, "VORBIS")
+    (SAMPLES / "meeting.srt").write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":
+    samples()
     FOLDER.mkdir(parents=True, exist_ok=True)
     made = voices()
     for name, (samples, _) in made.items():

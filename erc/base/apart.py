@@ -30,6 +30,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from erc.base import decoding
+from erc.base.arrays import to_int16
+from erc.base.decoders import warm
 from erc.base.errors import AudioError, AudioWarning
 
 MEMORY = 256 << 20  # bytes of address space beyond what the process has at rest
@@ -191,9 +194,7 @@ def serve(handle: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    from erc.base import audio, decoders
-
-    decoders.warm()
+    warm()
     with socket.socket(fileno=handle) as ours:
         while True:
             data, handles, _, _ = socket.recv_fds(ours, 1 << 16, 1)
@@ -205,10 +206,10 @@ def serve(handle: int) -> None:
             request = json.loads(data[HEAD.size :])
             with open(handles[0], "rb") as file:
                 file.seek(0)
-                _answer(audio, ours, file, request)
+                _answer(ours, file, request)
 
 
-def _answer(audio: Any, ours: socket.socket, file: BinaryIO, request: dict[str, Any]) -> None:
+def _answer(ours: socket.socket, file: BinaryIO, request: dict[str, Any]) -> None:
     def send(kind: bytes, data: Any = b"") -> None:
         view = memoryview(data).cast("B") if len(data) else memoryview(b"")
         head = HEAD.pack(kind, len(view))
@@ -224,15 +225,15 @@ def _answer(audio: Any, ours: socket.socket, file: BinaryIO, request: dict[str, 
         warnings.showwarning = lambda message, *_, **__: send(b"w", str(message).encode())
         try:
             if request["call"] == "seconds":
-                found = audio.seconds_here(file, name, request["most"], _limit_computing)
+                found = decoding.seconds_here(file, name, request["most"], _limit_computing)
                 send(b"d", np.array([found], np.float64))
                 return
             if request["call"] == "recorded":
-                facts = audio.recorded_here(file, name, lambda piece: send(b"p", piece))
+                facts = decoding.recorded_here(file, name, lambda piece: send(b"p", piece))
                 send(b"d", np.array(facts, np.float64))
                 return
-            for piece in audio.blocks_here(file, name):
-                send(b"p", audio.to_int16(piece) if request["dtype"] == "int16" else piece)
+            for piece in decoding.blocks_here(file, name):
+                send(b"p", to_int16(piece) if request["dtype"] == "int16" else piece)
             send(b"d")
         except AudioError as error:
             send(b"e", str(error).encode("utf-8", "surrogatepass"))

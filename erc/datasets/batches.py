@@ -13,7 +13,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from erc.base import audio
+from erc.base import arrays, audio
 from erc.datasets.view import Example, View
 
 REMEMBERED = 50_000  # transcripts whose tokens are kept; some 20 MB
@@ -120,7 +120,7 @@ class Collator:
             if self.normalize and len(clip):
                 audio.normalize(clip, out=row[: len(clip)])
             else:
-                row[: len(clip)] = audio.from_int16(clip) if clip.dtype == np.int16 else clip
+                row[: len(clip)] = arrays.from_int16(clip) if clip.dtype == np.int16 else clip
         return torch.from_numpy(padded)
 
     def _tokens(self, texts: list[str | None]) -> list[torch.Tensor]:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from erc.base import apart, audio
+from erc.base import apart, arrays, audio, decoding
 from erc.base.errors import AudioError
 
 pytestmark = pytest.mark.skipif(not apart.POSIX, reason="there are no such processes here")
 
 PLANTED = (
     "import json, os, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from erc.base import apart, audio; "
-    "audio.blocks_here = lambda file, name: {}; apart.COMPUTING = 1; apart.serve(int(sys.argv[1]))"
+    "from erc.base import apart, decoding; "
+    "decoding.blocks_here = lambda file, name: {}; apart.COMPUTING = 1; apart.serve(int(sys.argv[1]))"
 )
 
 
@@ -70,9 +70,9 @@ def named(data: bytes) -> io.BytesIO:
 
 
 def test_it_is_what_decoding_here_gives(flac):
-    here = np.concatenate(list(audio.blocks_here(io.BytesIO(flac), "a")))
+    here = np.concatenate(list(decoding.blocks_here(io.BytesIO(flac), "a")))
     np.testing.assert_array_equal(audio.load(flac), here)
-    np.testing.assert_array_equal(audio.load_int16(flac), audio.to_int16(here))
+    np.testing.assert_array_equal(audio.load_int16(flac), arrays.to_int16(here))
     assert audio.seconds(flac) == 2.0
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from erc.base import audio, sources
+from erc.base import arrays, audio, sources
 from erc.base.errors import AudioError
 
 TONE = np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000).astype(np.float32) * 0.5
@@ -34,8 +34,8 @@ def test_path_bytes_and_file_give_the_same(tmp_path):
 
 def test_sixteen_bit_samples_survive_the_store():
     pcm = np.random.default_rng(0).integers(-32768, 32768, 5000).astype(np.int16)
-    assert np.array_equal(audio.to_int16(audio.load(encoded(pcm, subtype="PCM_16"))), pcm)
-    assert np.array_equal(audio.to_int16(audio.from_int16(pcm)), pcm)
+    assert np.array_equal(arrays.to_int16(audio.load(encoded(pcm, subtype="PCM_16"))), pcm)
+    assert np.array_equal(arrays.to_int16(arrays.from_int16(pcm)), pcm)
 
 
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
@@ -132,7 +132,7 @@ def test_sixteen_bit_files_give_the_same_with_and_without_floats(
     soundfile.write(path, samples, rate, format=format, subtype=subtype)
     pcm = audio.load_int16(path)
     assert pcm.dtype == np.int16
-    assert np.array_equal(pcm, audio.to_int16(audio.load(path)))
+    assert np.array_equal(pcm, arrays.to_int16(audio.load(path)))
 
 
 def test_a_sixteen_bit_file_too_short_is_refused(tmp_path):
@@ -151,7 +151,7 @@ def test_normalize_against_float64(offset, size):
     out = np.empty(size, np.float32)
     assert audio.normalize(pcm, out) is out
     assert np.abs(out - expected).max() < 1e-5
-    assert np.abs(audio.normalize(audio.from_int16(pcm)) - expected).max() < 1e-5
+    assert np.abs(audio.normalize(arrays.from_int16(pcm)) - expected).max() < 1e-5
     assert not audio.normalize(np.full(size, 77, np.int16)).any()  # silence stays silence
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from erc.base import audio, decoders
+from erc.base import arrays, audio, decoders
 from erc.base.errors import AudioError, AudioWarning
 from erc.timeline.recording import Recording
 
@@ -278,7 +278,7 @@ class TestWhatPyavReads:
 
     def test_lossless_to_the_bit(self):
         data = encoded_by_ffmpeg(TONE, "ipod", "alac")
-        assert np.array_equal(audio.to_int16(audio.load(data)), np.rint(TONE * 32767))
+        assert np.array_equal(arrays.to_int16(audio.load(data)), np.rint(TONE * 32767))
 
     def test_half_a_file_says_so(self):
         noise = RNG.normal(0, 0.1, 20 * RATE)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from erc.base import audio
+from erc.base import arrays, audio
 from erc.base.errors import AudioError
 from erc.base.wav import _head as make_head
 from erc.base.wav import read_header
@@ -51,7 +51,7 @@ def heard(data: bytes) -> np.ndarray:
 
     def hear() -> None:
         try:
-            found.append(audio.to_int16(audio.load(data)))
+            found.append(arrays.to_int16(audio.load(data)))
         except AudioError as error:
             found.append(error)
 

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from erc.base import audio
+from erc.base import arrays
 from erc.datasets.batches import BucketSampler, Collator
 from erc.datasets.view import Example
 from erc.model.tokenizer import train_tokenizer
@@ -147,7 +147,7 @@ def test_whole_numbers_and_floats_make_the_same_batch(normalize):
     clips = [rng.integers(-9000, 9000, n).astype(np.int16) for n in (400, 1700, 0, 999)]
     collate = Collator(normalize=normalize)
     whole = collate.inputs(clips, [None] * 4)
-    floats = collate.inputs([audio.from_int16(c) for c in clips], [None] * 4)
+    floats = collate.inputs([arrays.from_int16(c) for c in clips], [None] * 4)
     assert (whole.speech - floats.speech).abs().max() < 1e-5
     assert not whole.speech[2].any()
     assert not whole.speech[0, 400:].any()

@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from erc.base.errors import ConfigError
@@ -178,27 +177,11 @@ def test_the_site_builds_and_asks_nobody(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def desk(run, kemdy19, tmp_path_factory) -> Path:
-    """A folder as the guides assume it: a demo's model, a clip, a folder of them, a meeting."""
-    import soundfile
-
+def desk(run, tmp_path_factory) -> Path:
+    """A folder as the guides assume it: a demo's model, and the samples of the repository."""
     folder = tmp_path_factory.mktemp("desk")
     shutil.copytree(run / "model", folder / "runs" / "demo" / "run" / "model")
-    clips = sorted(kemdy19.glob("wav/Session01/*/*.wav"))[:4]
-    (folder / "recordings").mkdir()
-    shutil.copy(clips[0], folder / "clip.wav")
-    pieces, cues, now = [np.zeros(8_000)], [], 0.5
-    for i, clip in enumerate(clips, 1):
-        shutil.copy(clip, folder / "recordings")
-        samples, _ = soundfile.read(clip)
-        begin, now = now, now + len(samples) / 16_000
-        cues.append(
-            f"{i}\n00:00:{begin:06.3f} --> 00:00:{now:06.3f}\n정말 좋았어\n".replace(".", ",")
-        )
-        pieces += [samples, np.zeros(16_000)]
-        now += 1
-    soundfile.write(folder / "meeting.wav", np.concatenate(pieces), 16_000)
-    (folder / "meeting.srt").write_text("\n".join(cues), "utf-8")
+    shutil.copytree(DOCS / "samples", folder / "docs" / "samples")
     return folder
 
 
