@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,17 +92,19 @@ class Head:
         return self.scores(against(features, baseline(heard, self.mean), self.mean)), False
 
 
-def folds(clips: Clips, adapt: bool) -> Iterator[tuple[np.ndarray, Head]]:
-    """For each speaker the recordings, bool [N], and what was learned from the others."""
-    for speaker in np.unique(clips.speaker):
-        out = clips.speaker == speaker
-        yield out, Head.of(clips[~out], adapt)
+Folds = list[tuple[np.ndarray, Head]]  # recordings of a speaker, bool [N]; learned from the others
 
 
-def score(clips: Clips, adapt: bool, say: Callable[[Head, Clips], np.ndarray]) -> float:
+def folds(clips: Clips, adapt: bool) -> Folds:
+    """Every speaker held out in turn."""
+    sides = [clips.speaker == speaker for speaker in np.unique(clips.speaker)]
+    return [(out, Head.of(clips[~out], adapt)) for out in sides]
+
+
+def score(clips: Clips, heads: Folds, say: Callable[[Head, Clips], np.ndarray]) -> float:
     """UAR of all held-out recordings together; `say` gives their scores."""
     said = np.zeros((len(clips.emotion), len(EMOTIONS)))
-    for out, head in folds(clips, adapt):
+    for out, head in heads:
         said[out] = say(head, clips[out])
     return uar(clips.emotion, said.argmax(1))
 
@@ -115,18 +117,21 @@ def known(head: Head, test: Clips) -> np.ndarray:
     return head.known(test.features, test.features)[0]
 
 
-def one_mood(clips: Clips) -> dict[str, float]:
+def one_mood(clips: Clips, heads: Folds) -> dict[str, float]:
     """UAR with a baseline of one emotion, mean over the emotions, and how many were declined."""
-    said = {e: np.zeros((len(clips.emotion), len(EMOTIONS))) for e in np.unique(clips.emotion)}
-    declined = []
-    for out, head in folds(clips, adapt=True):
-        test = clips[out]
-        for emotion, scores in said.items():
+    found, declined = [], []
+    for emotion in np.unique(clips.emotion):
+
+        def say(head: Head, test: Clips, emotion: int = emotion) -> np.ndarray:
             heard = test.features[test.emotion == emotion]
-            scores[out], no = head.known(test.features, heard)
+            if not len(heard):
+                return head.scores(test.features)
+            scores, no = head.known(test.features, heard)
             declined.append(no)
-    found = [uar(clips.emotion, scores.argmax(1)) for scores in said.values()]
-    return {"known, one mood": float(np.mean(found)), "declined": float(np.mean(declined))}
+            return scores
+
+        found.append(score(clips, heads, say))
+    return {"known, one mood": statistics.fmean(found), "declined": statistics.fmean(declined)}
 
 
 def load(corpus: str, words: list[str]) -> Clips:
@@ -153,13 +158,17 @@ def run(quick: bool) -> list[Row]:
             break
         clips = load(corpus, words)
         start, cpu = time.perf_counter(), time.process_time()
-        record: dict[str, float | str] = {"corpus": name, "stranger": score(clips, False, stranger)}
+        record: dict[str, float | str] = {
+            "corpus": name, "stranger": score(clips, folds(clips, False), stranger)
+        }  # fmt: skip
         seconds = time.perf_counter() - start, time.process_time() - cpu
-        record |= {"stranger, head for known": score(clips, True, stranger)}
-        record |= {"known": score(clips, True, known)} | one_mood(clips)
+        heads = folds(clips, True)
+        record |= {"stranger, head for known": score(clips, heads, stranger)}
+        record |= {"known": score(clips, heads, known)} | one_mood(clips, heads)
         draws = [clips.skewed(seed) for seed in range(1 if quick else DRAWS)]
-        record["stranger, skewed"] = statistics.fmean([score(d, False, stranger) for d in draws])
-        record["known, skewed"] = statistics.fmean([score(d, True, known) for d in draws])
+        for column, adapt, say in (("stranger", False, stranger), ("known", True, known)):
+            found = [score(d, folds(d, adapt), say) for d in draws]
+            record[f"{column}, skewed"] = statistics.fmean(found)
         for key, value in record.items():
             record[key] = round(value, 3) if isinstance(value, float) else value
         record |= {"seconds": round(seconds[0], 1), "CPU seconds": round(seconds[1], 1)}

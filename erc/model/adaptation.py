@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Array = TypeVar("Array", "np.ndarray", "Tensor")
 
 PRIOR = 10.0  # recordings the corpus mean counts as
-VARIETY = 0.6  # least `variety` of a baseline, as a part of that of the training rows
+VARIETY = 0.45  # least `variety` of a baseline, as a part of that of the training rows
 
 
 def baseline(
