@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class Fitted:
     bias: np.ndarray  # [K]
     strength: float  # of `STRENGTHS`
     temperature: float | None = None  # of a softmax of the scores; None: not fitted
+    held_out: np.ndarray | None = None  # [n, K] what is said of each speaker without knowing them
 
     def __str__(self) -> str:
         what = "emotions: LDA" if len(self.weight) > 1 else "a dimension: ridge"
@@ -65,7 +67,7 @@ def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -
         temperature = fit_temperature(held_out, target)
     except CalibrationError as error:  # the head is made all the same
         print(f"not calibrated: {error}", file=sys.stderr)
-    return Fitted(*lda.solve(strength * lda.scale), strength, temperature)
+    return Fitted(*lda.solve(strength * lda.scale), strength, temperature, held_out)
 
 
 def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
@@ -87,9 +89,17 @@ def choose(
     return best, said[best]
 
 
-def fit(parts: Assembly) -> float | None:
-    """Set projections and head of `parts.model` from the training side; returns the temperature
-    (None: no emotion is labelled).
+class Outcome(NamedTuple):
+    """What else is known once a head is fitted."""
+
+    temperature: float | None  # None: not fitted, or no emotion is labelled
+    held_out: (
+        np.ndarray
+    )  # [n, 7] scores of each training utterance without its speaker; nan: no label
+
+
+def fit(parts: Assembly) -> Outcome:
+    """Set projections and head of `parts.model` from the training side.
 
     With adaptation it learns from every utterance against its speaker's own baseline. That answers for
     a stranger as well, and better for a speaker one has heard, than learning from both views.
@@ -109,7 +119,7 @@ def fit(parts: Assembly) -> float | None:
     groups = speakers(data)
     weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
     bias[len(EMOTIONS) :] = sum(SCALE) / 2
-    temperature: float | None = None
+    outcome = Outcome(None, np.full((len(rows), len(EMOTIONS)), np.nan))
     rated = data.labels.target_valence_arousal
     for place, learned, method in (
         (EMOTION, data.labels.target, fit_emotions),
@@ -121,10 +131,12 @@ def fit(parts: Assembly) -> float | None:
         if known.any():
             found = method(features[known], y[known], groups[known])
             weight[place], bias[place] = found.weight, found.bias
-            temperature = found.temperature or temperature
+            if found.held_out is not None:
+                outcome.held_out[known] = found.held_out
+                outcome = outcome._replace(temperature=found.temperature)
             print(f"{found} of {len(rows)} utterances")
     install(model, weight, bias)
-    return temperature
+    return outcome
 
 
 def side_by_side(model: EmotionModel, tables: dict[str, Tensor], data: View) -> np.ndarray:

@@ -8,25 +8,40 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from erc.base.emotions import SCALE
+from erc.base.numbers import softmax
 from erc.datasets.view import View
 from erc.model.folder.held_out import HeldOut
 from erc.model.typicality import MOST, Typicality, spread, summary
 from erc.training.adaptation import speakers
 from erc.training.assembly import Assembly
-from erc.training.evaluation import conditions, encoded_in_batches, on_cpu, predict_split, scored
+from erc.training.evaluation import (
+    Condition,
+    conditions,
+    encoded_in_batches,
+    on_cpu,
+    predict_split,
+    scored,
+)  # fmt: skip
 
 
-def held_out(parts: Assembly, temperature: float) -> HeldOut:
+def held_out(parts: Assembly, temperature: float, without: np.ndarray | None = None) -> HeldOut:
     """How usual its features are, and how probable it found what most raters said.
 
     The first by speakers that no feature was trained on: of the training side, each part of them held
     out in turn, for a frozen encoder; of the valid side for a trained one. The second by those of the
     valid side alone, which have stopped the training and fitted the temperature, no more. Where the
     valid side is the held-out fold itself (`paper`), it is not looked at.
+
+    Args:
+        without: [n, 7] scores of each training utterance by a model without its speaker, which take
+            the place of a valid side that is not there; None: there are none.
     """
     valid = parts.sides["valid"]
     free = bool(len(valid)) and valid.fold.protocol != "paper"
     shares, people = _shares(parts, temperature) if free else ({}, 0)
+    if not free and without is not None:
+        shares, people = _shares_without(parts, without / temperature)
     return HeldOut(_typicality(parts, free), shares, people)
 
 
@@ -57,6 +72,17 @@ def _shares(parts: Assembly, temperature: float) -> tuple[dict[str, np.ndarray],
             found[one.name] = spread(np.sort(given))
             people = len(np.unique(speakers(valid)[rows.labelled]))
     return found, people
+
+
+def _shares_without(parts: Assembly, logits: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
+    """The same of the training side, each speaker held out in turn; of all modalities together."""
+    train, known = parts.sides["train"], np.isfinite(logits).all(-1)
+    name = Condition(parts.model.modalities, bool(parts.adapted)).name
+    middle = np.full((int(known.sum()), 2), sum(SCALE) / 2)
+    rows = scored(name, train, softmax(logits[known]), middle, train.rows[known])
+    given = rows.probabilities[np.arange(len(rows)), rows.label][rows.labelled]
+    people = len(np.unique(speakers(train)[known][rows.labelled]))
+    return ({name: spread(np.sort(given))} if len(given) else {}), people
 
 
 @torch.inference_mode()

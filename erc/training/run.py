@@ -75,9 +75,9 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
         print(parts.sides["train"])
         print(audit(parts.sides["train"]))
         if training is None:
-            temperature = closed_form.fit(parts)
+            fitted = closed_form.fit(parts)
             spent = {"seconds": round(time.monotonic() - start, 1), "device": "CPU"}
-            return finish(parts, run, argv, spent, temperature)
+            return finish(parts, run, argv, spent, fitted)
         training.fit()
         task, trainer = training.task, training.trainer
         if isinstance(task, contrastive.ContrastiveTask):
@@ -200,17 +200,18 @@ def finish(
     run: Path,
     argv: Sequence[str],
     spent: dict[str, Any] | None = None,
-    temperature: float | None = None,
+    fitted: closed_form.Outcome | None = None,
 ) -> Results:
     """Calibrate, score the test side once, write what a run leaves behind.
 
     Args:
         spent: on the training, see `erc.base.effort`.
-        temperature: that the training has fitted to other speakers; None: see `calibrate`.
+        fitted: what the training has learned of speakers that it held out; None: nothing.
     """
     model, cfg = parts.model, parts.cfg
-    temperature, calibrated = (temperature, True) if temperature else calibrate(parts)
-    others = held_out(parts, temperature)
+    known = fitted and fitted.temperature
+    temperature, calibrated = (known, True) if known else calibrate(parts)
+    others = held_out(parts, temperature, fitted and fitted.held_out)
     results = evaluation.evaluate(parts, "test", temperature, calibrated, argv, run, others)
     settings = {
         "temperature": temperature,
