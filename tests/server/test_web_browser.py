@@ -168,7 +168,6 @@ def test_an_example_is_answered_and_no_other_machine_is_asked(opened):
 @pytest.mark.slow
 def test_upload(opened, clips, recognizer):
     page = opened()
-    page.get_by_role("button", name="Upload file").click()
     page.locator("#erc-audio input[type=file]").set_input_files(clips["Happy"])
     page.get_by_label("What is said").fill(simulated()[0].text)
     page.locator("#erc-audio audio, #erc-audio .waveform-container").first.wait_for(
@@ -191,8 +190,25 @@ def test_upload(opened, clips, recognizer):
 
 
 @pytest.mark.slow
+def test_a_phone_shows_the_answer_without_scrolling(opened):
+    """And a table that is wider than it keeps the column that names its rows."""
+    page = opened(viewport={"width": 390, "height": 844})
+    page.get_by_role("button", name="A conversation").click()
+    headline = answered(page).locator(".headline")
+    page.wait_for_function("scrollY > 100")
+    page.wait_for_timeout(1000)  # it scrolls smoothly
+    box = headline.bounding_box()
+    assert 0 <= box["y"] < 844 - box["height"]
+    table = page.locator(".scroll").first
+    table.evaluate("e => e.scrollLeft = 200")
+    assert table.locator("tbody tr").first.locator(":scope > *").first.bounding_box()["x"] >= 0
+    assert page.locator("#erc-audio button[aria-label=Clear]:visible").count() == 0  # one Clear
+
+
+@pytest.mark.slow
 def test_microphone(opened):
     page = opened()
+    page.get_by_role("button", name="Record audio").click()
     page.get_by_role("button", name="Record", exact=True).click()
     page.wait_for_timeout(2500)
     page.get_by_role("button", name="Stop").first.click()
@@ -226,7 +242,6 @@ def test_errors_are_kind(opened, tmp_path):
     page = opened()
     broken = tmp_path / "holiday.wav"
     broken.write_bytes(b"RIFF\x24\x00\x00\x00WAVE and then nothing")
-    page.get_by_role("button", name="Upload file").click()
     page.locator("#erc-audio input[type=file]").set_input_files(broken)
     page.wait_for_timeout(1000)
     page.locator("#erc-go").click()
@@ -242,6 +257,7 @@ def test_errors_are_kind(opened, tmp_path):
 def test_text_alone_with_the_keyboard_alone(opened):
     page = opened(color_scheme="dark")
     buttons = page.locator("#erc-audio .controls button:visible")
+    page.get_by_role("button", name="Record audio").click()
     assert buttons.all_inner_texts() == ["Record"]  # not yet Stop, Pause, Resume
     for _ in range(30):
         page.keyboard.press("Tab")

@@ -44,6 +44,9 @@ LABELS = """() => {
   set("erc-result", {role: "region", "aria-label": "Result"});
 }"""
 
+SHOW = """() => { const e = document.getElementById("erc-outputs");  // below the inputs on a phone
+  if (e.getBoundingClientRect().top > innerHeight / 2) e.scrollIntoView({behavior: "smooth"}); }"""
+
 
 def build(
     recognizer: Recognizer,
@@ -79,7 +82,7 @@ def build(
         with gr.Row(elem_id="erc-columns"):
             with gr.Column(elem_id="erc-inputs", scale=4, min_width=300):
                 recording = gr.Audio(
-                    sources=["microphone", "upload"], type="filepath", label="Recording",
+                    sources=["upload", "microphone"], type="filepath", label="Recording",
                     editable=False, visible=hears, buttons=[], elem_id="erc-audio",
                 )  # fmt: skip
                 text = gr.Textbox(
@@ -101,11 +104,8 @@ def build(
                 result = html(say.EMPTY, elem_id="erc-result")
         html(say.about(recognizer.config, takes))
 
-        given: dict[str, Any] = {
-            "inputs": [recording, text],
-            "outputs": [result, status],
-            "scroll_to_output": True,
-        }
+        given: dict[str, Any] = {"inputs": [recording, text], "outputs": [result, status]}
+        gr.on([go.click, text.submit, *(button.click for button in tries)], js=SHOW)
         asked = [go.click(run, **given, **options), text.submit(run, **given, **options)]
         for button, example in zip(tries, examples):
             asked.append(
