@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 PYTHON := $(if $(VIRTUAL_ENV),python,$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),python,.venv/bin/python))
 
-.PHONY: help setup demo test slow lint types bench docs clean
+.PHONY: help setup demo test slow lint types bench trust docs clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ slow: setup  ## the tests that take minutes
 
 bench: setup  ## every speed figure against its baseline, and docs/performance.md; leave the machine alone meanwhile
 	@$(PYTHON) -m bench
+
+trust: setup  ## attacks by seed: model folders, recordings, damage, killed trainings; results in docs/trust.md; an hour
+	@for attack in model_folders audio doors apart damage resume; do $(PYTHON) -m bench.trust.$$attack || exit 1; done
 
 docs: setup  ## the guides as a site in site/; writes docs/reference/ anew from the code
 	@$(PYTHON) docs/generate.py && NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict  # not --quiet: that hides warnings from --strict

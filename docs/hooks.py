@@ -11,6 +11,7 @@ BESIDE = {  # as linked from a page in docs/ → page on the site
     "../erc/model/README.md": "models.md",
     "../CONTRIBUTING.md": "contributing.md",
     "../CHANGELOG.md": "changelog.md",
+    "../SECURITY.md": "security.md",
 }
 
 

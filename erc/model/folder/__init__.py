@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -173,10 +174,12 @@ def doubt(folder: Path) -> str:
     record = read_config(copy).get("runtime", {})
     if stale(folder, copy) or "weights" not in record:
         return f"{copy} was not made from the weights beside it"
-    off = worst(record["parity"])
+    off = worst(record.get("parity", {}))
     return f"{copy} is {off:.1e} from torch, more than {EXACT:.0e}" if not off <= EXACT else ""
 
 
 def worst(parity: dict[str, Any]) -> float:
-    """The largest difference of an answer in a parity report."""
-    return max(float(v) for k, v in parity.items() if k.startswith("max_"))
+    """The largest difference of an answer in a parity report; nan where one is not known."""
+    found = [v for k, v in parity.items() if k.startswith("max_")]
+    known = all(v is not None and v == v for v in found)
+    return float(max(found)) if found and known else math.nan

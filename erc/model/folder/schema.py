@@ -259,6 +259,7 @@ META = record(
     },
     plain,
 )
+OFF = maybe(real(0, math.inf))
 DIGEST = text("[0-9a-f]{64}")
 FILE = r"(?:\w[\w.-]*/)?\w[\w.-]*"
 RUNTIME = record(
@@ -296,7 +297,9 @@ RUNTIME = record(
     },
     {
         "weights": DIGEST,
-        "parity": table(either(real(0, math.inf), text(), table(real(0, math.inf)))),
+        "parity": record(
+            {}, dict.fromkeys(("max_probability", "max_valence", "max_arousal"), OFF), plain
+        ),
     },
     plain,
 )
