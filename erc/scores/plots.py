@@ -223,18 +223,23 @@ def embedding_map(rated: Any, placed: Any, names: Any, simulated: bool = False) 
     """The raters' valence–arousal map beside a map of features, with 1 σ ellipses of the emotions.
 
     Args:
-        rated: [N, 2] valence and arousal; placed: [N, 2] features in two dimensions.
+        rated: [N, 2] valence and arousal, all nan where nobody rated them: then there is one map.
+        placed: [N, 2] features in two dimensions.
         names: [N] emotion of each utterance, "" for none.
     """
-    figure, (left, right) = canvas(9, 4.8, 1, 2)
-    for ax, points in ((left, np.asarray(rated, float)), (right, np.asarray(placed, float))):
+    maps = [("features before the head, principal plane", np.asarray(placed, float))]
+    if not np.isnan(rated).all():
+        origin = " (SIMULATED)" if simulated else ""
+        maps.insert(0, (f"what raters said{origin}", np.asarray(rated, float)))
+    figure, axes = canvas(4.5 * len(maps), 4.8, 1, len(maps))
+    for ax, (title, points) in zip(np.atleast_1d(axes), maps):
         _points(ax, points[:, 0], points[:, 1], names)
         for emotion in EMOTIONS:
             _ellipse(ax, points[np.asarray(names) == emotion], emotion)
-    origin = " (SIMULATED)" if simulated else ""
-    left.set(xlim=SCALE, ylim=SCALE, aspect="equal", title=f"what raters said{origin}")
-    left.set(xlabel="valence: negative … positive", ylabel="arousal: calm … excited")
-    right.set(aspect="equal", title="features before the head (UMAP)", xticks=[], yticks=[])
+        ax.set(aspect="equal", title=title, xticks=[], yticks=[])
+    if len(maps) == 2:
+        axes[0].set(xlim=SCALE, ylim=SCALE, xticks=range(1, 6), yticks=range(1, 6))
+        axes[0].set(xlabel="valence: negative … positive", ylabel="arousal: calm … excited")
     _emotion_legend(figure, names)
     return figure
 

@@ -1,11 +1,10 @@
 """The model's feature space beside the raters' valence–arousal map: a table, a figure, numbers.
 
-`erc.scores.alignment` measures; UMAP only draws.
+`erc.scores.alignment` measures; the picture shows the principal plane of the features.
 """
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +15,31 @@ from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic, write_json
 from erc.scores.alignment import Space, align
+from erc.scores.results import Results
+from erc.scores.scored import read
 from erc.scores.tables import grid, number
 
+FEATURES = "features.npy"  # of the held-out utterances, as `erc.training.evaluation` keeps them
 NAMES = {
     "procrustes_r2": "Procrustes R² of the emotions' centroids",
     "rsa": "Spearman of pairwise distances (RSA)",
 }
 
 
-def umap(features: np.ndarray, towards: np.ndarray, label: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Features [N, F] in two dimensions, turned (not bent) so that emotions lie as raters laid them.
+def plane(features: np.ndarray, towards: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Features [N, F] in their principal plane, turned (not bent) towards the raters' map.
 
     Args:
-        towards: [N, 2] rated map; the emotions' centroids decide rotation, mirroring and scale.
-
-    Raises:
-        ConfigError: umap-learn is not installed.
+        towards: [N, 2] rated map; the emotions' centroids decide rotation and mirroring. nan: not rated,
+            and nothing is turned.
+        label: [N] index of the emotion, −1: none.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tensorflow is not installed, n_jobs is 1 by the seed
-            from umap import UMAP
-
-            near = min(15, len(features) - 1)
-            flat = UMAP(n_neighbors=near, random_state=seed, n_jobs=1).fit_transform(features)
-    except ModuleNotFoundError:
-        raise ConfigError("the figure needs umap-learn: pip install 'erc[report]'") from None
-    kinds = sorted(set(label) - {-1})
+    x = np.asarray(features, float) - np.mean(features, 0)
+    flat = x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
+    flat = np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+    kinds = sorted(set(label[~np.isnan(towards).any(1)]) - {-1})
+    if not kinds:
+        return flat
     a, b = (np.stack([p[label == k].mean(0) for k in kinds]) for p in (flat, towards))
     u, _, v = np.linalg.svd((a - a.mean(0)).T @ (b - b.mean(0)))
     return (flat - a.mean(0)) @ (u @ v)
@@ -52,47 +49,66 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
     """Embed the held-out utterances of a run; writes embedding.json, embedding.csv, embedding.png.
 
     Args:
-        run: folder of a run; its corpus must be there.
+        run: folder of a run.
         output: folder to write to; None: the run's.
 
     Returns:
-        what `align` returns, and `simulated`.
+        what `align` returns, and `simulated`. Without ratings of valence and arousal there is no map
+        to align with: the picture is drawn all the same, and `unrated` says so.
+
+    Raises:
+        ConfigError: not the folder of a finished run, or too few utterances.
     """
-    from erc.studies.experiment import reopen
-
-    parts, _ = reopen(run)
-    from erc.training.evaluation import predict_split
-
-    data = parts.sides["test"]
-    [said] = predict_split(parts, "test")
-    space = of_split(data, said.features)
-    found = align(space, seed=seed) | {"simulated": data.simulated}
-    folder = Path(output or run)
-    write_json(folder / "embedding.json", found)
-    write_map(folder, space, data.simulated, seed)
-    print(f"{table(found)}\nwrote embedding.json, embedding.csv and embedding.png to {folder}")
+    folder, target = Path(run), Path(output or run)
+    results = Results.read(folder)
+    said = read(folder / "predictions.csv")[results.fullest.name]
+    features = _features(folder)
+    if len(features) != len(said):
+        raise ConfigError(
+            f"{folder}: {FEATURES} has {len(features)} rows, predictions.csv {len(said)}; "
+            f"score the run again: erc evaluate {run} -o {run}"
+        )
+    label = np.where(
+        said.tie, -1, said.label
+    )  # ties carry no emotion here, lest ratings break them
+    columns = features, said.ratings, label, said.speaker, said.id
+    rated = ~np.isnan(said.ratings).any(1)
+    if rated.any():
+        space = Space(*(x[rated] for x in columns))
+        found = align(space, seed=seed)
+    else:
+        space = Space(*columns)
+        found = {
+            "n": len(space),
+            "unrated": "nobody rated valence and arousal, so there is no map to align with",
+        }
+    found |= {"simulated": results.simulated}
+    target.mkdir(parents=True, exist_ok=True)
+    write_json(target / "embedding.json", found)
+    write_map(target, space, results.simulated)
+    print(f"{table(found)}\nwrote embedding.json, embedding.csv and embedding.png to {target}")
     return found
 
 
-def of_split(data: Any, features: np.ndarray) -> Space:
-    """The rated utterances of a split; ties carry no emotion here, lest ratings break them."""
-    rows = data.rows
-    said = data.labels
-    tie = said.tied[rows] | np.isnan(said.hard[rows]).any(-1)
-    label = np.where(tie, -1, np.nan_to_num(said.hard[rows]).argmax(-1))
-    va = said.valence_arousal[rows]
-    names = [data.store.column(c)[rows] for c in ("speaker", "id")]
-    rated = ~np.isnan(va).any(-1)
-    return Space(*(x[rated] for x in (features, va, label, *names)))
+def _features(folder: Path) -> np.ndarray:
+    """[N, F] of the held-out utterances: as training kept them, or, of an older run, from its model."""
+    if (folder / FEATURES).is_file():
+        return np.load(folder / FEATURES, allow_pickle=False)
+    from erc.studies.experiment import reopen
+
+    parts, _ = reopen(str(folder))
+    from erc.training.evaluation import predict_split
+
+    return predict_split(parts, "test")[0].features
 
 
-def write_map(folder: Path, space: Space, simulated: bool, seed: int) -> None:
+def write_map(folder: Path, space: Space, simulated: bool) -> None:
     """embedding.csv (a row an utterance: id, emotion, valence, arousal, x, y) and embedding.png."""
     import pandas as pd
 
     from erc.scores.plots import embedding_map, png
 
-    placed = umap(space.features, space.valence_arousal, space.label, seed)
+    placed = plane(space.features, space.valence_arousal, space.label)
     names = np.array([*EMOTIONS, ""])[space.label]
     frame = pd.DataFrame({"id": list(map(guard, space.id)), "emotion": names})
     frame[["valence", "arousal"]] = space.valence_arousal
@@ -104,6 +120,8 @@ def write_map(folder: Path, space: Space, simulated: bool, seed: int) -> None:
 
 def table(found: dict[str, Any]) -> str:
     """The numbers for people."""
+    if "unrated" in found:
+        return f"{found['n']} held-out utterances; {found['unrated']}"
     head = ["", "value", "95 % interval", "chance", "p"]
     rows = []
     for key, name in NAMES.items():

@@ -195,13 +195,14 @@ def _embedding(folder: Path, results: Results) -> Page:
     if not all(f.is_file() and f.stat().st_mtime >= scored for f in files):
         embed(str(folder))
     frame = pd.read_csv(files[1], dtype={"id": str})
-    names = frame.emotion.fillna("").to_list()
+    emotions = frame.emotion.fillna("").to_list()
     rated, placed = (frame[c].to_numpy() for c in (["valence", "arousal"], ["x", "y"]))
-    figure = embedding_map(rated, placed, names, results.simulated)
+    figure = embedding_map(rated, placed, emotions, results.simulated)
     found = _json(files[0])
-    scores = {k: Interval(found[k]["value"], found[k]["low"], found[k]["high"]) for k in NAMES}
+    names = {k: name for k, name in NAMES.items() if k in found}
+    scores = {k: Interval(found[k]["value"], found[k]["low"], found[k]["high"]) for k in names}
     figure = _svg(figure, "Features and ratings")
-    return found | {"names": NAMES, "scores": scores, "figure": figure}
+    return found | {"names": names, "scores": scores, "figure": figure}
 
 
 def _groups(rows: Scored) -> Page:

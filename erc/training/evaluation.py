@@ -15,7 +15,7 @@ from torch import Tensor
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.emotions import SCALE
-from erc.base.files import write_json
+from erc.base.files import atomic, write_json
 from erc.base.numbers import softmax
 from erc.datasets.audit import audit
 from erc.datasets.batches import Batch, BucketSampler, loader
@@ -195,7 +195,8 @@ def evaluate(
         side: train | valid | test.
         temperature: of the model; calibrated: it was fitted, on other utterances than these.
         argv: the command, for the record.
-        folder: where `results.json`, `data.json` and `predictions.csv` go; None writes nothing.
+        folder: where `results.json`, `data.json`, `predictions.csv` and `features.npy` (what lies before
+            the head, of all modalities together) go; None writes nothing.
         held_out: of the model.
     """
     data, others = parts.sides[side], held_out or HeldOut()
@@ -241,6 +242,9 @@ def evaluate(
         write_json(folder / "data.json", data_record(parts))
         results.write(folder / "results.json")
         write(folder / "predictions.csv", [*rows, *rivals])
+        together = next(said for one, said in answers.items() if one.name == main.system)
+        with atomic(folder / "features.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, together.features.astype(np.float32))
     return results
 
 

@@ -3,41 +3,72 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
-from planted_scores import space
+import sklearn.decomposition
+from planted_scores import answers, results, space
+from scipy.spatial.distance import pdist
 
 from erc.base.emotions import EMOTIONS
-from erc.scores.alignment import align
+from erc.base.errors import ConfigError
+from erc.scores.alignment import Space, align
+from erc.scores.scored import write
 from erc.studies import feature_map as embedding
 
 
-def test_ties_and_unrated_utterances_do_not_count():
-    class Column:
-        path = None
-
-        def column(self, name):
-            return np.array([f"{name}{i}" for i in range(30)])
-
-    class Data:
-        rows = np.arange(30)
-        store = Column()
-
-        class labels:
-            tied = np.arange(30) == 4
-            hard = np.eye(7)[np.arange(30) % 5]
-            valence_arousal = np.where(np.arange(30)[:, None] == 7, np.nan, 3.0)
-
-    found = embedding.of_split(Data(), np.zeros((30, 2)))
-    assert len(found) == 29
-    assert "id7" not in found.id
-    assert found.label[found.id == "id4"] == -1
+def finished(folder, **changed):
+    """A run's folder as `embed` reads it: features that are a linear map of the ratings."""
+    said = answers(60, **changed)
+    rng = np.random.default_rng(0)
+    known = np.nan_to_num(said.ratings, nan=3.0)
+    features = known @ rng.normal(size=(2, 12)) + 0.01 * rng.normal(size=(60, 12))
+    write(folder / "predictions.csv", [said])
+    results(said).write(folder / "results.json")
+    np.save(folder / "features.npy", features.astype(np.float32))
+    return said, features
 
 
-def test_files(tmp_path, monkeypatch):
+def test_a_run_is_embedded_from_what_training_kept(tmp_path):
+    """Unrated utterances do not count, ties carry no emotion; no model is opened for it."""
+    rated = np.random.default_rng(1).uniform(1, 5, (60, 2))
+    rated[7] = np.nan
+    said, features = finished(tmp_path, ratings=rated, dimensions=np.full((60, 2), 3.0))
+    found = embedding.embed(str(tmp_path))
+    rows = np.arange(60) != 7
+    label = np.where(said.tie, -1, said.label)
+    want = align(
+        Space(
+            *(x[rows] for x in (features.astype(np.float32), rated, label, said.speaker, said.id))
+        )
+    )
+    assert found["n"] == 59
+    assert found["rsa"]["value"] == pytest.approx(want["rsa"]["value"], abs=1e-4)  # of CSV digits
+    assert found["rsa"]["value"] > 0.9
+    frame = pd.read_csv(tmp_path / "embedding.csv", dtype=str)
+    assert frame.id.tolist() == said.id[rows].tolist()
+    assert frame.emotion.isna().tolist() == (label[rows] == -1).tolist()
+
+
+def test_emotions_without_ratings_are_drawn_and_nothing_is_measured(tmp_path, capsys):
+    finished(tmp_path, ratings=np.full((60, 2), np.nan), dimensions=np.full((60, 2), 3.0))
+    found = embedding.embed(str(tmp_path))
+    assert found["simulated"]
+    assert "rsa" not in found
+    assert "nobody rated valence and arousal" in capsys.readouterr().out
+    assert (tmp_path / "embedding.png").is_file()
+
+
+def test_features_of_other_utterances_are_refused(tmp_path):
+    finished(tmp_path)
+    np.save(tmp_path / "features.npy", np.zeros((59, 2)))
+    with pytest.raises(ConfigError, match=r"59 rows, predictions\.csv 60"):
+        embedding.embed(str(tmp_path))
+
+
+def test_files(tmp_path):
     pytest.importorskip("matplotlib")
     s = space("planted", 42)
-    monkeypatch.setattr(embedding, "umap", lambda features, *_: features[:, :2])
-    embedding.write_map(tmp_path, s, simulated=True, seed=0)
+    embedding.write_map(tmp_path, s, simulated=True)
     lines = (tmp_path / "embedding.csv").read_text().splitlines()
     assert lines[0] == "id,emotion,valence,arousal,x,y"
     assert len(lines) == 43
@@ -45,15 +76,20 @@ def test_files(tmp_path, monkeypatch):
     assert (tmp_path / "embedding.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow  # numba compiles for half a minute
-def test_umap_is_deterministic_and_turned_towards_the_ratings():
-    pytest.importorskip("umap")
+def test_the_plane_is_turned_towards_the_ratings_and_not_bent():
     s = space("planted", 210)
-    placed = embedding.umap(s.features, s.valence_arousal, s.label)
-    assert placed.shape == (210, 2)
-    assert np.array_equal(placed, embedding.umap(s.features, s.valence_arousal, s.label))
+    placed = embedding.plane(s.features, s.valence_arousal, s.label)
     for axis in (0, 1):  # not mirrored
         assert np.corrcoef(placed[:, axis], s.valence_arousal[:, axis])[0, 1] > 0.3
+    components = sklearn.decomposition.PCA(2).fit_transform(s.features)
+    np.testing.assert_allclose(pdist(placed), pdist(components), rtol=1e-6)
+
+
+def test_one_feature_and_no_ratings():
+    flat = embedding.plane(np.arange(6.0)[:, None], np.full((6, 2), np.nan), np.arange(6) % 3)
+    np.testing.assert_allclose(
+        np.abs(flat), np.c_[np.abs(np.arange(6) - 2.5), np.zeros(6)], atol=1e-9
+    )
 
 
 def test_table_says_simulated_and_json_is_plain():
