@@ -12,16 +12,20 @@ import contextlib
 import multiprocessing
 import os
 import shutil
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from erc.base.errors import ConfigError
+from erc.base.errors import ConfigError, TrainingError
 from erc.base.files import read_json, write_json
 from erc.studies.experiment import configure, run
 from erc.training.check import check
@@ -134,11 +138,15 @@ def train(
     # spawn: a forked process would inherit torch's threads in an unknown state.
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
+    with _terminable(), ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
         jobs = {pool.submit(_apart, fold, threads, keep_weights): fold for fold in todo}
         try:
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
+        except BrokenProcessPool:
+            raise TrainingError(
+                "a worker was stopped or killed; the same command goes on"
+            ) from None
         except BaseException:  # stopped, or one failed: those under way keep a checkpoint
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -146,13 +154,29 @@ def train(
             raise
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises, so that this process does not die before it has stopped its workers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _apart(fold: Fold, threads: int, keep_weights: bool) -> float:
     import torch
 
     torch.set_num_threads(threads)
     start = time.monotonic()
-    with log(fold.folder):
-        fold.train(keep_weights)
+    try:
+        with log(fold.folder):
+            fold.train(keep_weights)
+    except SystemExit as stop:  # asked to stop: this process takes no other run
+        os._exit(int(stop.code or 0))
     return time.monotonic() - start
 
 
