@@ -64,7 +64,7 @@ def HF_KEMD(
         num_folds: number of folds by session, or "session" for one fold a session.
         group: what folds keep together: session | sentence | dialogue; see
             `erc.datasets.groups.group_by`.
-        multilabel: False replaces the votes by their majority.
+        multilabel: False: the majority of the votes is learned; scores are against all votes either way.
         tie: what becomes of a tied majority. "centroid": the tied emotion whose rated (valence,
             arousal) centroid lies nearest; "first" in the order of EMOTIONS; "drop": left out;
             "soft": the tied share the label, and no score counts the utterance as right or wrong.
@@ -101,7 +101,7 @@ def HF_KEMD(
     return View(
         store,
         fold,
-        label(store, fold.sides["train"], tie, multilabel, target),
+        label(store, fold.sides["train"], tie, target if multilabel else Target("hard")),
         model_inputs(store, physiology, physiology_baseline) if physiology else None,
         mode,
         drop_ties=tie == "drop",

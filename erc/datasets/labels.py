@@ -26,15 +26,12 @@ class Labels:
     target_valence_arousal: np.ndarray  # [N, 2]
 
 
-def label(
-    store: Store, training: Sequence[int], tie: str, multilabel: bool, target: Target
-) -> Labels:
+def label(store: Store, training: Sequence[int], tie: str, target: Target) -> Labels:
     """Label a store; centroids of ties and trust in raters come from its rows `training` alone."""
     soft = labels.soft(store.votes())
     tied = labels.tied(soft)
     rated = np.stack([store.column("valence"), store.column("arousal")], -1)
     hard = resolve(soft, rated, training, tie)
-    soft = soft if multilabel else hard
     peakl = labels.peakl(soft)
     if target.name == "rater_weighted":
         everything = list(store.utterances(np.arange(len(store))))

@@ -80,8 +80,8 @@ def choose_target(
     found = Target(target or older, **{k: v for k, v in options.items() if v is not None})
     if not multilabel and found.name != "hard":
         raise ConfigError(
-            f"model.target={target} needs the votes, and dataset.multilabel=false replaces them by "
-            "their majority; leave one of the two out"
+            f"model.target={target} needs the votes, and dataset.multilabel=false learns their "
+            "majority; leave one of the two out"
         )
     if not use_peakl and found.name == "peakl":
         raise ConfigError("model.target=peakl and model.use_peakl=false contradict each other")
