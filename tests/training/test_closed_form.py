@@ -244,7 +244,7 @@ def test_a_missing_modality_adds_nothing(kemdy19, tmp_path: Path):
 def test_the_baseline_of_a_network_is_this_model_on_its_features(kemdy19, tmp_path: Path):
     words = [w for w in WORDS if "adaptation" not in w]
     parts = Assembly(configure([*words, f"dataset.paths={kemdy19}", "model.target=soft"], tmp_path))
-    temperature = closed_form.fit(parts)
+    temperature = closed_form.fit(parts).temperature
     from erc.training.evaluation import predict_split
 
     [said] = predict_split(parts, "test")
