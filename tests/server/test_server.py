@@ -528,19 +528,17 @@ def test_the_client_and_a_live_server_and_the_pages_of_the_docs(serve, recognize
     with pytest.raises(ServerError, match="Unauthorized"):
         Client(url, api_key="x").info()
     assert client.timeline(clips[0], format="csv", vad="none").startswith("file,start,end")
-    _run_docs(url, clips, tmp_path)
+    _run_docs(url, tmp_path)
     process.send_signal(signal.SIGINT)
     assert process.wait(DEADLINE) == 0
 
 
-def _run_docs(url: str, clips: list[Path], folder: Path) -> None:
+def _run_docs(url: str, folder: Path) -> None:
     """Every bash block with curl and every python block of docs/serving.md against this server."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     page = (ROOT / "docs" / "serving.md").read_text("utf-8")
-    for name, clip in zip(("a.wav", "b.wav", "meeting.wav"), clips):
-        shutil.copy(clip, folder / name)
-    (folder / "meeting.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
+    shutil.copytree(ROOT / "docs" / "samples", folder / "docs" / "samples")
     blocks = re.findall(r"^```(bash|python)\n(.*?)^```", page, re.M | re.S)
     ran = 0
     for language, code in blocks:
