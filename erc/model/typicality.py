@@ -11,6 +11,8 @@ import numpy as np
 
 AXES = 64  # along which training data have a variance each
 MOST = 1000  # utterances that a covariance is estimated from, and distances that are kept
+ENOUGH = 20  # distances, of which the tail is known at all
+TAIL = 5  # of them, or a tenth, whichever is more
 PARTS = 10  # in which training speakers are held out in turn
 
 
@@ -103,11 +105,20 @@ class Typicality:
         """Share of held-out recordings that lie at least as far away as features [B, D], [B].
 
         (1 + #{dᵢ ≥ d}) / (M + 1), in 0 … 1: the conformal p-value of "like the training data" (Bates et
-        al. 2023, Annals of Statistics 51). Uniform for a recording like them; nearly 0 for a stranger.
+        al. 2023, Annals of Statistics 51). Uniform for a recording like them. It cannot fall below
+        1 / (M + 1), so beyond the farthest of `ENOUGH` or more it goes on falling as the tail of an
+        exponential, whose mean is that of the largest distances' excess (peaks over a threshold,
+        Pickands 1975; the squared distances of normal features have such a tail): nearly 0 for a
+        stranger, however few were held out.
         """
-        d = self.normal.distance(features)
-        nearer = np.searchsorted(self.distances, d, "left")
-        return (1 + len(self.distances) - nearer) / (1 + len(self.distances))
+        d, known = self.normal.distance(features), self.distances
+        nearer = np.searchsorted(known, d, "left")
+        share = (1 + len(known) - nearer) / (1 + len(known))
+        if len(known) < ENOUGH:
+            return share
+        peaks = known[-max(TAIL, len(known) // 10) - 1 :]
+        excess = max(float((peaks[1:] - peaks[0]).mean()), 1e-9)
+        return share * np.exp(-np.maximum(d - known[-1], 0) / excess)
 
 
 def summary(pooled: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

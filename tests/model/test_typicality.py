@@ -69,8 +69,28 @@ def test_training_speakers_themselves_would_be_too_familiar():
 def test_a_stranger_is_at_the_end_and_the_middle_in_the_middle():
     x, who = speech_like(30, 8, 0)
     made = Typicality.fit(x, who)
-    assert made.of(made.normal.mean[None] + 50 * made.normal.scale) == pytest.approx(1 / 241)
+    assert made.of(made.normal.mean[None] + 50 * made.normal.scale) == pytest.approx(0, abs=1e-9)
     assert made.of(made.normal.mean[None]) == pytest.approx(1)
+
+
+def test_few_held_out_recordings_still_know_a_stranger():
+    """24 of them: a rank cannot fall below 1 / 25, and no answer would ever abstain at .02."""
+    rng, familiar, strange = RNG(0), [], []
+    for _ in range(60):
+        training, others = rng.normal(size=(300, 30)), rng.normal(size=(24, 30))
+        made = Typicality.fit(training, np.arange(300) % 20, others)
+        familiar.append(made.of(rng.normal(size=(200, 30))))
+        strange.append(made.of(2 * rng.normal(size=(50, 30))))
+    assert np.mean(np.concatenate(familiar) < 0.02) == pytest.approx(0.02, abs=0.012)
+    assert np.mean(np.concatenate(familiar) < 0.05) == pytest.approx(0.05, abs=0.02)
+    assert np.mean(np.concatenate(strange) < 0.02) > 0.95
+
+
+def test_beyond_the_farthest_it_only_falls():
+    made = Typicality.fit(RNG(0).normal(size=(100, 5)), np.arange(100), RNG(1).normal(size=(40, 5)))
+    p = made.of(np.linspace(0, 20, 400)[:, None] * np.eye(5)[:1])
+    assert (np.diff(p) <= 0).all()
+    assert p[-1] < 1e-6
 
 
 def test_nobody_to_hold_out_is_not_known():
