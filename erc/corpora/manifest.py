@@ -27,7 +27,7 @@ from erc.corpora.utterance import Report, Utterance
 FILES = "manifest.*"
 BODY = ("eda", "temp", "ibi", "ecg")
 KNOWN = {*REQUIRED, *BODY}
-KNOWN |= {*"audio text emotion valence arousal gender dialogue sentence corpus".split()}
+KNOWN |= {*"audio text emotion valence arousal gender dialogue sentence corpus raters".split()}
 GENDERS = {"f": "F", "female": "F", "m": "M", "male": "M"}  # any other word: not known
 
 
