@@ -70,7 +70,7 @@ def test_http(run, recordings, python):
     assert np.abs(numbers(found) - python).max() <= 1e-5
 
 
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("format", ["onnx", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_exports(format, run, recordings, python, tmp_path):
     pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
     pytest.importorskip({"onnx": "onnxruntime"}.get(format, format))

@@ -550,7 +550,7 @@ def third(bodies, tmp_path_factory):
             "dataset=hf", f"dataset.paths={root}", "dataset.num_folds=4", "model=trilinear",
             "dataset.validation_fold=0", "dataset.protocol=strict", "dataset.num_data=24",
             "trainer.max_epochs=1", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false",
-            "dataset.physiology_baseline=speaker",
+            "dataset.physiology_baseline=speaker", "export=false",
         ],
         folder,
     )  # fmt: skip

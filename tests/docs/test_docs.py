@@ -239,6 +239,7 @@ def notebook(tmp_path: Path, sizes: str | None) -> list[str]:
     return [kind for o in outputs for kind in o.get("data", {o.get("name", ""): 0})]
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_on_a_smaller_corpus(tmp_path):
     assert notebook(tmp_path, "4, 12, 1").count("image/png") == 3
 

@@ -116,6 +116,7 @@ def test_a_local_folder_comes_before_the_hub(cache, offline, run, tmp_path, monk
         find_folder("someone/emotion")  # a typing error is not asked of the hub
 
 
+@pytest.mark.slow
 def test_an_exported_model_from_the_hub(cache, offline, tmp_path):
     """Graphs are found through the links of the cache."""
     for library in ("onnx", "onnxscript", "onnxruntime"):

@@ -212,6 +212,7 @@ def test_openvino_is_what_torch_is(folder, with_openvino):
     assert erc.load(folder, runtime="openvino-fp32").runtime.name == "openvino-fp32"
 
 
+@pytest.mark.slow
 def test_every_runtime_finds_a_recording_as_typical(
     folder, with_openvino, known, kemdy19, tmp_path
 ):
@@ -228,6 +229,7 @@ def test_every_runtime_finds_a_recording_as_typical(
         np.testing.assert_allclose(other, found[0], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_whisper_and_physiology(tmp_path):
     made = model_folder(
         tmp_path / "m", speech("whisper", layer="middle"), PhysiologyEncoder("conv", size=8),
