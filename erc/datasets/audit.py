@@ -35,7 +35,7 @@ class Audit:
     majority: float  # accuracy of always saying the most frequent emotion of training
     cues: Mapping[str, float] = field(default_factory=dict)  # accuracy of one crude cue alone
     telling: tuple[str, ...] = ()  # those of them that give the emotion away
-    alike: tuple[str, ...] = ()  # speakers of the corpus whose names differ in spelling only
+    alike: tuple[str, ...] = ()  # speakers of one corpus whose names differ in spelling only
 
     @property
     def warnings(self) -> list[str]:
@@ -109,7 +109,11 @@ def audit(data: View) -> Audit:
         majority=majority,
         cues=cues,
         telling=tuple(c for c, accuracy in cues.items() if gives_away(accuracy, label[sides[1]])),
-        alike=tuple(alike(set(column("speaker")))),
+        alike=tuple(
+            names
+            for corpus in sorted(set(column("corpus")))
+            for names in alike(column("speaker")[column("corpus") == corpus])
+        ),
     )
 
 

@@ -97,6 +97,14 @@ def test_one_person_under_two_spellings_and_words_typed_otherwise(tmp_path: Path
     assert found.to_dict()["alike"] == ["'A', 'a'"]
 
 
+def test_speakers_of_two_corpora_are_two_people(tmp_path: Path) -> None:
+    path = corpus(tmp_path, **ACTED | {"speakers": list("aabbAABB")})
+    assert audit(fold(path)).alike == ("'A', 'a'", "'B', 'b'")
+    table = pd.read_csv(path, dtype=str)
+    table.assign(corpus=["one"] * 4 + ["two"] * 4).to_csv(path, index=False)
+    assert audit(fold(path)).alike == ()
+
+
 def test_a_level_that_gives_the_emotion_away(tmp_path: Path) -> None:
     n, rng = 60, np.random.default_rng(0)
     mood = ["happy", "sad", "angry"]
