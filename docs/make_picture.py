@@ -57,7 +57,7 @@ def draw(folder: Path, out: Path) -> list[Path]:
     path, votes, rated = typical(folder)
     data = HF_KEMD(str(folder / "corpus"), "train", 4, "kemdy19", "strict")
     said = data.labels
-    regions = regions_of(said.hard[data.rows], said.valence_arousal[data.rows])
+    regions = regions_of(said.hard[data.rows], said.dimensions[data.rows])
     text = clean(path.with_suffix(".txt").read_text("utf-8"))
     answer = load(folder / "run" / "model").predict(path, text=text)
     files = []

@@ -30,7 +30,7 @@ class Batch:
     text_lengths: torch.Tensor  # [B] tokens
     rows: torch.Tensor | None = None  # [B] in the store
     target: torch.Tensor | None = None  # [B, 7] rows sum to 1, or nan
-    valence_arousal: torch.Tensor | None = None  # [B, 2] 1–5, or nan
+    dimensions: torch.Tensor | None = None  # [B, 2] 1–5, or nan
     physiology: torch.Tensor | None = None  # [B, T, C], nan where not measured, zero-padded
     physiology_lengths: torch.Tensor | None = None  # [B] steps
 
@@ -88,7 +88,7 @@ class Collator:
         batch = self.inputs(speech, texts, bodies or None)
         batch.rows = torch.tensor([e.row for e in examples])
         batch.target = _stack([e.target for e in examples])
-        batch.valence_arousal = _stack([e.valence_arousal for e in examples])
+        batch.dimensions = _stack([e.dimensions for e in examples])
         return batch
 
     def inputs(

@@ -21,9 +21,9 @@ class Labels:
     hard: np.ndarray  # [N, 7] their majority, ties resolved
     peakl: np.ndarray  # [N, 7]
     tied: np.ndarray  # bool [N]
-    valence_arousal: np.ndarray  # [N, 2], 1–5, means over raters
+    dimensions: np.ndarray  # [N, 2], 1–5, means over raters
     target: np.ndarray  # [N, 7] what the model learns; it is scored against those above
-    target_valence_arousal: np.ndarray  # [N, 2]
+    target_dimensions: np.ndarray  # [N, 2]
 
 
 def label(store: Store, training: Sequence[int], tie: str, target: Target) -> Labels:

@@ -28,7 +28,7 @@ class Example:
     peakl: np.ndarray  # [7]
     hard: np.ndarray  # [7] one-hot, ties resolved
     target: np.ndarray  # [7] what the model learns
-    valence_arousal: np.ndarray  # [2] of the target, 1–5
+    dimensions: np.ndarray  # [2] of the target, 1–5
     physiology: np.ndarray | None = None  # [T, C]; [0, C]: nothing measured; None: not asked for
 
 
@@ -108,7 +108,7 @@ class View:
             peakl=of.peakl[row],
             hard=of.hard[row],
             target=of.target[row],
-            valence_arousal=of.target_valence_arousal[row],
+            dimensions=of.target_dimensions[row],
             physiology=None if self.body is None else self.body[row],
         )
 

@@ -101,12 +101,12 @@ def by_raters(
     training: Iterable[int],
     rule: str,
     soft: np.ndarray,
-    valence_arousal: np.ndarray,
+    dimensions: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rater-weighted distributions [N, 7] and (valence, arousal) [N, 2] of all utterances.
 
     Whom to trust is learned from the utterances `training` alone. Where that says nothing (no single
-    ratings, a group that training never met, nobody with weight) `soft` and `valence_arousal` stay.
+    ratings, a group that training never met, nobody with weight) `soft` and `dimensions` stay.
 
     Raises:
         ConfigError: no training utterance carries single ratings.
@@ -121,14 +121,14 @@ def by_raters(
     for i, u in enumerate(utterances):
         if u.ratings:
             places.setdefault(group_of(u), []).append(i)
-    soft, valence_arousal = soft.copy(), valence_arousal.copy()
+    soft, dimensions = soft.copy(), dimensions.copy()
     for group, table in rating_matrix(utterances).items():
         if group in panels:
             for kept, found in zip(
-                (soft, valence_arousal), panels[group].label(table, rule), strict=True
+                (soft, dimensions), panels[group].label(table, rule), strict=True
             ):
                 kept[places[group]] = np.where(np.isnan(found), kept[places[group]], found)
-    return soft, valence_arousal
+    return soft, dimensions
 
 
 def balanced(target: np.ndarray) -> np.ndarray:

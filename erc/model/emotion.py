@@ -1,4 +1,4 @@
-"""EmotionModel = encoders × fusion × head: speech, transcript, body → emotions, valence, arousal."""
+"""EmotionModel = encoders × fusion × head: speech, transcript, body → emotions and dimensions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
-from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import ConfigError
+from erc.base.space import KEMDY, Space
 from erc.model.branch import Branch, Branches, Standardize
 from erc.model.encoded import Encoded
 from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.plan import Plan, usual_fusion
+
+MIDDLE = 3.0  # of 1–5
 
 __all__ = ["Branch", "EmotionModel", "Encoded", "Output", "Standardize"]
 
@@ -24,13 +26,15 @@ __all__ = ["Branch", "EmotionModel", "Encoded", "Output", "Standardize"]
 class Output:
     """What the model says of a batch."""
 
-    logits: Tensor  # [B, 7], order of EMOTIONS; softmax gives the distribution over raters
-    valence_arousal: Tensor  # [B, 2], scale 1–5, not clipped
+    logits: Tensor  # [B, K] in the order of `Space.emotions`; softmax: the distribution over raters
+    dimensions: Tensor  # [B, D] in the units of `Space.dimensions`, not clipped
     features: Tensor  # [B, F], what the head reads
 
 
 class EmotionModel(nn.Module):
-    """Emotion distribution, valence and arousal from speech, transcript, physiology, or some of them.
+    """Emotion distribution and dimensions from speech, transcript, physiology, or some of them.
+
+    Inside, a dimension is a number on 1–5, whatever its scale; `Output` has it in its own units.
 
     It knows tensors only: files and the hub are above it, in `erc.model.folder`.
 
@@ -38,11 +42,15 @@ class EmotionModel(nn.Module):
         speech, text, physiology: encoders; some of them may be None.
         fusion: key of `fusion.FUSIONS`; None takes "single" for one encoder, "tensor_mixer" for two,
             "trilinear" for three.
+        space: the emotions and dimensions it answers in.
         options: the others of `Plan`, e.g. `fusion_options={"depth": 4}, dim=64`.
 
     Raises:
         ConfigError: see `Plan`.
     """
+
+    gain: Tensor
+    offset: Tensor
 
     def __init__(
         self,
@@ -51,13 +59,16 @@ class EmotionModel(nn.Module):
         physiology: PhysiologyEncoder | None = None,
         *,
         fusion: str | None = None,
+        space: Space = KEMDY,
         **options: Any,
     ):
         super().__init__()
+        self.space = space
         named = (("speech", speech), ("text", text), ("physiology", physiology))
         encoders = {n: e for n, e in named if e is not None}
         self.plan = plan = Plan(tuple(encoders), fusion or usual_fusion(tuple(encoders)), **options)
-        self.fusion = plan.build_fusion()
+        scores = len(space.emotions) + len(space.dimensions)
+        self.fusion = plan.build_fusion(scores)
         for name in plan.frozen:
             encoders[name].freeze()
         size = self.fusion.vector_size
@@ -68,9 +79,14 @@ class EmotionModel(nn.Module):
             }
         )
         self.dropout = nn.Dropout(plan.dropout)
-        self.head = nn.Linear(self.fusion.out_features, len(EMOTIONS) + 2)
-        with torch.no_grad():  # valence and arousal start in the middle of the scale
-            self.head.bias[len(EMOTIONS) :] = sum(SCALE) / 2
+        self.head = nn.Linear(self.fusion.out_features, scores)
+        with torch.no_grad():  # dimensions start in the middle of their scale
+            self.head.bias[len(space.emotions) :] = MIDDLE
+        # 1–5 → own units, y = gain · x + offset; on 1–5 itself exactly y = x
+        gain = torch.tensor((space.high - space.low) / 4, dtype=torch.float32)
+        self.register_buffer("gain", gain, persistent=False)
+        offset = torch.tensor(space.low, dtype=torch.float32) - gain
+        self.register_buffer("offset", offset, persistent=False)
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -189,7 +205,8 @@ class EmotionModel(nn.Module):
         vectors = [self.branches[n].project(pooled[n], m) for n, m in zip(names, masks)]
         features = self.fusion(vectors, masks)
         scores = self.head(self.dropout(features)).float()  # whatever autocast computes in
-        return Output(scores[:, : len(EMOTIONS)], scores[:, len(EMOTIONS) :], features.float())
+        logits, placed = scores.tensor_split([len(self.space.emotions)], 1)
+        return Output(logits, self.gain * placed + self.offset, features.float())
 
     def _drop_modality(self, present: Tensor) -> Tensor:
         """In training, take modalities from some of the rows, never their last one, [B, M].
@@ -219,7 +236,7 @@ class EmotionModel(nn.Module):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: dict[str, Any], space: Space = KEMDY) -> Self:
         """Build from `to_config()`; nothing is downloaded, the weights are random."""
         config = dict(config)
         speech, text = config.pop("speech"), config.pop("text")
@@ -228,6 +245,7 @@ class EmotionModel(nn.Module):
             SpeechEncoder.from_config(speech) if speech else None,
             TextEncoder.from_config(text) if text else None,
             PhysiologyEncoder.from_config(physiology) if physiology else None,
+            space=space,
             **config,
         )
 

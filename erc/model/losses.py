@@ -125,13 +125,13 @@ class MultiTaskLoss(nn.Module):
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float)
         self.register_buffer("class_weights", weights, persistent=False)
 
-    def forward(self, output: Output, distribution: Tensor, valence_arousal: Tensor) -> Losses:
+    def forward(self, output: Output, distribution: Tensor, dimensions: Tensor) -> Losses:
         """Loss of a batch; a part for which no row has a label is 0.
 
         Args:
             output: of the model.
             distribution: [B, 7] target, rows sum to 1 or are nan.
-            valence_arousal: [B, 2] target, 1–5, nan where unrated.
+            dimensions: [B, 2] target, 1–5, nan where unrated.
         """
         # 0 · nan is nan, also in gradients: unlabelled rows are taken out, not multiplied by 0.
         labelled = ~distribution.isnan().any(-1)
@@ -142,7 +142,7 @@ class MultiTaskLoss(nn.Module):
         if self.class_weights is not None:
             each = each * (target @ self.class_weights)
         cls = each.sum() / max(len(target), 1)
-        reg = self.regression(output.valence_arousal.float(), valence_arousal)
+        reg = self.regression(output.dimensions.float(), dimensions)
         return Losses(self.cls_coef * cls + (1 - self.cls_coef) * reg, cls, reg)
 
 

@@ -94,9 +94,10 @@ class Plan:
         """Modalities whose encoder is not trained."""
         return {m for m in self.modalities if getattr(self, f"freeze_{m}", False)}
 
-    def build_fusion(self) -> Fusion:
-        """The fusion, with random weights."""
-        return build_fusion(self.fusion, self.dim, self.fusion_options)
+    def build_fusion(self, scores: int = 9) -> Fusion:
+        """The fusion, with random weights, for a head of so many scores."""
+        dim = scores if FUSIONS.get(self.fusion, Fusion).of_scores else self.dim
+        return build_fusion(self.fusion, dim, self.fusion_options)
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON, without the modalities: the encoders say those."""

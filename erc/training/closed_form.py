@@ -120,7 +120,7 @@ def fit(parts: Assembly) -> Outcome:
     weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
     bias[len(EMOTIONS) :] = sum(SCALE) / 2
     outcome = Outcome(None, np.full((len(rows), len(EMOTIONS)), np.nan))
-    rated = data.labels.target_valence_arousal
+    rated = data.labels.target_dimensions
     for place, learned, method in (
         (EMOTION, data.labels.target, fit_emotions),
         (VALENCE, rated[:, :1], fit_dimension),
@@ -171,9 +171,9 @@ def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answ
         scores = z_asked @ fitted.weight.T + fitted.bias
         probabilities = softmax(scores / (fitted.temperature or 1))
     for k in range(2):
-        rows = known[np.isfinite(said.valence_arousal[known, k])]
+        rows = known[np.isfinite(said.dimensions[known, k])]
         if len(rows):
-            fitted = fit_dimension(z[rows], said.valence_arousal[rows, [k]][:, None], who[rows])
+            fitted = fit_dimension(z[rows], said.dimensions[rows, [k]][:, None], who[rows])
             ratings[:, k] = (z_asked @ fitted.weight.T + fitted.bias)[:, 0].clip(*SCALE)
     return probabilities, ratings
 

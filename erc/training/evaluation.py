@@ -46,7 +46,7 @@ class Predictions:
     """What a model says of the utterances of a split, in the order of `dataset.rows`."""
 
     logits: np.ndarray  # [N, 7]
-    valence_arousal: np.ndarray  # [N, 2], clamped to 1–5
+    dimensions: np.ndarray  # [N, 2], clamped to 1–5
     features: np.ndarray  # [N, F], before the head
     typicality: np.ndarray  # [N] of what is least typical of what was used; nan: not known
 
@@ -117,7 +117,7 @@ def predict_split(
     return [
         Predictions(
             logits=whole(o.logits for o in outputs),
-            valence_arousal=whole(o.valence_arousal for o in outputs).clip(*SCALE),
+            dimensions=whole(o.dimensions for o in outputs).clip(*SCALE),
             features=whole(o.features for o in outputs),
             typicality=np.fmin.reduce([unknown, *(usual[m] for m in one.use if m in usual)]),
         )
@@ -172,7 +172,7 @@ def scored(
         typicality=np.full(len(rows), np.nan) if typicality is None else typicality,
         votes=said.soft[rows],
         label=np.where(known, np.nan_to_num(said.hard[rows]).argmax(-1), -1),
-        ratings=said.valence_arousal[rows],
+        ratings=said.dimensions[rows],
         tie=said.tied[rows],
     )
 
@@ -206,7 +206,7 @@ def evaluate(
         decline(answers, parts, side, temperature)
     rows = [
         scored(
-            one.name, data, said.probabilities(temperature), said.valence_arousal,
+            one.name, data, said.probabilities(temperature), said.dimensions,
             typicality=said.typicality,
         )
         for one, said in answers.items()
@@ -254,7 +254,7 @@ def decline(
     """Answer as for a stranger where a speaker's recordings are no baseline, and say so."""
     speakers = people(parts.sides[side], parts.sides[side].rows)
     train = parts.sides["train"]
-    rows = train.labels.target[train.rows], train.labels.target_valence_arousal[train.rows]
+    rows = train.labels.target[train.rows], train.labels.target_dimensions[train.rows]
     usual = Learned(**counted(*rows)).variety
     for one in [one for one in answers if one.adapted]:
         plain, adapted = answers[replace(one, adapted=False)], answers[one]
@@ -280,7 +280,7 @@ def baselines(parts: Assembly, data: View) -> list[Scored]:
     def side(rows: np.ndarray) -> Side:
         heard = np.array([cues(store.pcm(row)) for row in rows]).reshape(-1, 3)
         text, speaker = (store.column(name)[rows] for name in ("text", "speaker"))
-        return Side(text, heard, speaker, said.soft[rows], said.valence_arousal[rows])
+        return Side(text, heard, speaker, said.soft[rows], said.dimensions[rows])
 
     learned, asked = side(known), side(data.rows)
     needed = {"sentence look-up": "text", "duration and level": "speech"}

@@ -66,7 +66,7 @@ def _shares(parts: Assembly, temperature: float) -> tuple[dict[str, np.ndarray],
     valid, asked = parts.sides["valid"], conditions(parts)
     found, people = {}, 0
     for one, said in zip(asked, predict_split(parts, "valid", asked), strict=True):
-        rows = scored(one.name, valid, said.probabilities(temperature), said.valence_arousal)
+        rows = scored(one.name, valid, said.probabilities(temperature), said.dimensions)
         given = rows.probabilities[np.arange(len(rows)), rows.label][rows.labelled]
         if len(given):
             found[one.name] = spread(np.sort(given))

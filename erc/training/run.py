@@ -221,7 +221,7 @@ def finish(
     }
     train = parts.sides["train"]
     settings["regions"] = regions_of(
-        train.labels.hard[train.rows], train.labels.valence_arousal[train.rows]
+        train.labels.hard[train.rows], train.labels.dimensions[train.rows]
     )
     if model.physiology:
         settings["physiology_baseline"] = cfg.dataset.physiology_baseline
@@ -252,7 +252,7 @@ def taught(parts: Assembly) -> dict[str, Any]:
     band = float(np.quantile(bands, 0.05)) if bands else None
     return {"band_hz": band} | counted(
         said.target[train.rows] if weight > 0 else np.full((0, len(EMOTIONS)), np.nan),
-        said.target_valence_arousal[train.rows] if weight < 1 else np.full((0, 2), np.nan),
+        said.target_dimensions[train.rows] if weight < 1 else np.full((0, 2), np.nan),
     )
 
 

@@ -70,7 +70,7 @@ class EmotionTask(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         views = [self.tables, *([self.adapted] if self.adapted else [])]
         losses = [
-            self.loss(features.run(self.model, batch, view), batch.target, batch.valence_arousal)
+            self.loss(features.run(self.model, batch, view), batch.target, batch.dimensions)
             for view in views
         ]
         total, cls, reg = (sum(part) / len(views) for part in zip(*losses, strict=True))
@@ -96,7 +96,7 @@ class EmotionTask(L.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         out = features.run(self.model, batch, self.tables)
-        found = (batch.rows, out.logits, out.valence_arousal, batch.target, batch.valence_arousal)
+        found = (batch.rows, out.logits, out.dimensions, batch.target, batch.dimensions)
         self._epoch.append(tuple(cast(Tensor, t).cpu() for t in found))
 
     def on_validation_epoch_end(self) -> None:

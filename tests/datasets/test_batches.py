@@ -21,7 +21,7 @@ def example(row: int, samples: int, text: str | None = "좋아") -> Example:
     soft, peakl, hard, target = np.eye(7)[:4]
     return Example(
         row=row, speech=speech, text=text, soft=soft, peakl=peakl, hard=hard, target=target,
-        valence_arousal=va,
+        dimensions=va,
     )  # fmt: skip
 
 
@@ -61,8 +61,8 @@ def test_a_tokenizer_without_a_token_for_padding():
 def test_targets_are_what_the_dataset_aims_at():
     batch = Collator()([example(0, 400)])
     assert batch.target.argmax() == 3
-    assert batch.valence_arousal[0, 0] == 3
-    assert batch.valence_arousal[0, 1].isnan()
+    assert batch.dimensions[0, 0] == 3
+    assert batch.dimensions[0, 1].isnan()
 
 
 def test_each_clip_is_normalised_by_its_own_statistics():

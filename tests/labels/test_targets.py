@@ -142,10 +142,10 @@ def test_every_target_of_the_dataset(data):
         np.testing.assert_allclose(learned.sum(1), 1)
         if name in expected:
             np.testing.assert_allclose(learned, expected[name])
-            np.testing.assert_array_equal(view.labels.target_valence_arousal, said.valence_arousal)
-    weighted, rated = view.labels, said.valence_arousal
+            np.testing.assert_array_equal(view.labels.target_dimensions, said.dimensions)
+    weighted, rated = view.labels, said.dimensions
     assert (weighted.target != said.soft).any()  # rater_weighted
-    assert (weighted.target_valence_arousal[:, 1] != rated[:, 1]).any()
+    assert (weighted.target_dimensions[:, 1] != rated[:, 1]).any()
     test = view.side("test")
     assert (test[0].target == weighted.target[test.rows[0]]).all()
     assert (truth(view).ratings == rated[view.rows]).all()  # scored against plain means
@@ -163,7 +163,7 @@ def test_whom_to_trust_is_learned_from_training_sessions_only(data):
         )
         for i, u in enumerate(utterances)
     ]
-    args = (sorted(training), "dawid_skene", view.labels.soft, view.labels.valence_arousal)
+    args = (sorted(training), "dawid_skene", view.labels.soft, view.labels.dimensions)
     before, after = by_raters(utterances, *args), by_raters(swapped, *args)
     rows = sorted(training)
     np.testing.assert_array_equal(before[0][rows], after[0][rows])

@@ -61,7 +61,7 @@ def test_what_is_saved_comes_back(tmp_path, speech, inputs):
     with torch.no_grad():
         ours, theirs = model(*inputs), loaded(*inputs)
     assert torch.equal(ours.logits, theirs.logits)
-    assert torch.equal(ours.valence_arousal, theirs.valence_arousal)
+    assert torch.equal(ours.dimensions, theirs.dimensions)
 
 
 def test_saving_replaces_the_whole_folder_and_leaves_nothing_beside_it(folder):
@@ -164,7 +164,7 @@ def test_published_weights_give_the_published_outputs(shared, tmp_path, name):
             inputs["wav"], inputs["wav_mask"].sum(1), inputs["txt"], inputs["txt_mask"].sum(1)
         )
     torch.testing.assert_close(output.logits, expected["cls_pred"], atol=1e-5, rtol=0)
-    torch.testing.assert_close(output.valence_arousal, expected["reg_pred"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(output.dimensions, expected["reg_pred"], atol=1e-5, rtol=0)
 
 
 def test_published_weights_must_all_be_used(shared, tmp_path):

@@ -64,7 +64,7 @@ def test_shapes_and_starting_point(fusion, batch):
     model = build(fusion)
     output = model(**batch)
     assert output.logits.shape == (4, 7)
-    assert output.valence_arousal.shape == (4, 2)
+    assert output.dimensions.shape == (4, 2)
     assert output.features.shape == (4, model.fusion.out_features)
     assert model.head.bias[7:].tolist() == [3, 3]
 
@@ -78,9 +78,7 @@ def test_one_utterance_alone_equals_the_batch(fusion, batch):
             n, s = batch["speech_lengths"][i : i + 1], batch["text_lengths"][i : i + 1]
             one = model(batch["speech"][i : i + 1, :n], n, batch["input_ids"][i : i + 1, :s], s)
             torch.testing.assert_close(one.logits[0], whole.logits[i], atol=1e-5, rtol=1e-5)
-            torch.testing.assert_close(
-                one.valence_arousal[0], whole.valence_arousal[i], atol=1e-5, rtol=1e-5
-            )
+            torch.testing.assert_close(one.dimensions[0], whole.dimensions[i], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", ["tensor_mixer", "concat"])
@@ -199,7 +197,7 @@ def test_standardize():
 def test_gradients_reach_every_trainable_parameter(batch):
     model = build(freeze_text=True).train()
     output = model(**batch)
-    (output.logits.sum() + output.valence_arousal.sum()).backward()
+    (output.logits.sum() + output.dimensions.sum()).backward()
     trainable = [p for p in model.parameters() if p.requires_grad]
     assert all(p.grad is not None for p in trainable)
     assert not any(p.requires_grad for p in model.text.parameters())

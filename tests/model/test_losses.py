@@ -81,7 +81,7 @@ def test_kl_equals_torch_and_scipy(batch):
 
 
 def test_mse_and_ccc_equal_torch_and_audmetric(batch):
-    prediction, target = batch[0].valence_arousal, batch[2]
+    prediction, target = batch[0].dimensions, batch[2]
     torch.testing.assert_close(mse(prediction, target), F.mse_loss(prediction, target))
     p, t = prediction.detach().numpy(), target.numpy()
     expected = 1 - np.mean([audmetric.concordance_cc(t[:, k], p[:, k]) for k in range(2)])
@@ -90,7 +90,7 @@ def test_mse_and_ccc_equal_torch_and_audmetric(batch):
 
 
 def test_values_that_are_not_rated_are_left_out(batch):
-    prediction, target = batch[0].valence_arousal, batch[2].clone()
+    prediction, target = batch[0].dimensions, batch[2].clone()
     target[1], target[3, 0] = NAN, NAN
     keep = [[0, 2, 4, 5], [0, 2, 3, 4, 5]]
     kept = [(prediction[rows, k], target[rows, k]) for k, rows in enumerate(keep)]
@@ -125,14 +125,14 @@ def test_multi_task_adds_up_and_ignores_unlabelled_rows(batch, cls, reg):
     target, va = target.clone(), va.clone()
     target[4:], va[:2] = NAN, NAN
     part = loss(output, target, va)
-    first = Output(output.logits[:4], output.valence_arousal[:4], output.features[:4])
-    last = Output(output.logits[2:], output.valence_arousal[2:], output.features[2:])
+    first = Output(output.logits[:4], output.dimensions[:4], output.features[:4])
+    last = Output(output.logits[2:], output.dimensions[2:], output.features[2:])
     torch.testing.assert_close(part.cls, loss(first, target[:4], va[:4]).cls)
     torch.testing.assert_close(part.reg, loss(last, target[2:], va[2:]).reg)
     part.total.backward()
     assert output.logits.grad.isfinite().all()
     assert (output.logits.grad[4:] == 0).all()
-    assert (output.valence_arousal.grad[:2] == 0).all()
+    assert (output.dimensions.grad[:2] == 0).all()
 
 
 @pytest.mark.parametrize("reg", ["mse", "ccc"])
@@ -144,7 +144,7 @@ def test_a_batch_without_any_label_costs_nothing(batch, reg):
     assert [x.item() for x in losses] == [0, 0, 0]
     losses.total.backward()
     assert (output.logits.grad == 0).all()
-    assert (output.valence_arousal.grad == 0).all()
+    assert (output.dimensions.grad == 0).all()
 
 
 def test_published_values(shared):
@@ -194,7 +194,7 @@ def test_gamma_and_both_regressions(batch):
     plain = MultiTaskLoss("soft_ce", "both")(output, target, va)
     unfocused = MultiTaskLoss("focal", "both", gamma=0)(output, target, va)
     torch.testing.assert_close(plain.cls, unfocused.cls)
-    half = (mse(output.valence_arousal, va) + ccc_loss(output.valence_arousal, va)) / 2
+    half = (mse(output.dimensions, va) + ccc_loss(output.dimensions, va)) / 2
     torch.testing.assert_close(plain.reg, half)
 
 

@@ -71,7 +71,7 @@ def test_every_model_trains_on_every_target(kemdy19, tmp_path, model, target):
     batch = next(iter(parts.loader("test")))
     output = features.run(task.model, batch, parts.tables)
     assert output.logits.shape == (len(batch.rows), 7)
-    assert output.valence_arousal.shape == (len(batch.rows), 2)
+    assert output.dimensions.shape == (len(batch.rows), 2)
     assert output.features.shape == (len(batch.rows), task.model.fusion.out_features)
 
 

@@ -41,7 +41,7 @@ def step(model: EmotionModel) -> torch.Tensor:
     """One optimiser step; the loss before it."""
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     output = model(SPEECH, LENGTHS, IDS, TOKENS)
-    loss = output.logits.square().sum() + output.valence_arousal.square().sum()
+    loss = output.logits.square().sum() + output.dimensions.square().sum()
     loss.backward()
     optimizer.step()
     return loss.detach()
@@ -97,7 +97,7 @@ def test_a_merged_model_folder_is_plain_and_says_the_same(tmp_path):
         without.load_state_dict({k: v for k, v in plain.items() if ".encoder." not in k}, False)
         other = without(*inputs)
     torch.testing.assert_close(ours.logits, theirs.logits, atol=1e-5, rtol=0)
-    torch.testing.assert_close(ours.valence_arousal, theirs.valence_arousal, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours.dimensions, theirs.dimensions, atol=1e-5, rtol=0)
     assert (ours.logits - other.logits).abs().max() > 1e-4  # LoRA had something to say
     assert any("lora_" in n for n in model.state_dict())  # and is left as it was
 

@@ -196,7 +196,7 @@ def test_a_whole_run_and_no_label_outside_training_matters(kemdy19, tmp_path: Pa
     before, labels = state(parts), parts.sides["train"].labels
     held_out = np.concatenate([parts.sides[side].rows for side in ("valid", "test")])
     for rows, unchanged in ((held_out, True), (parts.sides["train"].rows, False)):
-        for name in ("target", "target_valence_arousal"):
+        for name in ("target", "target_dimensions"):
             values = getattr(labels, name)
             values[rows] = values[RNG(0).permutation(rows)]
         second = closed_form.fit(parts)
@@ -252,7 +252,7 @@ def test_the_baseline_of_a_network_is_this_model_on_its_features(kemdy19, tmp_pa
     nothing = np.full((len(test), 7), np.nan), np.full((len(test), 2), np.nan)
     probabilities, ratings = closed_form.rival(parts, train, test, nothing)
     np.testing.assert_allclose(probabilities, said.probabilities(temperature or 1), atol=1e-4)
-    np.testing.assert_allclose(ratings, said.valence_arousal, atol=1e-4)
+    np.testing.assert_allclose(ratings, said.dimensions, atol=1e-4)
     same = closed_form.rival(parts, train[:0], test, nothing)  # nothing to learn from
     assert np.isnan(same[0]).all()
 

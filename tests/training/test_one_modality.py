@@ -65,7 +65,7 @@ def test_every_model_does_without_an_encoder_or_says_why_not(kemdy19, model, nul
     output = features.run(parts.model, batch, parts.tables)
     assert output.logits.isfinite().all()
     if parts.cfg.model.objective != "closed_form":
-        parts.loss(output, batch.target, batch.valence_arousal)[0].backward()
+        parts.loss(output, batch.target, batch.dimensions)[0].backward()
         assert parts.model.head.weight.grad.abs().sum() > 0
 
 

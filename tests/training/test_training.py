@@ -143,7 +143,7 @@ def test_a_step_moves_what_it_should_and_nothing_else(kemdy19, frozen):
     p.model.train()
     batch = next(iter(p.loader("train")))
     output = forward(p.model, batch, p.tables)
-    p.loss(output, batch.target, batch.valence_arousal).total.backward()
+    p.loss(output, batch.target, batch.dimensions).total.backward()
     optimizer.step()
     moved = {k for k, v in p.model.state_dict().items() if not torch.equal(v, before[k])}
     assert any("projector" in k for k in moved)
@@ -242,7 +242,7 @@ def test_batches_of_equal_audio_weigh_their_loss(kemdy19, tmp_path, monkeypatch,
     sizes = set()
     for batch in p.loader("train"):
         task.model.eval()
-        loss = task.loss(forward(task.model, batch), batch.target, batch.valence_arousal).total
+        loss = task.loss(forward(task.model, batch), batch.target, batch.dimensions).total
         size = len(batch.rows)
         expected = float(loss) * size * len(p.loader("train")) / len(p.sides["train"])
         assert float(task.training_step(batch, 0)) == pytest.approx(expected, rel=1e-5)

@@ -187,7 +187,7 @@ def compare(net: EmotionModel, out: Path, record: dict[str, Any]) -> dict[str, A
             ours = net.fuse(heard, void_ok=True)
             logits, va = map(torch.from_numpy, run["fuse"](None, inputs | there))
             off = (ours.logits.softmax(-1) - logits.softmax(-1)).abs().max()
-            most = np.maximum(most, [off, *(ours.valence_arousal - va).abs().amax(0)])
+            most = np.maximum(most, [off, *(ours.dimensions - va).abs().amax(0)])
     names = ("max_probability", "max_valence", "max_arousal")
     return {"inputs": "noise", **dict(zip(names, most.tolist())), "pooled": errors}
 

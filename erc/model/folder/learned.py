@@ -83,18 +83,18 @@ class Learned:
         return SIMULATED if self.simulated else None
 
 
-def counted(emotions: np.ndarray, valence_arousal: np.ndarray) -> dict[str, Any]:
+def counted(emotions: np.ndarray, dimensions: np.ndarray) -> dict[str, Any]:
     """What `meta["learned"]` holds of training rows.
 
     Args:
         emotions: [N, 7] targets; rows of nan taught none.
-        valence_arousal: [N, 2] targets; nan taught none.
+        dimensions: [N, 2] targets; nan taught none.
 
     >>> counted(np.eye(7)[[3, 3, 5]], np.array([[4, np.nan]] * 3))["emotions"]["neutral"]
     2
     """
     shares = (np.nan_to_num(emotions) >= SHARE).sum(0)
-    valence, arousal = np.isfinite(valence_arousal).sum(0)
+    valence, arousal = np.isfinite(dimensions).sum(0)
     return {
         "emotions": dict(zip(EMOTIONS, shares.tolist(), strict=True)),
         "valence": int(valence),

@@ -17,6 +17,7 @@ class Fusion(nn.Module):
         out_features: F, of what it returns.
         needs_all: it is void where a modality is missing.
         needs_frames: it reads sequences, not vectors.
+        of_scores: its `dim` is the number of scores of the head, whatever the plan says.
     """
 
     modalities: int = 2
@@ -25,6 +26,7 @@ class Fusion(nn.Module):
     out_features: int
     needs_all: bool = False
     needs_frames: bool = False
+    of_scores: bool = False
 
     def forward(self, vectors: list[Tensor], present: list[Tensor]) -> Tensor:
         """[B, D] each, or [B, N, D] if `needs_frames` → [B, F].

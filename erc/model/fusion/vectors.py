@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from erc.base.emotions import EMOTIONS
 from erc.model.fusion.interface import Fusion
 
 
@@ -44,7 +43,7 @@ class Single(Fusion):
 
 
 class Linear(Fusion):
-    """The sum of the vectors, one place for each score of the head (whatever `dim` says).
+    """The sum of the vectors, one place for each score of the head: `dim` is their number.
 
     Projections of all modalities and the head together are then one linear map of their features side by
     side, which `erc.training.closed_form` solves for. A missing modality adds nothing.
@@ -52,10 +51,11 @@ class Linear(Fusion):
 
     modalities = 3
     or_fewer = True
+    of_scores = True
 
-    def __init__(self, dim: int = 256):
+    def __init__(self, dim: int = 9):
         super().__init__()
-        self.vector_size = self.out_features = len(EMOTIONS) + 2
+        self.vector_size = self.out_features = dim
 
     def forward(self, vectors: list[Tensor], present: list[Tensor]) -> Tensor:
         return torch.stack(vectors).sum(0)

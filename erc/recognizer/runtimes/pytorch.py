@@ -41,7 +41,7 @@ class TorchRuntime(Runtime):
         vectors = {name: self._tensor(x) for name, x in encoded.pooled.items()}
         there = {name: self._tensor(x) for name, x in encoded.present.items()}
         output = self.model.fuse(Encoded(vectors, there), void_ok=True)
-        return output.logits.cpu().numpy(), output.valence_arousal.cpu().numpy()
+        return output.logits.cpu().numpy(), output.dimensions.cpu().numpy()
 
     def _tensor(self, x: np.ndarray) -> Tensor:
         return torch.from_numpy(x if x.flags.writeable else x.copy()).to(self.device)
