@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erc import corpora
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.files import atomic
+from erc.base.space import KEMDY, Space
 from erc.corpora.utterance import Report, Utterance
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class TotalTable:
     df: pd.DataFrame  # one row an utterance; columns as `make_total_df` says
     report: Report
     simulated: bool = False  # no person was recorded
+    space: Space = KEMDY  # what it is rated in
 
     def __str__(self) -> str:
         df = self.df
@@ -50,10 +51,10 @@ class TotalTable:
             f"{_distinct(df, 'speaker')} speakers",
             f"speech and text {(has_audio & has_text).sum()}, speech only "
             f"{(has_audio & ~has_text).sum()}, text only {(~has_audio & has_text).sum()}",
-            ", ".join(f"{e} {kinds.get(e, 0)}" for e in EMOTIONS),
+            ", ".join(f"{e} {kinds.get(e, 0)}" for e in self.space.emotions),
             f"ties {tied.sum()}" + (f" ({top})" if top else ""),
         ]
-        for what in ("valence", "arousal"):
+        for what in self.space.names:
             rated = df[what].dropna()
             lines.append(
                 f"{what} {rated.mean():.2f} ± {rated.std():.2f} (mean ± standard deviation)"
@@ -74,8 +75,8 @@ def make_total_df(
     """Read a corpus into one table.
 
     Columns: id, corpus, audio, text, speaker, gender, session, dialogue, emotion (the majority;
-    ties joined by ";"; "" if not labelled), votes in a column for each emotion, valence, arousal
-    (1–5), raters (how many).
+    ties joined by ";"; "" if not labelled), votes in a column for each emotion, a column for each
+    dimension (valence and arousal, 1–5), raters (how many).
 
     Args:
         base_path: corpus folder, manifest, or a folder that holds the KEMDy folders.
@@ -93,13 +94,13 @@ def make_total_df(
     if save_path and Path(save_path).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"save_path '{save_path}' must end in .csv or .parquet")
     corpus = corpora.find(base_path, dataset_name, **options)
-    rows = [_row(u) for u in corpus.utterances]
+    rows = [_row(u, corpus.space) for u in corpus.utterances]
     df = pd.DataFrame(rows)
     for column in ("audio", "text"):  # a missing one stays None, whatever dtype pandas would infer
         df[column] = pd.Series([row[column] for row in rows], dtype=object)
     if save_path:
         _save(df, Path(save_path))
-    return TotalTable(corpus.name, corpus.root, df, corpus.report, corpus.simulated)
+    return TotalTable(corpus.name, corpus.root, df, corpus.report, corpus.simulated, corpus.space)
 
 
 def get_folds(sessions: Sequence[str], num_folds: int | str = 5) -> list[list[str]]:
@@ -234,9 +235,9 @@ def _distinct(df: pd.DataFrame, column: str) -> int:
     return len(df[["corpus", column]].drop_duplicates())
 
 
-def _row(u: Utterance) -> dict:
-    votes = u.votes or (float("nan"),) * len(EMOTIONS)
-    winners = [e for e, n in zip(EMOTIONS, votes, strict=True) if n == max(votes)]
+def _row(u: Utterance, space: Space) -> dict:
+    votes = u.votes or (float("nan"),) * len(space.emotions)
+    winners = [e for e, n in zip(space.emotions, votes, strict=True) if n == max(votes)]
     return {
         "id": u.id,
         "corpus": u.corpus,
@@ -247,9 +248,8 @@ def _row(u: Utterance) -> dict:
         "session": u.session,
         "dialogue": u.dialogue,
         "emotion": ";".join(winners) if u.votes else "",
-        **dict(zip(EMOTIONS, votes, strict=True)),
-        "valence": u.valence,
-        "arousal": u.arousal,
+        **dict(zip(space.emotions, votes, strict=True)),
+        **dict(zip(space.names, u.dimensions, strict=True)),
         "raters": len(u.ratings) or int(sum(u.votes or ())),
     }
 

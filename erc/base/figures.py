@@ -9,6 +9,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -131,3 +132,8 @@ def heat_map(
                 j, i, text, ha="center", va="center", size=6, color="white" if dark else "black"
             )
     return image
+
+
+def colour(emotion: str) -> str:
+    """The colour of an emotion, the same wherever it is drawn; other than of the seven by its name."""
+    return COLOURS.get(emotion) or ACCENTS[crc32(emotion.encode()) % len(ACCENTS)]

@@ -29,6 +29,11 @@ SPELLINGS = (
     ("contempt", "contemptuous"),
     ("boredom", "bored"),
 )
+POLES = {
+    "valence": ("negative", "positive"),
+    "arousal": ("calm", "excited"),
+    "dominance": ("weak", "strong"),
+}
 MOST = 64  # emotions or dimensions of a space
 NAME = r"[^\W_][\w +-]{0,39}"  # of one; it becomes a column, a key, a word in a sentence
 RESERVED = frozenset({"file", "label", "confidence", "emotion", "id", "text", "speaker", "error"})
@@ -54,6 +59,11 @@ class Dimension(NamedTuple):
                 f"{self.range}; correct it or leave it empty"
             )
         return value
+
+    @property
+    def poles(self) -> tuple[str, str]:
+        """What its least and greatest values mean; "low" and "high" where that is not known here."""
+        return POLES.get(self.name, ("low", "high"))
 
     @property
     def range(self) -> str:

@@ -5,6 +5,10 @@ A file is a corpus if it says by what files its folder is known and how to read 
     FILES = "annotation/Session*_res.csv"
     def read(root: Path, report: Report, *, option: bool = False) -> Iterator[Utterance]
 
+It may also say which emotions and dimensions it is rated in, if those are not KEMDy's:
+
+    SPACE = Space(("joy", "boredom", …), (Dimension("dominance", 1, 7), …))
+
 `config/dataset/NAME.yaml` names it, its place and its options for training; nothing else lists it.
 
 Enters: a folder or table, as its owner distributes it. Leaves: `Utterance`s, and a `Report` of every
@@ -21,10 +25,11 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
+from erc.base.space import KEMDY, Space, space
 from erc.corpora.utterance import SIMULATED, Report, Utterance
 
 
@@ -36,6 +41,7 @@ class Corpus:
     root: Path
     utterances: list[Utterance]
     report: Report
+    space: Space = KEMDY  # what it is rated in
 
     @property
     def simulated(self) -> bool:
@@ -70,6 +76,17 @@ def options_of(name: str) -> list[str]:
     return list(inspect.signature(reader(name).read).parameters)[2:]
 
 
+def space_of(name: str, options: Mapping[str, Any] = MappingProxyType({})) -> Space:
+    """What a corpus is rated in: its `SPACE`, or what its options `emotions` and `dimensions` say.
+
+    Raises:
+        ConfigError: they do not make a label space.
+    """
+    if {"emotions", "dimensions"} & set(options_of(name)):
+        return space(options.get("emotions"), options.get("dimensions"))
+    return getattr(reader(name), "SPACE", KEMDY)
+
+
 def load(name: str, root: str | Path, **options: Any) -> Corpus:
     """Read a corpus folder (or manifest file) into utterances.
 
@@ -82,7 +99,7 @@ def load(name: str, root: str | Path, **options: Any) -> Corpus:
     Raises:
         ConfigError: unknown corpus name or option.
         CorpusError: the folder is missing, empty or not of this layout; no row is usable.
-        LabelError: a label outside the seven emotions or the 1–5 scale.
+        LabelError: a label that the corpus's label space does not have.
     """
     allowed = options_of(name)
     for key, value in options.items():
@@ -96,7 +113,7 @@ def load(name: str, root: str | Path, **options: Any) -> Corpus:
     utterances = list(reader(name).read(Path(root), report, **given))
     if not utterances:
         raise CorpusError(f"{root}: no usable utterance\n{report}")
-    return Corpus(name, Path(root), utterances, report)
+    return Corpus(name, Path(root), utterances, report, space_of(name, given))
 
 
 def find(root: str | Path, name: str | None = None, **options: Any) -> Corpus:

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from erc.base.cells import reader
-from erc.base.emotions import EMOTIONS, emotion_index
 from erc.base.errors import CorpusError, LabelError
 from erc.base.files import bucket
+from erc.base.space import KEMDY
 from erc.base.text import decode, normalise
-from erc.corpora.utterance import Rating, Report, Utterance
+from erc.corpora.utterance import NO_RATING, Rating, Report, Utterance
 
 FILES = (
     "[45]*.csv"  # 4차년도.csv, 5차년도.csv, 5차년도_2차.csv, however the file system spells them
@@ -27,7 +27,6 @@ COLUMNS = FIRST_RATING + 2 * RATERS + 2  # and age, gender
 SESSIONS = 40
 GENDERS = {"female": "F", "f": "F", "여": "F", "여자": "F", "여성": "F"}
 GENDERS |= {"male": "M", "m": "M", "남": "M", "남자": "M", "남성": "M"}
-NAN = float("nan")
 
 
 def read(root: Path, report: Report) -> Iterator[Utterance]:
@@ -104,7 +103,7 @@ def _ratings(cells: list[str], place: str, report: Report) -> tuple[Rating, ...]
         start = FIRST_RATING + 2 * k
         words = [c for c in cells[start : start + 2] if c and not c.replace(".", "", 1).isdigit()]
         if words:
-            found.append(Rating(f"rater{k + 1}", emotion_index(words[0], place), NAN, NAN))
+            found.append(Rating(f"rater{k + 1}", KEMDY.index(words[0], place), NO_RATING))
     if 0 < len(found) < RATERS:
         report.correct("fewer than five raters gave an emotion", place)
     return tuple(found)
@@ -120,7 +119,7 @@ def _utterance(cells: list[str], audio: Path, ratings: tuple[Rating, ...], table
         text=normalise(cells[1]) or None,
         speaker=group,
         session=group,
-        votes=tuple(float(chosen.count(k)) for k in range(len(EMOTIONS))),
+        votes=tuple(float(chosen.count(k)) for k in range(len(KEMDY.emotions))),
         ratings=ratings,
         rater_group=f"aihub {table}",
         gender=GENDERS.get(cells[-1].lower(), ""),

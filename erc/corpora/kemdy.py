@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from erc.base.cells import reader
-from erc.base.emotions import EMOTIONS, check_scale, emotion_index
 from erc.base.errors import CorpusError, LabelError
+from erc.base.space import KEMDY
 from erc.base.text import clean, decode
 from erc.corpora.utterance import Rating, Report
 
 RATERS = 10
 TRIPLE = ["emotion", "valence", "arousal"]
-_INDEX = {word: i for i, word in enumerate(EMOTIONS)}  # the fast path of emotion_index
+_INDEX = {word: i for i, word in enumerate(KEMDY.emotions)}  # the fast path of KEMDY.index
 
 
 class Layout(NamedTuple):
@@ -45,8 +45,7 @@ class Labels(NamedTuple):
     """Ten ratings, counted and averaged."""
 
     votes: tuple[float, ...]  # 7 counts, sum 10
-    valence: float
-    arousal: float
+    dimensions: tuple[float, ...]  # mean valence and arousal
     ratings: tuple[Rating, ...]
 
 
@@ -140,15 +139,15 @@ def labels(row: Row, report: Report) -> Labels | None:
 def _counted(row: Row) -> Labels:
     triples = zip(row.raters, row.ratings[::3], row.ratings[1::3], row.ratings[2::3], strict=True)
     ratings = tuple(
-        Rating(rater, _emotion(e, row, rater), _rating(v, "valence", row, rater),
-               _rating(a, "arousal", row, rater))
+        Rating(
+            rater, _emotion(e, row, rater), (_rating(v, 0, row, rater), _rating(a, 1, row, rater))
+        )
         for rater, e, v, a in triples
-    )  # fmt: skip
+    )
     count = Counter(rating.emotion for rating in ratings)
-    votes = tuple(float(count[k]) for k in range(len(EMOTIONS)))
-    valence = sum(rating.valence for rating in ratings) / RATERS
-    arousal = sum(rating.arousal for rating in ratings) / RATERS
-    return Labels(votes, valence, arousal, ratings)
+    votes = tuple(float(count[k]) for k in range(len(KEMDY.emotions)))
+    means = tuple(sum(rating.dimensions[d] for rating in ratings) / RATERS for d in range(2))
+    return Labels(votes, means, ratings)
 
 
 def transcript(path: Path, report: Report, where: str) -> str | None:
@@ -200,15 +199,18 @@ def _check_header(top: list[str], second: list[str], path: Path, layout: Layout)
 
 def _emotion(word: str, row: Row, rater: str) -> int:
     index = _INDEX.get(word)
-    return emotion_index(word, f"{row.where}, {rater}") if index is None else index
+    return KEMDY.index(word, f"{row.where}, {rater}") if index is None else index
 
 
-def _rating(cell: str, what: str, row: Row, rater: str) -> float:
+def _rating(cell: str, d: int, row: Row, rater: str) -> float:
+    dimension = KEMDY.dimensions[d]
     try:
         value = float(cell)
     except ValueError:
-        raise LabelError(f"{row.where}, {rater}: {what} '{cell}' is not a number 1–5") from None
-    return value if 1 <= value <= 5 else check_scale(value, what, f"{row.where}, {rater}")
+        raise LabelError(
+            f"{row.where}, {rater}: {dimension.name} '{cell}' is not a number {dimension.range}"
+        ) from None
+    return value if 1 <= value <= 5 else dimension.check(value, f"{row.where}, {rater}")
 
 
 def _agrees(row: Row, found: Labels) -> bool:
@@ -217,7 +219,7 @@ def _agrees(row: Row, found: Labels) -> bool:
     counted = {k for k, n in enumerate(found.votes) if n == max(found.votes)}
     half = 0.05 + 1e-6  # totals are rounded to one decimal
     try:
-        close = [abs(float(m) - x) <= half for m, x in zip(means, found[1:3], strict=True)]
+        close = [abs(float(m) - x) <= half for m, x in zip(means, found.dimensions, strict=True)]
     except ValueError:  # a blank mean
         return False
     return said == counted and all(close)

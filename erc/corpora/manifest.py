@@ -4,22 +4,25 @@ id, speaker, session          required
 audio, text                   at least one; paths are relative to the table; a blank is no modality;
                               `path` and `file` are other names of audio
 emotion                       "happy", or a tie "neutral;happy"
-surprise, fear, … disgust     or columns of votes for all seven, which win over `emotion`
+surprise, fear, … disgust     or columns of votes for every emotion, which win over `emotion`
 valence, arousal              1–5, blank = unrated
 gender, dialogue, corpus      optional; `sentence` is another name of dialogue
 eda, temp, ibi, ecg           optional: files of a wrist band or chest strap as KEMDy has them; rows that
                               are marked with the id of the utterance are its own, without marks all
+
+Emotions and dimensions are KEMDy's, or those that the options `emotions` and `dimensions` name; each
+then has a column of its name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from erc.base.emotions import EMOTIONS, check_scale, emotion_index, emotion_words
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
+from erc.base.space import Dimension, Space, space
 from erc.base.text import normalise
 from erc.corpora.manifest_table import REQUIRED, Row, find_table, read_table
 from erc.corpora.utterance import Report, Utterance
@@ -27,7 +30,7 @@ from erc.corpora.utterance import Report, Utterance
 FILES = "manifest.*"
 BODY = ("eda", "temp", "ibi", "ecg")
 KNOWN = {*REQUIRED, *BODY}
-KNOWN |= {*"audio text emotion valence arousal gender dialogue sentence corpus raters".split()}
+KNOWN |= {*"audio text emotion gender dialogue sentence corpus raters".split()}
 GENDERS = {"f": "F", "female": "F", "m": "M", "male": "M"}  # any other word: not known
 
 
@@ -37,6 +40,8 @@ def read(
     *,
     emotion_map: dict[Any, str | None] | None = None,
     where: dict[str, str] | None = None,
+    emotions: Sequence[str] | None = None,
+    dimensions: Mapping[str, Sequence[float]] | None = None,
 ) -> Iterator[Utterance]:
     """Utterances of a manifest, in its order.
 
@@ -47,21 +52,25 @@ def read(
         root: the table, or a folder that holds one `manifest.{csv,jsonl,parquet}`.
         report: counts what is dropped or corrected.
         emotion_map: further emotion words, e.g. `{"excited": "happy", "xxx": None}`; see
-            `emotion_words`. A column of votes of that name follows it too.
+            `Space.words`. A column of votes of that name follows it too.
         where: keep the rows whose columns have these values, e.g. `{"part": "plain"}`.
+        emotions, dimensions: what the recordings are rated in, see `erc.base.space.space`, e.g.
+            `["happy", "bored", "angry"]` and `{"valence": [1, 7], "dominance": [1, 7]}`.
 
     Raises:
         CorpusError: no table, columns missing, an id twice, a row without id, speaker or session.
-        LabelError: an unknown emotion, a vote that is no count, a rating off the 1–5 scale.
-        ConfigError: `where` names a column that is not there, `emotion_map` what is no emotion.
+        LabelError: an unknown emotion, a vote that is no count, a rating off its scale.
+        ConfigError: `where` names a column that is not there, `emotion_map` what is no emotion;
+            `emotions` and `dimensions` do not make a label space.
     """
     path = find_table(root)
     columns, rows = read_table(path)
-    words = emotion_words(emotion_map)
-    votes = _check_columns(path, columns, words)
+    own = space(emotions, dimensions)
+    words = own.words(emotion_map)
+    votes = _check_columns(path, columns, own, words)
     where = _check_where(path, columns, where or {})
     if votes:
-        _count_other_votes(rows, {*KNOWN, *words, *where}, report)
+        _count_other_votes(rows, {*KNOWN, *own.names, *words, *where}, report)
     corpus = path.parent.absolute().name if path.stem == "manifest" else path.stem
     seen: dict[str, str] = {}
     for place, row in rows:
@@ -72,8 +81,8 @@ def read(
             continue
         try:
             _check_row(row, place, seen)
-            label = _label(row, votes, words, place, report)
-            valence, arousal = (_rating(row, what, place) for what in ("valence", "arousal"))
+            label = _label(row, votes, own, words, place, report)
+            rated = tuple(_rating(row, dimension, place) for dimension in own.dimensions)
         except CorpusError as error:
             report.refuse("row not as the format says", error)
             continue
@@ -86,7 +95,7 @@ def read(
             report.drop("neither audio nor text", place)
         elif audio and not audio.is_file():
             report.drop("recording not found", f"{place}, {audio}")
-        elif label is None and math.isnan(valence) and math.isnan(arousal):
+        elif label is None and all(map(math.isnan, rated)):
             report.drop("not labelled", place)
         else:
             yield Utterance(
@@ -97,8 +106,7 @@ def read(
                 speaker=row["speaker"],
                 session=row["session"],
                 votes=label,
-                valence=valence,
-                arousal=arousal,
+                dimensions=rated,
                 gender=GENDERS.get(row.get("gender", "").lower(), ""),
                 dialogue=row.get("dialogue") or row.get("sentence", ""),
                 physiology={kind.upper(): path.parent / row[kind] for kind in BODY if row.get(kind)}
@@ -107,9 +115,9 @@ def read(
 
 
 def _check_columns(
-    path: Path, columns: list[str], words: Mapping[str, int | None]
+    path: Path, columns: list[str], own: Space, words: Mapping[str, int | None]
 ) -> dict[str, int] | None:
-    """The columns of votes (column → index in EMOTIONS), of all seven emotions; None: there are none."""
+    """The columns of votes (column → index of the emotion), of every emotion; None: there are none."""
 
     def missing(what: str, remedy: str) -> CorpusError:
         return CorpusError(f"{path}: no {what}; its columns are {', '.join(columns)}. {remedy}")
@@ -125,7 +133,7 @@ def _check_columns(
     if "audio" not in columns and "text" not in columns:
         raise missing("column audio or text", "Give at least one of them")
     votes = {c: k for c in columns if (k := words.get(c)) is not None}
-    absent = [name for k, name in enumerate(EMOTIONS) if k not in votes.values()]
+    absent = [name for k, name in enumerate(own.emotions) if k not in votes.values()]
     if votes and absent:
         others = [c for c in columns if c not in votes]
         hints = [did_you_mean(name, others) for name in absent]
@@ -136,11 +144,12 @@ def _check_columns(
         )
     if votes:
         return votes
-    if "emotion" not in columns and not {"valence", "arousal"} <= set(columns):
+    if not {"emotion", *own.names} & set(columns):
+        scales = " and ".join(f"{d.name} ({d.range})" for d in own.dimensions)
         raise missing(
             "labels",
-            f"Give a column emotion, or votes in seven columns ({', '.join(EMOTIONS)}), "
-            "or valence and arousal (1–5)",
+            f"Give a column emotion, or votes in {len(own.emotions)} columns "
+            f"({', '.join(own.emotions)}), or ratings: {scales}",
         )
     return None
 
@@ -153,8 +162,8 @@ def _count_other_votes(rows: list[tuple[str, Row]], known: Collection[str], repo
             for place, row in rows:
                 if row[column].strip("0"):
                     report.correct(
-                        f"'{column}' names none of the seven emotions, its numbers are not read as "
-                        f"votes (dataset.emotion_map={{{column}: …}} says what it means)",
+                        f"'{column}' names no emotion, its numbers are not read as votes "
+                        f"(dataset.emotion_map={{{column}: …}} says what it means)",
                         place,
                     )
 
@@ -184,16 +193,17 @@ def _check_row(row: Row, place: str, seen: dict[str, str]) -> None:
 def _label(
     row: Row,
     columns: dict[str, int] | None,
+    own: Space,
     known: Mapping[str, int | None],
     place: str,
     report: Report,
 ) -> tuple[float, ...] | None:
-    """Seven votes, from the vote columns or else from `emotion`; None: not labelled."""
+    """A vote for each emotion, from the vote columns or else from `emotion`; None: not labelled."""
     said = [w for w in map(str.strip, row.get("emotion", "").lower().split(";")) if w]
-    named = {emotion_index(w, place, known) for w in said if known.get(w, 0) is not None}
-    votes = [float(k in named) for k in range(len(EMOTIONS))]
+    named = {own.index(w, place, known) for w in said if known.get(w, 0) is not None}
+    votes = [float(k in named) for k in range(len(own.emotions))]
     if columns and any(row[column] for column in columns):
-        votes = [0.0] * len(EMOTIONS)
+        votes = [0.0] * len(votes)
         for column, k in columns.items():
             count = _number(row[column] or "0", f"votes for {column}", place)
             if not 0 <= count < math.inf:
@@ -204,9 +214,9 @@ def _label(
     return tuple(votes) if any(votes) else None
 
 
-def _rating(row: Row, what: str, place: str) -> float:
-    cell = row.get(what, "")
-    return check_scale(_number(cell, what, place), what, place) if cell else math.nan
+def _rating(row: Row, dimension: Dimension, place: str) -> float:
+    cell = row.get(dimension.name, "")
+    return dimension.check(_number(cell, dimension.name, place), place) if cell else math.nan
 
 
 def _number(cell: str, what: str, place: str) -> float:

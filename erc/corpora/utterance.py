@@ -13,18 +13,20 @@ from erc.base.errors import ErcError
 SIMULATED = "SIMULATED.txt"  # the note in a folder whose speakers nobody recorded
 
 
+NO_RATING = (math.nan, math.nan)  # of valence and arousal
+
+
 class Rating(NamedTuple):
     """What one rater said of one utterance."""
 
     rater: str  # e.g. "Eval01F"; unique within `Utterance.rater_group`
-    emotion: int  # index in `erc.base.emotions.EMOTIONS`
-    valence: float  # 1–5
-    arousal: float  # 1–5
+    emotion: int  # index in `Space.emotions` of the corpus; −1: none given
+    dimensions: tuple[float, ...]  # in the order and units of `Space.dimensions`; nan: none given
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One rated utterance, as a corpus gives it. Valence and arousal are means over raters, 1–5."""
+    """One rated utterance, as a corpus gives it, in the label space of that corpus."""
 
     id: str
     corpus: str
@@ -32,9 +34,8 @@ class Utterance:
     text: str | None  # None: no transcript
     speaker: str
     session: str  # the unit that folds keep together
-    votes: tuple[float, ...] | None  # seven counts in the order of EMOTIONS; None: not labelled
-    valence: float = math.nan
-    arousal: float = math.nan
+    votes: tuple[float, ...] | None  # counts in the order of `Space.emotions`; None: not labelled
+    dimensions: tuple[float, ...] = NO_RATING  # means over raters, as in `Space.dimensions`
     ratings: tuple[Rating, ...] = ()
     rater_group: str = ""  # raters with equal names in different groups are different people
     gender: str = ""  # "F", "M" or ""

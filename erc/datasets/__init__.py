@@ -66,7 +66,7 @@ def HF_KEMD(
             `erc.datasets.groups.group_by`.
         multilabel: False: the majority of the votes is learned; scores are against all votes either way.
         tie: what becomes of a tied majority. "centroid": the tied emotion whose rated (valence,
-            arousal) centroid lies nearest; "first" in the order of EMOTIONS; "drop": left out;
+            arousal) centroid lies nearest; "first" in the order of `Space.emotions`; "drop": left out;
             "soft": the tied share the label, and no score counts the utterance as right or wrong.
             None: "drop" if `remove_deuce`, else "centroid".
         remove_deuce: older name of `tie="drop"`.
@@ -82,8 +82,8 @@ def HF_KEMD(
         cache: folder of the built stores; None is `erc.base.files.cache_dir()`.
         target: what the model learns; it is scored against the plain votes and means.
         physiology: give examples their physiology as encoders of this kind read it: features | conv.
-        options: those of the corpus: `emotion_map`, `where` (`erc.corpora.manifest.read`),
-            `reference_rows` (`erc.corpora.kemdy19.read`).
+        options: those of the corpus: `emotion_map`, `where`, `emotions`, `dimensions`
+            (`erc.corpora.manifest.read`), `reference_rows` (`erc.corpora.kemdy19.read`).
 
     Raises:
         ConfigError: unknown name, mode, protocol or option, or fold out of range.

@@ -29,8 +29,8 @@ class Batch:
     input_ids: torch.Tensor  # [B, S] padded
     text_lengths: torch.Tensor  # [B] tokens
     rows: torch.Tensor | None = None  # [B] in the store
-    target: torch.Tensor | None = None  # [B, 7] rows sum to 1, or nan
-    dimensions: torch.Tensor | None = None  # [B, 2] 1–5, or nan
+    target: torch.Tensor | None = None  # [B, K] rows sum to 1, or nan
+    dimensions: torch.Tensor | None = None  # [B, D] in the units of their scales, or nan
     physiology: torch.Tensor | None = None  # [B, T, C], nan where not measured, zero-padded
     physiology_lengths: torch.Tensor | None = None  # [B] steps
 

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,13 @@ from erc.base.copies import spectral_signs
 from erc.base.errors import AudioError, CorpusError
 from erc.base.files import atomic, fingerprint, lock, sha256, write_json
 from erc.base.physiology_features import FEATURES, features
+from erc.base.space import KEMDY, Space
 from erc.corpora import Corpus, devices
 from erc.corpora.utterance import Rating, Report, Utterance
 from erc.datasets.contents import Contents
 from erc.datasets.index import write_index
 
-VERSION = 3  # raise when the columns, their meaning or the way to compute them change
+VERSION = 4  # raise when the columns, their meaning or the way to compute them change
 SHARD = 256  # utterances; a worker holds one record batch of them, not all
 RECORD_BATCH = 8 << 20  # bytes of samples written at once
 
@@ -54,12 +55,13 @@ SCHEMA = pa.schema(
         "session": pa.string(),
         "gender": pa.string(),
         "dialogue": pa.string(),
-        "votes": pa.list_(pa.float32(), 7),  # null: no emotion label
-        "valence": pa.float64(),  # nan: unrated
-        "arousal": pa.float64(),
+        "votes": pa.list_(pa.float32()),  # in the order of `Space.emotions`; null: no emotion label
+        "dimensions": pa.list_(
+            pa.float64()
+        ),  # means over raters, as `Space.dimensions`; nan: unrated
         "rater_group": pa.string(),
         "raters": pa.list_(pa.string()),
-        "ratings": pa.list_(pa.float32()),  # [raters × 3] flat: emotion index, valence, arousal
+        "ratings": pa.list_(pa.float32()),  # [raters × (1 + D)] flat: emotion index, dimensions
         "physiology": pa.list_(pa.float32()),  # `physiology_features`; null: nothing measured
         "signals": pa.list_(pa.float32()),  # [T × 3] flat: `physiology.resample`
     }
@@ -76,6 +78,7 @@ class Store:
     report: Report
     loaded: bool  # True: nothing had to be built
     simulated: bool = False  # no person was recorded
+    space: Space = KEMDY  # what it is rated in
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -132,12 +135,13 @@ class Store:
         table = self.table.drop(list(MEASURED)).take(rows)
         for batch in table.to_batches(1024):
             for row in batch.to_pylist():
-                flat = iter(row["ratings"])
+                flat, d = iter(row["ratings"]), len(self.space.dimensions)
                 ratings = tuple(
-                    Rating(r, int(next(flat)), next(flat), next(flat)) for r in row.pop("raters")
+                    Rating(r, int(next(flat)), tuple(islice(flat, d))) for r in row.pop("raters")
                 )
-                votes = row["votes"] and tuple(row["votes"])
-                yield Utterance(**row | {"audio": None, "votes": votes, "ratings": ratings})
+                votes, rated = row["votes"] and tuple(row["votes"]), tuple(row["dimensions"])
+                said = {"votes": votes, "dimensions": rated, "ratings": ratings}
+                yield Utterance(**row | said | {"audio": None})
 
     def physiology(self) -> np.ndarray:
         """float32 [N, 16] of `physiology_features.FEATURES`; nan where not measured."""
@@ -156,9 +160,14 @@ class Store:
         return self.table["signs"][row].values.to_numpy()
 
     def votes(self) -> np.ndarray:
-        """[N, 7] votes; rows of nan where there is no emotion label."""
-        rows = self.table["votes"].to_pylist()
-        return np.array([row or [np.nan] * 7 for row in rows], float).reshape(-1, 7)
+        """[N, K] votes; rows of nan where there is no emotion label."""
+        rows, k = self.table["votes"].to_pylist(), len(self.space.emotions)
+        return np.array([row or [np.nan] * k for row in rows], float).reshape(-1, k)
+
+    def ratings(self) -> np.ndarray:
+        """[N, D] means over raters in the units of their scales; nan: unrated."""
+        flat = self.table["dimensions"].combine_chunks().flatten().to_numpy()
+        return flat.reshape(len(self), len(self.space.dimensions))
 
 
 def build(
@@ -186,7 +195,7 @@ def build(
     with ThreadPoolExecutor(max(1, num_proc)) as workers:
         names = list(workers.map(lambda chunk: _shard_name(chunk, contents), chunks))
     contents.keep()
-    folder = cache / f"{corpus.name}-{fingerprint([VERSION, *names])}"
+    folder = cache / f"{corpus.name}-{fingerprint([VERSION, corpus.space.to_json(), *names])}"
     files = [cache / "shards" / f"{name}.arrow" for name in names]
 
     with lock(folder), ThreadPoolExecutor(max(1, num_proc)) as workers:
@@ -247,11 +256,10 @@ def _columns(u: Utterance) -> dict[str, Any]:
         "gender": u.gender,
         "dialogue": u.dialogue,
         "votes": u.votes,
-        "valence": u.valence,
-        "arousal": u.arousal,
+        "dimensions": u.dimensions,
         "rater_group": u.rater_group,
         "raters": [r.rater for r in u.ratings],
-        "ratings": [x for r in u.ratings for x in (r.emotion, r.valence, r.arousal)],
+        "ratings": [x for r in u.ratings for x in (r.emotion, *r.dimensions)],
     }
 
 
@@ -322,7 +330,7 @@ def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Stor
     table = _map(files)
     if not table.num_rows:
         raise CorpusError(f"{corpus.root}: no usable utterance\n{report}")
-    return Store(folder, table, report, loaded, corpus.simulated)
+    return Store(folder, table, report, loaded, corpus.simulated, corpus.space)
 
 
 def _map(files: list[Path]) -> pa.Table:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from erc.base import audio
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError
+from erc.base.space import Space
 from erc.datasets.labels import Labels
 from erc.datasets.store import Store
 from erc.preprocess import Fold
@@ -24,11 +24,11 @@ class Example:
     row: int  # in the store
     speech: np.ndarray  # int16 [T], 16 kHz; [0]: no recording
     text: str | None
-    soft: np.ndarray  # [7] votes as a distribution
-    peakl: np.ndarray  # [7]
-    hard: np.ndarray  # [7] one-hot, ties resolved
-    target: np.ndarray  # [7] what the model learns
-    dimensions: np.ndarray  # [2] of the target, 1–5
+    soft: np.ndarray  # [K] votes as a distribution
+    peakl: np.ndarray  # [K]
+    hard: np.ndarray  # [K] one-hot, ties resolved
+    target: np.ndarray  # [K] what the model learns
+    dimensions: np.ndarray  # [D] of the target, in the units of `Space.dimensions`
     physiology: np.ndarray | None = None  # [T, C]; [0, C]: nothing measured; None: not asked for
 
 
@@ -128,6 +128,11 @@ class View:
         """True if no person was recorded."""
         return self.store.simulated
 
+    @property
+    def space(self) -> Space:
+        """What its utterances are rated in."""
+        return self.store.space
+
     def has(self, modality: str) -> np.ndarray:
         """True where the utterance has "speech", a "text" or "physiology", bool [N]."""
         return self.store.has(modality)[self.rows]
@@ -142,7 +147,7 @@ class View:
                 f"{self.fold.number} ({self.fold.protocol} protocol): {len(self)} utterances, "
                 f"{minutes:.1f} min, "
                 f"{len(sessions)} sessions ({' … '.join(dict.fromkeys(sessions[:1] + sessions[-1:]))})",
-                "  ".join(f"{e} {n}" for e, n in zip(EMOTIONS, counts, strict=True))
+                "  ".join(f"{e} {n}" for e, n in zip(self.space.emotions, counts, strict=True))
                 + f"  (ties {int(self.labels.tied[self.rows].sum())})",
                 f"store {'loaded from' if self.store.loaded else 'built in'} {self.store.path}",
                 str(self.store.report),

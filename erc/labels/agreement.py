@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
 from erc.labels.ratings import RatingTable, value_counts
 
-DIMENSIONS = ("emotion", "valence", "arousal")
-LEVELS = ("ordinal", "interval")  # of valence and arousal; emotion is nominal
+LEVELS = ("ordinal", "interval")  # of dimensions; emotion is nominal
 
 
 def fleiss_kappa(counts: Any) -> float:
@@ -52,7 +50,7 @@ def krippendorff_alpha(ratings: Any, level: str = "nominal") -> float:
 
     Args:
         ratings: [raters, items], nan = missing.
-        level: "nominal" for emotions; "ordinal" or "interval" for valence and arousal.
+        level: "nominal" for emotions; "ordinal" or "interval" for dimensions.
 
     Returns:
         ≤ 1; nan if no item has two ratings or all of those are the same value.
@@ -118,7 +116,8 @@ def pairwise_correlation(values: Any) -> np.ndarray:
 def pairwise_kappa(emotion: Any) -> np.ndarray:
     """Cohen's kappa of every two raters over the items both rated, [R, N] class numbers → [R, R]."""
     emotion = np.asarray(emotion, float)
-    chose = (emotion[..., None] == np.arange(len(EMOTIONS))).astype(float)  # [R, N, 7]
+    classes = np.unique(emotion[~np.isnan(emotion)])
+    chose = (emotion[..., None] == classes).astype(float)  # [R, N, K]
     rated = chose.sum(-1)
     n = rated @ rated.T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -129,14 +128,13 @@ def pairwise_kappa(emotion: Any) -> np.ndarray:
 
 
 def pairwise(table: RatingTable) -> dict[str, np.ndarray]:
-    """Agreement of every two raters, dimension → [R, R], nan on the diagonal.
+    """Agreement of every two raters, "emotion" or dimension → [R, R], nan on the diagonal.
 
-    Cohen's kappa for emotion, Pearson's correlation for valence and arousal.
+    Cohen's kappa for emotion, Pearson's correlation for dimensions.
     """
-    matrices = {
-        "emotion": pairwise_kappa(table.emotion),
-        "valence": pairwise_correlation(table.valence),
-        "arousal": pairwise_correlation(table.arousal),
+    matrices = {"emotion": pairwise_kappa(table.emotion)}
+    matrices |= {
+        name: pairwise_correlation(said) for name, said in zip(table.space.names, table.dimensions)
     }
     for matrix in matrices.values():
         np.fill_diagonal(matrix, np.nan)

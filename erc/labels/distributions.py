@@ -1,7 +1,7 @@
 """Votes → soft → PeakL, sharpened and majority labels. Works on numpy arrays and torch tensors.
 
-Every function takes labels in its last axis (K = 7, order `EMOTIONS`) and any leading shape, and
-returns the kind of array it was given. A row of nan means "no emotion label" and stays nan.
+Every function takes labels in its last axis (K of them, in the order of a `Space`) and any leading shape,
+and returns the kind of array it was given. A row of nan means "no emotion label" and stays nan.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
 
 
@@ -19,13 +18,13 @@ def soft(votes: Any) -> Any:
     """Votes → distribution: votes divided by their sum.
 
     Args:
-        votes: [..., 7] counts ≥ 0; rows of nan stay nan.
+        votes: [..., K] counts ≥ 0; rows of nan stay nan.
 
     Returns:
-        [..., 7], rows sum to 1.
+        [..., K], rows sum to 1.
 
     Raises:
-        LabelError: a negative or infinite vote, a row without any vote, or not seven columns.
+        LabelError: a negative or infinite vote, a row without any vote, or a single number.
 
     >>> soft(np.array([9, 0, 0, 1, 0, 0, 0])).tolist()
     [0.9, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0]
@@ -43,7 +42,7 @@ def soft(votes: Any) -> Any:
 
 
 def entropy(soft: Any) -> Any:
-    """Shannon entropy −Σ y log y in nats, [..., 7] → [...]; 0·log 0 = 0."""
+    """Shannon entropy −Σ y log y in nats, [..., K] → [...]; 0·log 0 = 0."""
     xp, y = floating(soft)
     return -(y * xp.log(xp.where(y == 0, xp.ones_like(y), y))).sum(-1)
 
@@ -51,18 +50,18 @@ def entropy(soft: Any) -> Any:
 def peakl(soft: Any) -> Any:
     """PeakL, peaking labels: the distribution without what few raters said, renormalised.
 
-    With K = 7, `r = tanh(H(y))` and `PeakL(y) = normalise(max(0, y − r/K))`: the more the raters
+    With K emotions, `r = tanh(H(y))` and `PeakL(y) = normalise(max(0, y − r/K))`: the more the raters
     disagree (entropy H), the higher the bar an emotion must clear. Unanimous votes are unchanged.
     Where nothing clears it (uniform votes) the label stays `y`; never nan from numbers.
 
     Args:
-        soft: [..., 7], rows sum to 1 (any float dtype; integers are taken as float64).
+        soft: [..., K], rows sum to 1 (any float dtype; integers are taken as float64).
 
     Returns:
-        [..., 7], rows sum to 1.
+        [..., K], rows sum to 1.
 
     Raises:
-        LabelError: a row does not sum to 1 (votes go through `soft` first), or not seven columns.
+        LabelError: a row does not sum to 1 (votes go through `soft` first), or a single number.
 
     >>> peakl(np.array([0.9, 0, 0, 0.1, 0, 0, 0])).round(6).tolist()
     [0.939436, 0.0, 0.0, 0.060564, 0.0, 0.0, 0.0]
@@ -75,7 +74,7 @@ def peakl(soft: Any) -> Any:
             f"peakl takes distributions (rows ≥ 0 that sum to 1); got {_first_row(y, off)}. "
             "Turn votes into distributions with erc.labels.soft first"
         )
-    bar = xp.tanh(entropy(y))[..., None] / len(EMOTIONS)
+    bar = xp.tanh(entropy(y))[..., None] / y.shape[-1]
     peak = xp.where(y > bar, y - bar, xp.zeros_like(y))
     mass = peak.sum(-1)[..., None]
     # A nan row must stay nan: comparisons with nan are False, so it takes the second branch.
@@ -83,12 +82,12 @@ def peakl(soft: Any) -> Any:
 
 
 def majority(soft: Any) -> Any:
-    """The most-voted emotions in equal shares: one-hot unless they tie, [..., 7] → [..., 7]."""
+    """The most-voted emotions in equal shares: one-hot unless they tie, [..., K] → [..., K]."""
     return sharpen(soft, 0.0)
 
 
 def sharpen(soft: Any, temperature: float) -> Any:
-    """Temperature-sharpened distribution `y^(1/T) / Σ y^(1/T)`, [..., 7] → [..., 7]; nan rows stay nan.
+    """Temperature-sharpened distribution `y^(1/T) / Σ y^(1/T)`, [..., K] → [..., K]; nan rows stay nan.
 
     Args:
         temperature: T > 0; 1 leaves `soft` as it is, towards 0 it becomes the majority (a tie in equal
@@ -110,12 +109,12 @@ def sharpen(soft: Any, temperature: float) -> Any:
 
 
 def tied(soft: Any) -> Any:
-    """True where two or more emotions share the majority ("deuce"), [..., 7] → bool [...]."""
+    """True where two or more emotions share the majority ("deuce"), [..., K] → bool [...]."""
     return _majority(soft).sum(-1) > 1
 
 
 def _majority(y: Any) -> Any:
-    """Bool [..., 7]: True at every emotion that has the most votes."""
+    """Bool [..., K]: True at every emotion that has the most votes."""
     xp, y = floating(y)
     top = y.max(-1)[..., None] if xp is np else y.max(-1).values[..., None]
     if bool((top <= 0).any()):
@@ -124,18 +123,15 @@ def _majority(y: Any) -> Any:
 
 
 def floating(x: Any) -> tuple[Any, Any]:
-    """The array library of `x` and `x` as floating point with seven columns."""
+    """The array library of `x` and `x` as floating point."""
     torch = sys.modules.get("torch")  # numpy users need not pay for importing torch
     if torch is not None and isinstance(x, torch.Tensor):
         xp, x = torch, x if x.is_floating_point() else x.double()
     else:
         xp, x = np, np.asarray(x)
         x = x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float64)
-    if x.ndim == 0 or x.shape[-1] != len(EMOTIONS):
-        raise LabelError(
-            f"labels need {len(EMOTIONS)} columns ({', '.join(EMOTIONS)}); "
-            f"got shape {tuple(x.shape)}"
-        )
+    if x.ndim == 0:
+        raise LabelError("labels need a column for each emotion; got a single number")
     return xp, x
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError, did_you_mean
+from erc.base.space import KEMDY, Space
 from erc.corpora.utterance import Utterance
 from erc.labels.agreement import pairwise_kappa
 from erc.labels.ratings import RatingTable, rating_matrix
@@ -45,7 +45,7 @@ class DawidSkene:
 
 def dawid_skene(
     emotion: Any,
-    classes: int = len(EMOTIONS),
+    classes: int = len(KEMDY.emotions),
     smoothing: float = 1.0,
     iterations: int = 100,
     tolerance: float = 1e-6,
@@ -107,13 +107,13 @@ def value_reliability(values: Any) -> np.ndarray:
     return _weights(correlation)
 
 
-def weighted_votes(emotion: Any, weights: Any) -> np.ndarray:
-    """Share of the weight behind each emotion, [R, N], [R] → [N, 7]; nan: nobody with weight rated.
+def weighted_votes(emotion: Any, weights: Any, classes: int = len(KEMDY.emotions)) -> np.ndarray:
+    """Share of the weight behind each emotion, [R, N], [R] → [N, K]; nan: nobody with weight rated.
 
     >>> weighted_votes([[0], [3]], [3.0, 1.0])[0, [0, 3]].tolist()
     [0.75, 0.25]
     """
-    votes = np.einsum("rnk,r->nk", _one_hot(emotion, len(EMOTIONS)), np.asarray(weights, float))
+    votes = np.einsum("rnk,r->nk", _one_hot(emotion, classes), np.asarray(weights, float))
     total = votes.sum(-1, keepdims=True)
     return np.divide(votes, total, out=np.full_like(votes, np.nan), where=total > 0)
 
@@ -132,13 +132,18 @@ class Panel:
 
     group: str
     raters: tuple[str, ...]  # R
+    space: Space  # what they rated in
     emotion: np.ndarray  # [R] weights ≥ 0
-    valence: np.ndarray  # [R]
-    arousal: np.ndarray  # [R]
+    dimensions: np.ndarray  # [D, R]
     truth: DawidSkene
 
+    @property
+    def weights(self) -> dict[str, np.ndarray]:
+        """ "emotion" and the name of each dimension → weights [R]."""
+        return {"emotion": self.emotion, **dict(zip(self.space.names, self.dimensions))}
+
     def label(self, table: RatingTable, rule: str = "reliability") -> tuple[np.ndarray, np.ndarray]:
-        """Rater-weighted distribution [N, 7] and (valence, arousal) [N, 2] of a table of this group.
+        """Rater-weighted distribution [N, K] and dimensions [N, D] of a table of this group.
 
         Raters unknown to the panel get its mean weight (or mean confusion).
 
@@ -156,28 +161,28 @@ class Panel:
             model = DawidSkene(self.truth.prior, of(self.truth.confusion), self.truth.iterations)
             distribution = model.posterior(table.emotion)
         else:
-            distribution = weighted_votes(table.emotion, of(self.emotion))
-        valence = weighted_mean(table.valence, of(self.valence))
-        arousal = weighted_mean(table.arousal, of(self.arousal))
-        return distribution, np.stack([valence, arousal], -1)
+            distribution = weighted_votes(table.emotion, of(self.emotion), len(self.space.emotions))
+        pairs = zip(table.dimensions, self.dimensions, strict=True)
+        means = [weighted_mean(said, of(weights)) for said, weights in pairs]
+        return distribution, np.array(means).reshape(-1, len(distribution)).T
 
 
-def learn(utterances: Iterable[Utterance]) -> dict[str, Panel]:
+def learn(utterances: Iterable[Utterance], space: Space = KEMDY) -> dict[str, Panel]:
     """Weights and confusion of every rater group, group → `Panel`.
 
     Give the training sessions only: test ratings must not say whom to trust.
     """
     panels = {}
-    for group, table in rating_matrix(utterances).items():
+    for group, table in rating_matrix(utterances, space).items():
         if np.isnan(table.emotion).all():
             continue
         panels[group] = Panel(
             group,
             table.raters,
+            space,
             emotion_reliability(table.emotion),
-            value_reliability(table.valence),
-            value_reliability(table.arousal),
-            dawid_skene(table.emotion),
+            np.array([value_reliability(said) for said in table.dimensions]),
+            dawid_skene(table.emotion, len(space.emotions)),
         )
     return panels
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.errors import LabelError
+from erc.base.space import KEMDY, Space
 from erc.corpora.utterance import Utterance
 
 
@@ -19,9 +20,14 @@ class RatingTable:
     group: str
     raters: tuple[str, ...]  # R names
     ids: tuple[str, ...]  # N utterances
-    emotion: np.ndarray  # [R, N] index in EMOTIONS as float, nan: missing
-    valence: np.ndarray  # [R, N] 1–5, nan: missing
-    arousal: np.ndarray  # [R, N]
+    space: Space  # what they rated in
+    emotion: np.ndarray  # [R, N] index in `space.emotions` as float, nan: missing
+    dimensions: np.ndarray  # [D, R, N] in the units of `space.dimensions`, nan: missing
+
+    @property
+    def answers(self) -> dict[str, np.ndarray]:
+        """ "emotion" and the name of each dimension → its table [R, N]."""
+        return {"emotion": self.emotion, **dict(zip(self.space.names, self.dimensions))}
 
 
 def group_of(utterance: Utterance) -> str:
@@ -29,7 +35,7 @@ def group_of(utterance: Utterance) -> str:
     return utterance.rater_group or utterance.corpus
 
 
-def rating_matrix(utterances: Iterable[Utterance]) -> dict[str, RatingTable]:
+def rating_matrix(utterances: Iterable[Utterance], space: Space = KEMDY) -> dict[str, RatingTable]:
     """Single ratings → one table a rater group, in the order of the utterances.
 
     The key is `rater_group`, or the corpus where that is empty: equal rater names in two groups are
@@ -42,20 +48,21 @@ def rating_matrix(utterances: Iterable[Utterance]) -> dict[str, RatingTable]:
     for utterance in utterances:
         if utterance.ratings:
             groups.setdefault(group_of(utterance), []).append(utterance)
-    return {group: _table(group, members) for group, members in groups.items()}
+    return {group: _table(group, members, space) for group, members in groups.items()}
 
 
-def _table(group: str, utterances: list[Utterance]) -> RatingTable:
+def _table(group: str, utterances: list[Utterance], space: Space) -> RatingTable:
     raters = tuple(sorted({r.rater for u in utterances for r in u.ratings}))
     row = {name: i for i, name in enumerate(raters)}
-    values = np.full((3, len(raters), len(utterances)), np.nan)
+    values = np.full((1 + len(space.dimensions), len(raters), len(utterances)), np.nan)
     for column, utterance in enumerate(utterances):
         if len({r.rater for r in utterance.ratings}) < len(utterance.ratings):
             raise LabelError(f"{utterance.id}: a rater of group '{group}' rated it twice; keep one")
-        for rater, *rating in utterance.ratings:
-            values[:, row[rater], column] = rating
+        for rater, emotion, rated in utterance.ratings:
+            values[:, row[rater], column] = emotion, *rated
     values[0][values[0] < 0] = np.nan
-    return RatingTable(group, raters, tuple(u.id for u in utterances), *values)
+    ids = tuple(u.id for u in utterances)
+    return RatingTable(group, raters, ids, space, values[0], values[1:])
 
 
 def has_counts(utterance: Utterance) -> bool:
@@ -70,7 +77,7 @@ def has_counts(utterance: Utterance) -> bool:
 
 
 def vote_matrix(utterances: Iterable[Utterance]) -> dict[str, np.ndarray]:
-    """Counts of anonymous votes, corpus → [N, 7], of utterances without single ratings.
+    """Counts of anonymous votes, corpus → [N, K], of utterances without single ratings.
 
     Only utterances with two or more whole votes. A corpus in which no emotion of any utterance got
     two votes is left out: those are labels ("happy", or a tie "neutral;happy"), not counts.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.errors import ConfigError, did_you_mean
+from erc.base.space import KEMDY, Space
 from erc.corpora.utterance import Utterance
 from erc.labels.distributions import sharpen
 from erc.labels.raters import RULES, learn
@@ -50,7 +51,7 @@ class Target:
             )
 
     def distribution(self, soft: np.ndarray, hard: np.ndarray, peakl: np.ndarray) -> np.ndarray:
-        """What is learned, [N, 7], of every target but "rater_weighted" (see `by_raters`)."""
+        """What is learned, [N, K], of every target but "rater_weighted" (see `by_raters`)."""
         if self.name == "sharpened":
             return sharpen(soft, self.temperature)
         return {"hard": hard, "soft": soft, "peakl": peakl}[self.name]
@@ -102,8 +103,9 @@ def by_raters(
     rule: str,
     soft: np.ndarray,
     dimensions: np.ndarray,
+    space: Space = KEMDY,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rater-weighted distributions [N, 7] and (valence, arousal) [N, 2] of all utterances.
+    """Rater-weighted distributions [N, K] and dimensions [N, D] of all utterances.
 
     Whom to trust is learned from the utterances `training` alone. Where that says nothing (no single
     ratings, a group that training never met, nobody with weight) `soft` and `dimensions` stay.
@@ -111,7 +113,7 @@ def by_raters(
     Raises:
         ConfigError: no training utterance carries single ratings.
     """
-    panels = learn(utterances[i] for i in training)
+    panels = learn((utterances[i] for i in training), space)
     if not panels:
         raise ConfigError(
             "model.target=rater_weighted needs to know who said what, and no training utterance has "
@@ -122,7 +124,7 @@ def by_raters(
         if u.ratings:
             places.setdefault(group_of(u), []).append(i)
     soft, dimensions = soft.copy(), dimensions.copy()
-    for group, table in rating_matrix(utterances).items():
+    for group, table in rating_matrix(utterances, space).items():
         if group in panels:
             for kept, found in zip(
                 (soft, dimensions), panels[group].label(table, rule), strict=True
@@ -132,7 +134,7 @@ def by_raters(
 
 
 def balanced(target: np.ndarray) -> np.ndarray:
-    """Class weights [7] under which every emotion of `target` [N, 7] weighs the same in total.
+    """Class weights [K] under which every emotion of `target` [N, K] weighs the same in total.
 
     wₖ = N / (K · Σᵢ yᵢₖ) over the K emotions that occur, 0 for the others (scikit-learn's "balanced",
     with votes for counts). The mean weight of an utterance, Σₖ wₖ yᵢₖ, is then 1.

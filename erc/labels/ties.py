@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
+from erc.base.space import Space
 from erc.labels.distributions import floating, majority, tied
 
 TIES = ("centroid", "first", "drop", "soft")
@@ -32,15 +32,25 @@ def choose_tie(tie: str | None, remove_deuce: bool) -> str:
     return tie
 
 
+def placed(dimensions: np.ndarray, space: Space) -> np.ndarray:
+    """Ratings [N, D] → where on the map an utterance lies, [N, 2] or [N, D], all axes equally long.
+
+    The map is valence × arousal where both are rated, else all there is. A fourth of a scale is the
+    unit, which 1–5 has already.
+    """
+    unit = dimensions / ((space.high - space.low) / 4)
+    return unit[:, list(space.plane)] if space.plane else unit
+
+
 def resolve(
     soft: np.ndarray, valence_arousal: np.ndarray, training: Any, tie: str = "centroid"
 ) -> np.ndarray:
-    """The label of every utterance under a tie rule, [N, 7], rows sum to 1; nan: not labelled.
+    """The label of every utterance under a tie rule, [N, K], rows sum to 1; nan: not labelled.
 
     Args:
-        soft: [N, 7]; valence_arousal: [N, 2], 1–5, nan where unrated.
+        soft: [N, K]; valence_arousal: [N, 2] from `placed`, nan where unrated.
         training: rows of the training sessions; centroids are estimated on them alone.
-        tie: "centroid": see `hard`. "first" in the order of `EMOTIONS`. "soft": the tied share the
+        tie: "centroid": see `hard`. "first" in the order of the emotions. "soft": the tied share the
             label, and no score counts it as right or wrong. "drop": whoever reads the labels leaves
             ties out (`erc.datasets.view`); here they are those of "centroid".
     """
@@ -55,22 +65,21 @@ def hard(soft: Any, valence_arousal: Any = None, centroids: Any = None) -> Any:
     """Distribution or votes → one-hot majority; a tie goes to the emotion rated nearest.
 
     Tie rule: among the tied emotions the one whose (valence, arousal) centroid lies nearest to
-    the utterance's own rating. Without a rating (None or nan) or centroids the first in the order
-    of `EMOTIONS` wins.
+    the utterance's own rating. Without a rating (None or nan) or centroids the first of them wins.
 
     Args:
-        soft: [..., 7] distributions or votes.
-        valence_arousal: [..., 2], 1–5, valence first; nan where unrated.
-        centroids: [7, 2] from `va_centroids` on the *training* sessions; nan rows never win.
+        soft: [..., K] distributions or votes.
+        valence_arousal: [..., 2] or any number of axes of one unit; nan where unrated.
+        centroids: [K, 2] from `va_centroids` on the *training* sessions; nan rows never win.
 
     Returns:
-        [..., 7] one-hot, rows sum to 1; nan rows stay nan.
+        [..., K] one-hot, rows sum to 1; nan rows stay nan.
 
     >>> tie = np.array([0.5, 0, 0, 0, 0.5, 0, 0])
     >>> centroids = np.full((7, 2), np.nan)
     >>> centroids[[0, 4]] = [2.6, 3.6], [4.3, 3.9]  # surprise, happy
-    >>> EMOTIONS[hard(tie, np.array([4.5, 4.0]), centroids).argmax()]
-    'happy'
+    >>> hard(tie, np.array([4.5, 4.0]), centroids).tolist()
+    [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
     """
     xp, y = floating(soft)
     # Rank: 0 for losers, 1 … 2 among the winners, higher the nearer; argmax takes the first.
@@ -78,7 +87,7 @@ def hard(soft: Any, valence_arousal: Any = None, centroids: Any = None) -> Any:
     if valence_arousal is not None and centroids is not None:
         if xp is np:
             valence_arousal, centroids = np.asarray(valence_arousal), np.asarray(centroids)
-        gap = xp.sqrt(((valence_arousal[..., None, :] - centroids) ** 2).sum(-1))  # [..., 7]
+        gap = xp.sqrt(((valence_arousal[..., None, :] - centroids) ** 2).sum(-1))  # [..., K]
         nearness = xp.nan_to_num(1 / (1 + gap), nan=0.0)
         rank = rank * (1 + nearness)
     one_hot = xp.zeros_like(y)
@@ -94,17 +103,17 @@ def va_centroids(soft: Any, valence_arousal: Any) -> np.ndarray:
     """Mean rated (valence, arousal) of each emotion over the untied utterances.
 
     Args:
-        soft: [N, 7]; valence_arousal: [N, 2], 1–5. Pass the training sessions only.
+        soft: [N, K]; valence_arousal: [N, 2]. Pass the training sessions only.
 
     Returns:
-        [7, 2] float64; nan for an emotion that never wins alone.
+        [K, 2] float64; nan for an emotion that never wins alone.
     """
     y, va = np.asarray(soft, float), np.asarray(valence_arousal, float)
     usable = ~tied(y) & ~np.isnan(y).any(-1) & ~np.isnan(va).any(-1)
     winner = np.where(usable, np.nan_to_num(y).argmax(-1), -1)
     return np.stack(
         [
-            va[winner == k].mean(0) if (winner == k).any() else np.full(2, np.nan)
-            for k in range(len(EMOTIONS))
+            va[winner == k].mean(0) if (winner == k).any() else np.full(va.shape[1], np.nan)
+            for k in range(y.shape[1])
         ]
     )

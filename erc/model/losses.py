@@ -1,4 +1,4 @@
-"""Losses on the vote distribution and on valence/arousal. Rows of nan are not labelled: weight 0."""
+"""Losses on the vote distribution and on dimensions. Rows of nan are not labelled: weight 0."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GAMMA = 2.0  # focusing parameter of the focal loss
 
 
 def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """−Σₖ yₖ log pₖ of each utterance, [B, 7]² → [B]; `target` rows sum to 1."""
+    """−Σₖ yₖ log pₖ of each utterance, [B, K]² → [B]; `target` rows sum to 1."""
     return -(target * logits.log_softmax(-1)).sum(-1)
 
 
 def focal(logits: Tensor, target: Tensor, gamma: float = GAMMA) -> Tensor:
-    """Focal loss (Lin et al. 2017, eq. 4) of each utterance, [B, 7]² → [B].
+    """Focal loss (Lin et al. 2017, eq. 4) of each utterance, [B, K]² → [B].
 
     `(1 − p)^γ · CE` with `p = exp(−CE)`, the probability of the label: for a one-hot target that of
     its emotion, for a soft one the geometric mean over the emotions weighted by the votes.
@@ -31,18 +31,18 @@ def focal(logits: Tensor, target: Tensor, gamma: float = GAMMA) -> Tensor:
 
 
 def kl(logits: Tensor, target: Tensor) -> Tensor:
-    """KL(y ‖ p) = Σₖ yₖ (log yₖ − log pₖ) ≥ 0 of each utterance, [B, 7]² → [B]; 0 log 0 = 0."""
+    """KL(y ‖ p) = Σₖ yₖ (log yₖ − log pₖ) ≥ 0 of each utterance, [B, K]² → [B]; 0 log 0 = 0."""
     return soft_cross_entropy(logits, target) + torch.special.xlogy(target, target).sum(-1)
 
 
 def mse(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the rated values of [B, 2]; 0 where there is none."""
+    """Mean squared error over the rated values of [B, D]; 0 where there is none."""
     prediction, target, rated = _rated(prediction, target)
     return ((prediction - target) ** 2).sum() / rated.sum().clamp(min=1)
 
 
 def ccc_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """1 − CCC, mean over valence and arousal (Lin 1989); needs batches that vary.
+    """1 − CCC, mean over the dimensions (Lin 1989); needs batches that vary.
 
     `CCC = 2 cov / (var + var + (difference of means)²)` with population moments over the rated rows.
     A column with nothing rated counts 0; one with no spread at all (a single row) counts 1, with
@@ -92,11 +92,14 @@ class MultiTaskLoss(nn.Module):
         reg: "mse", "ccc" or "both".
         cls_coef: weight of the classification loss, 0…1.
         gamma: focusing parameter of "focal", ≥ 0.
-        label_smoothing: ε, 0 ≤ ε < 1: the target is `(1 − ε) y + ε/7` (Szegedy et al. 2016).
-        class_weights: [7]; an utterance weighs `Σₖ wₖ yₖ`, y before smoothing. None: all weigh 1.
+        label_smoothing: ε, 0 ≤ ε < 1: the target is `(1 − ε) y + ε/K` (Szegedy et al. 2016).
+        class_weights: [K]; an utterance weighs `Σₖ wₖ yₖ`, y before smoothing. None: all weigh 1.
+        units: [D], a fourth of the scale of each dimension, in which its error counts: 1 on 1–5.
+            None: all are 1.
     """
 
     class_weights: Tensor | None
+    units: Tensor
 
     def __init__(
         self,
@@ -106,6 +109,7 @@ class MultiTaskLoss(nn.Module):
         gamma: float = GAMMA,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
+        units: Sequence[float] | None = None,
     ):
         super().__init__()
         for word, table in ((cls, CLASSIFICATION), (reg, REGRESSION)):
@@ -124,14 +128,15 @@ class MultiTaskLoss(nn.Module):
         self.label_smoothing = label_smoothing
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float)
         self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("units", torch.tensor(units or 1.0), persistent=False)
 
     def forward(self, output: Output, distribution: Tensor, dimensions: Tensor) -> Losses:
         """Loss of a batch; a part for which no row has a label is 0.
 
         Args:
             output: of the model.
-            distribution: [B, 7] target, rows sum to 1 or are nan.
-            dimensions: [B, 2] target, 1–5, nan where unrated.
+            distribution: [B, K] target, rows sum to 1 or are nan.
+            dimensions: [B, D] target in the units of their scales, nan where unrated.
         """
         # 0 · nan is nan, also in gradients: unlabelled rows are taken out, not multiplied by 0.
         labelled = ~distribution.isnan().any(-1)
@@ -142,7 +147,7 @@ class MultiTaskLoss(nn.Module):
         if self.class_weights is not None:
             each = each * (target @ self.class_weights)
         cls = each.sum() / max(len(target), 1)
-        reg = self.regression(output.dimensions.float(), dimensions)
+        reg = self.regression(output.dimensions.float() / self.units, dimensions / self.units)
         return Losses(self.cls_coef * cls + (1 - self.cls_coef) * reg, cls, reg)
 
 

@@ -13,13 +13,14 @@ from erc.base.console import console
 from erc.base.effort import words
 from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
+from erc.base.space import KEMDY
 from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
 from erc.model.folder.learned import Learned
 from erc.model.folder.weights import shapes
 from erc.scores.results import HUMAN, Human, Results, System
-from erc.scores.tables import COLUMNS, number
+from erc.scores.tables import columns, number
 
 SHOWN = ("uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal", "js_distance", "ece")
 ON_PAGE = ("uar", "f1_weighted", "ccc_valence", "ccc_arousal", "ece")
@@ -211,7 +212,7 @@ def _table(facts: dict[str, Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", *(COLUMNS[m] for m in ON_PAGE), box=None, pad_edge=False)
+    table = Table("", *(columns(KEMDY)[m] for m in ON_PAGE), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for system, scores in facts["scores"].items():

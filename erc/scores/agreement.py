@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from erc.base.files import write_json
+from erc.base.space import KEMDY, Space
 from erc.corpora import Corpus, find
 from erc.corpora.utterance import Utterance
 from erc.labels import soft, tied
 from erc.labels.agreement import (
-    DIMENSIONS,
     LEVELS,
     alpha_from_counts,
     fleiss_kappa,
@@ -49,11 +49,12 @@ class Agreement:
 
     groups: tuple[GroupAgreement, ...]
     one_rater: dict[str, float]  # over all raters of all groups
+    space: Space = KEMDY
 
     def __str__(self) -> str:
         if not self.groups:
             return "no utterance has two ratings: agreement is undefined"
-        columns = [_column(g) for g in self.groups]
+        columns = [_column(g, self.space) for g in self.groups]
         width = max(len(name) for name in columns[0])
         names = [n for n in columns[0] if {c[n] for c in columns} != {"–"}]
         rows = [[name.ljust(width), *(c[name] for c in columns)] for name in names]
@@ -66,22 +67,21 @@ class Agreement:
         return "\n".join(lines)
 
 
-def agreement(utterances: Iterable[Utterance]) -> Agreement:
+def agreement(utterances: Iterable[Utterance], space: Space = KEMDY) -> Agreement:
     """Kappa, alpha, outliers and one rater of every rater group.
 
     Utterances that carry counts of votes but no single ratings form a group "<corpus> votes", with
     nominal alpha and one anonymous vote.
     """
     utterances = list(utterances)
-    groups = [_of_table(table) for table in rating_matrix(utterances).values()]
+    groups = [_of_table(table) for table in rating_matrix(utterances, space).values()]
     groups += [_of_votes(f"{name} votes", x) for name, x in vote_matrix(utterances).items()]
-    return Agreement(tuple(groups), one_rater(utterances))
+    return Agreement(tuple(groups), one_rater(utterances, space), space)
 
 
 def _of_table(table: RatingTable) -> GroupAgreement:
     kappa, alpha = {}, {}
-    for dimension in DIMENSIONS:
-        ratings = getattr(table, dimension)
+    for dimension, ratings in table.answers.items():
         complete = ratings[:, ~np.isnan(ratings).any(0)]
         kappa[dimension] = fleiss_kappa(value_counts(complete)[0])
         for level in ("nominal",) if dimension == "emotion" else LEVELS:
@@ -101,14 +101,15 @@ def _of_votes(name: str, votes: np.ndarray) -> GroupAgreement:
     return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, anonymous_votes(votes))
 
 
-def _column(g: GroupAgreement) -> dict[str, str]:
+def _column(g: GroupAgreement, space: Space) -> dict[str, str]:
     """One printed column: row name → text."""
     column = {"": g.group, "raters": str(g.raters or "?"), "utterances": str(g.utterances)}
-    for dimension in DIMENSIONS:
+    for dimension in ("emotion", *space.names):
         column[f"Fleiss kappa, {dimension}"] = _number(g.kappa.get(dimension))
-    for name in ("emotion nominal", *(f"{d} {x}" for d in DIMENSIONS[1:] for x in LEVELS)):
+    for name in ("emotion nominal", *(f"{d} {x}" for d in space.names for x in LEVELS)):
         column[f"Krippendorff alpha, {name}"] = _number(g.alpha.get(name))
-    for name in ("accuracy", "uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal"):
+    ccc = [f"ccc_{d}" for d in space.names]
+    for name in ("accuracy", "uar", "f1_weighted", "f1_macro", *ccc):
         column[f"one rater, {name}"] = _number(g.one_rater[name], g.one_rater[f"{name}_std"])
     return column | {"one rater, ties left out": f"{g.one_rater['ties']:.0f}"}
 
@@ -134,7 +135,7 @@ def report(root: str, name: str | None = None, output: str | None = None) -> dic
     print(text(found, summary))
     if output:
         write_json(Path(output) / "agreement.json", found)
-        for group, table in rating_matrix(corpus.utterances).items():
+        for group, table in rating_matrix(corpus.utterances, corpus.space).items():
             path = Path(output) / f"agreement-{group}.png"
             draw(table, found["outliers"].get(group, {}), path, corpus.simulated)
         print(f"\nwrote {output}")
@@ -144,12 +145,13 @@ def report(root: str, name: str | None = None, output: str | None = None) -> dic
 def measure(corpus: Corpus) -> tuple[dict[str, Any], Agreement]:
     """Kappa, alpha, pairwise agreement, outliers, weights and one rater, as plain JSON.
 
-    Pairwise agreement is Cohen's kappa for emotion, Pearson's correlation for valence and arousal.
+    Pairwise agreement is Cohen's kappa for emotion, Pearson's correlation for dimensions.
     Weights are those of `model.target=rater_weighted`, here learned from the whole corpus.
     """
-    utterances = corpus.utterances
-    summary = agreement(utterances)
-    votes = np.array([u.votes for u in utterances if u.votes], float).reshape(-1, 7)
+    utterances, space = corpus.utterances, corpus.space
+    summary = agreement(utterances, space)
+    votes = np.array([u.votes for u in utterances if u.votes], float)
+    votes = votes.reshape(-1, len(space.emotions))
     found: dict[str, Any] = {
         "corpus": corpus.name,
         "simulated": corpus.simulated,
@@ -160,14 +162,15 @@ def measure(corpus: Corpus) -> tuple[dict[str, Any], Agreement]:
         "pairwise": {},
         "outliers": {g.group: dict(g.outliers) for g in summary.groups if g.outliers},
         "weights": {},
-        "one_rater": {k: v._asdict() for k, v in one_rater_intervals(utterances).items()},
+        "one_rater": {k: v._asdict() for k, v in one_rater_intervals(utterances, space).items()},
     }
-    for group, table in rating_matrix(utterances).items():
+    for group, table in rating_matrix(utterances, space).items():
         pairs = {d: matrix.tolist() for d, matrix in pairwise(table).items()}
         found["pairwise"][group] = {"raters": list(table.raters), **pairs}
-    for group, panel in learn(utterances).items():
+    for group, panel in learn(utterances, space).items():
         found["weights"][group] = {
-            d: dict(zip(panel.raters, getattr(panel, d).tolist(), strict=True)) for d in DIMENSIONS
+            d: dict(zip(panel.raters, weights.tolist(), strict=True))
+            for d, weights in panel.weights.items()
         }
     return found, summary
 
@@ -207,11 +210,11 @@ def draw(table: RatingTable, outliers: dict[str, Any], path: Path, simulated: bo
     from erc.base.figures import figure, heat_map, save
 
     side = 1.2 + 0.24 * len(table.raters)
-    fig, axes = figure(1, 3, (side, side), squeeze=False)
-    names = {"emotion": "emotion (Cohen's κ)", "valence": "valence (r)", "arousal": "arousal (r)"}
-    for ax, (dimension, matrix) in zip(axes[0], pairwise(table).items(), strict=True):
+    pairs = pairwise(table)
+    fig, axes = figure(1, len(pairs), (side, side), squeeze=False)
+    for ax, (dimension, matrix) in zip(axes[0], pairs.items(), strict=True):
         image = heat_map(ax, matrix, table.raters, marked=outliers.get(dimension, ()))
-        ax.set_title(names[dimension])
+        ax.set_title(f"{dimension} ({'Cohen’s κ' if dimension == 'emotion' else 'r'})")
     fig.colorbar(image, ax=axes[0], shrink=0.8)
     note = " – SIMULATED" if simulated else ""
     fig.suptitle(f"Agreement of every two raters, group {table.group}{note}")

@@ -12,7 +12,6 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.scores.statistics import Interval, interval
 
@@ -22,7 +21,7 @@ PERMUTATIONS = 499
 
 
 @dataclass(frozen=True)
-class Space:
+class Mapped:
     """Held-out utterances in feature space and as they were rated.
 
     Raises:
@@ -30,8 +29,8 @@ class Space:
     """
 
     features: np.ndarray  # [N, F] before the head
-    valence_arousal: np.ndarray  # [N, 2] mean ratings, 1–5
-    label: np.ndarray  # [N] index in EMOTIONS, −1: none or a tie
+    valence_arousal: np.ndarray  # [N, 2] mean ratings, in one unit
+    label: np.ndarray  # [N] index of the emotion, −1: none or a tie
     speaker: np.ndarray  # [N]
     id: np.ndarray  # [N]
 
@@ -45,9 +44,9 @@ class Space:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: np.ndarray) -> Space:
+    def take(self, rows: np.ndarray) -> Mapped:
         """Some of the utterances."""
-        return Space(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return Mapped(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 def procrustes_r2(
@@ -70,7 +69,7 @@ def procrustes_r2(
     1.0
     """
     w = np.ones(len(label)) if weights is None else np.asarray(weights, float)
-    own = (label[:, None] == np.arange(len(EMOTIONS))).astype(float)
+    own = (label[:, None] == np.arange(label.max(initial=0) + 1)).astype(float)
     scores = [
         _fit(one[:, None] * own, features, valence_arousal) for one in w.reshape(-1, w.shape[-1])
     ]
@@ -78,7 +77,7 @@ def procrustes_r2(
 
 
 def _fit(own: np.ndarray, features: np.ndarray, va: np.ndarray) -> float:
-    """`procrustes_r2` for membership [N, 7]; nan with fewer than three emotions or all at one place."""
+    """`procrustes_r2` for membership [N, K]; nan with fewer than three emotions or all at one place."""
     size = own.sum(0)
     share = (own[:, size > 0] / size[size > 0]).T  # [K, N]
     if len(share) < 3:
@@ -160,7 +159,7 @@ class Rearranged:
     it with them again.
     """
 
-    def __init__(self, space: Space):
+    def __init__(self, space: Mapped):
         va, n = space.valence_arousal, len(space)
         self.speaker = np.unique(space.speaker, return_inverse=True)[1]
         self.emotion = np.unique(space.label, return_inverse=True)[1]
@@ -194,7 +193,7 @@ def _shrunk(means: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return means * spread / np.maximum(spread + noise, 1e-12)
 
 
-def align(space: Space, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
+def align(space: Mapped, permutations: int = PERMUTATIONS, seed: int = 0) -> dict[str, Any]:
     """Both alignments, their 95 % intervals over speakers, and permutation p.
 
     p = (1 + k) / (1 + permutations), k being how many permutations reach the observed value. There are
@@ -230,7 +229,7 @@ def align(space: Space, permutations: int = PERMUTATIONS, seed: int = 0) -> dict
 
 
 def _permuted(
-    space: Space, permutations: int, rng: np.random.Generator
+    space: Mapped, permutations: int, rng: np.random.Generator
 ) -> tuple[tuple[float, np.ndarray], tuple[float, np.ndarray]]:
     """Procrustes R² and RSA: the observed value, and those of the permutations [2 kinds, …]."""
     some = space

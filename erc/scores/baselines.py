@@ -1,7 +1,7 @@
 """What one reaches without a network: the most frequent emotion, the sentence, how long and how loud.
 
 A model has to earn its place against these on the same utterances. Each learns from the training side
-alone and answers with a distribution of emotions and with valence and arousal, as a model does.
+alone and answers with a distribution of emotions and with dimensions, as a model does.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from erc.base.emotions import EMOTIONS, SCALE
+from erc.base.space import KEMDY, Space
 
 STRENGTHS = 10.0 ** np.arange(-2, 3, 2)  # of the penalty, in units of one utterance's loss
 FOLDS = 5  # of the training side's speakers, to choose among them
-MIDDLE = sum(SCALE) / 2
 FULL_SCALE = 32768  # int16
 
 
@@ -29,11 +28,12 @@ class Side:
     text: np.ndarray  # [N] transcript, "": none
     cues: np.ndarray  # [N, 3] from `cues`
     speaker: np.ndarray  # [N]
-    votes: np.ndarray  # [N, 7] rows sum to 1; nan: not labelled
-    ratings: np.ndarray  # [N, 2] valence and arousal; nan: not rated
+    votes: np.ndarray  # [N, K] rows sum to 1; nan: not labelled
+    ratings: np.ndarray  # [N, D]; nan: not rated
+    space: Space = KEMDY  # the K emotions and D dimensions
 
 
-Answer = tuple[np.ndarray, np.ndarray]  # [N, 7] and [N, 2]
+Answer = tuple[np.ndarray, np.ndarray]  # [N, K] and [N, D]
 
 
 def cues(samples: np.ndarray) -> list[float]:
@@ -47,7 +47,9 @@ def cues(samples: np.ndarray) -> list[float]:
 
 def most_frequent(train: Side, test: Side) -> Answer:
     """The mean distribution and the mean ratings of training, whatever is said."""
-    votes, ratings = _mean(train.votes, 1 / len(EMOTIONS)), _mean(train.ratings, MIDDLE)
+    space = train.space
+    votes = _mean(train.votes, np.full(len(space.emotions), 1 / len(space.emotions)))
+    ratings = _mean(train.ratings, space.middle)
     return np.tile(votes, (len(test.text), 1)), np.tile(ratings, (len(test.text), 1))
 
 
@@ -79,12 +81,12 @@ def duration_and_level(train: Side, test: Side) -> Answer:
         weight = y @ (1 / np.maximum(y.sum(0), 1e-9))
         weight *= len(y) / weight.sum()
         probabilities = _chosen(_multinomial, x[known], y, weight, groups)(x_test)
-    for d in range(2):
+    for d, scale in enumerate(train.space.dimensions):
         known = ~np.isnan(train.ratings[:, d])
         if known.any():
             y, groups = train.ratings[known, d], train.speaker[known]
             fitted = _chosen(_ridge, x[known], y, np.ones(len(y)), groups)
-            ratings[:, d] = fitted(x_test).clip(*SCALE)
+            ratings[:, d] = fitted(x_test).clip(scale.low, scale.high)
     return probabilities, ratings
 
 
@@ -97,9 +99,9 @@ BASELINES: dict[str, Callable[[Side, Side], Answer]] = {
 Fitted = Callable[[np.ndarray], np.ndarray]
 
 
-def _mean(rows: np.ndarray, fallback: float | np.ndarray) -> np.ndarray:
+def _mean(rows: np.ndarray, fallback: np.ndarray) -> np.ndarray:
     known = rows[~np.isnan(rows).any(1)]
-    return known.mean(0) if len(known) else np.broadcast_to(fallback, rows.shape[1:])
+    return known.mean(0) if len(known) else fallback
 
 
 def _features(train: np.ndarray, test: np.ndarray) -> list[np.ndarray]:
@@ -140,7 +142,7 @@ def _chosen(
 def _multinomial(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, strength: float
 ) -> tuple[Fitted, Callable[..., float]]:
-    """Softmax regression of distributions y [N, 7] under L2 on all but the constant."""
+    """Softmax regression of distributions y [N, K] under L2 on all but the constant."""
     penalty = strength * np.r_[0.0, np.ones(x.shape[1] - 1)][:, None]
 
     def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
-from erc.scores.metrics import confusion
+from erc.base.space import Space
+from erc.scores.metrics import cccs, confusion
 from erc.scores.scored import Scored
 from erc.scores.statistics import Interval, interval
 
-METRICS = ("accuracy", "f1_macro", "ccc_valence", "ccc_arousal")
 AGREEMENT = (
     (0.5, "under 50 % of the votes"),
     (0.7, "50–69 %"),
@@ -21,6 +20,11 @@ AGREEMENT = (
 )
 SECONDS = ((2, "under 2 s"), (4, "2–4 s"), (7, "4–7 s"), (1e9, "7 s or more"))
 FEW = 2  # speakers; fewer cannot be left out in turn
+
+
+def metrics_of(space: Space) -> tuple[str, ...]:
+    """Names of the scores that a group has."""
+    return ("accuracy", "f1_macro", *cccs(space))
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def breakdown(scored: Scored, kinds: tuple[str, ...] | None = None) -> list[Grou
                 part = scored.take(rows)
                 people = len(set(part.speaker))
                 clusters = "speaker" if people >= FEW else None
-                found = part.intervals(METRICS, clusters)
+                found = part.intervals(metrics_of(scored.space), clusters)
                 groups.append(Group(kind, str(name), len(part), people, found))
     return groups
 
@@ -80,13 +84,14 @@ def _bins(values: np.ndarray, edges: Any) -> np.ndarray:
 def per_class(scored: Scored) -> list[dict[str, Any]]:
     """Precision, recall, F1 with its interval over speakers, and number of utterances, by emotion."""
     known = scored.take(scored.labelled)
-    matrix = confusion(known.label, known.predicted)
+    emotions = scored.space.emotions
+    matrix = confusion(known.label, known.predicted, len(emotions))
 
     def f1_of(label: Any, guess: Any, weights: Any) -> dict[str, Any]:
-        m = np.asarray(confusion(label, guess, weights=weights), float)
+        m = np.asarray(confusion(label, guess, len(emotions), weights), float)
         with np.errstate(invalid="ignore"):
             each = 2 * np.diagonal(m, axis1=-2, axis2=-1) / (m.sum(-1) + m.sum(-2))
-        return {e: each[..., k] for k, e in enumerate(EMOTIONS)}
+        return {e: each[..., k] for k, e in enumerate(emotions)}
 
     spread = interval(f1_of, (known.label, known.predicted), known.speaker, limits=(0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -94,5 +99,5 @@ def per_class(scored: Scored) -> list[dict[str, Any]]:
     return [
         {"emotion": e, "n": int(matrix[k].sum()), "predicted": int(matrix[:, k].sum()),
          "precision": precision[k], "recall": recall[k], "f1": spread[e]}
-        for k, e in enumerate(EMOTIONS)
+        for k, e in enumerate(emotions)
     ]  # fmt: skip

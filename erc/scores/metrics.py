@@ -1,4 +1,4 @@
-"""Scores of a whole split: emotion, valence and arousal, distance to the votes, calibration.
+"""Scores of a whole split: emotion, dimensions, distance to the votes, calibration.
 
 Every metric takes the arrays of the whole split (never a mean over batches) and is nan where it is
 undefined. `weights` says how often each utterance counts: `[N]` gives one score, `[S, N]` gives `[S]`
@@ -10,25 +10,37 @@ scores at once, which is how `erc.scores.statistics` leaves out every speaker wi
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
+from erc.base.space import KEMDY, Space
 from erc.labels import entropy
 
 LOWER_IS_BETTER = frozenset({"js_distance", "kl", "brier", "ece", "ece_votes"})
-COUNTS = ("n", "n_hard", "n_soft", "n_valence", "n_arousal")  # in what `evaluate` returns
-LIMITS = {  # least and greatest value of each score that `evaluate` returns
-    **dict.fromkeys(
-        ("accuracy", "uar", "f1_weighted", "f1_macro", "f1_micro", "auroc"), (0.0, 1.0)
-    ),
-    **dict.fromkeys(("ccc_valence", "ccc_arousal", "entropy_correlation"), (-1.0, 1.0)),
-    **dict.fromkeys(("js_distance", "ece", "ece_votes"), (0.0, 1.0)),
-    "brier": (0.0, 2.0),
-    "kl": (0.0, np.inf),
-}
+SHARES = (
+    *("accuracy", "uar", "f1_weighted", "f1_macro", "f1_micro", "auroc"),
+    *("js_distance", "ece", "ece_votes"),
+)
+
+
+def limits(space: Space = KEMDY) -> dict[str, tuple[float, float]]:
+    """Least and greatest value of each score that `evaluate` returns."""
+    correlations = ("entropy_correlation", *cccs(space))
+    found = dict.fromkeys(SHARES, (0.0, 1.0)) | dict.fromkeys(correlations, (-1.0, 1.0))
+    return found | {"brier": (0.0, 2.0), "kl": (0.0, np.inf)}
+
+
+def cccs(space: Space) -> tuple[str, ...]:
+    """Names of the scores of the dimensions, in their order."""
+    return tuple(f"ccc_{name}" for name in space.names)
+
+
+def is_count(name: str) -> bool:
+    """Whether what `evaluate` returns under this name is a number of utterances, no score."""
+    return name == "n" or name.startswith("n_")
 
 
 def confusion(truth: Any, predicted: Any, num_classes: int = 7, weights: Any = None) -> np.ndarray:
@@ -221,46 +233,53 @@ def evaluate(
     ratings: Any,
     weights: Any = None,
     only: Collection[str] | None = None,
+    space: Space = KEMDY,
 ) -> dict[str, Any]:
     """All scores of one system on one split; `Scored.evaluate` calls it with its own arrays.
 
     Args:
-        probabilities: [N, 7] predicted distributions; rows sum to 1.
-        dimensions: [N, 2] predicted, 1–5, valence first.
-        votes: [N, 7] distribution of the votes; rows of nan: not labelled.
-        label: [N] index of the label in `EMOTIONS`; −1: none (not labelled, or a tie left out).
-        ratings: [N, 2] mean ratings; nan: not rated.
+        probabilities: [N, K] predicted distributions; rows sum to 1.
+        dimensions: [N, D] predicted, in the units of their scales.
+        votes: [N, K] distribution of the votes; rows of nan: not labelled.
+        label: [N] index of the emotion; −1: none (not labelled, or a tie left out).
+        ratings: [N, D] mean ratings; nan: not rated.
         only: names of the scores that are wanted, lest intervals compute all; None: all of them.
+        space: the K emotions and D dimensions.
 
     Returns:
         name → score; each over the utterances that carry its label, counted in `n_hard` (accuracy …
-        auroc, ece), `n_soft` (js_distance … brier, ece_votes), `n_valence`, `n_arousal`; `n` counts all.
+        auroc, ece), `n_soft` (js_distance … brier, ece_votes) and `n_` + dimension (`ccc_` + dimension);
+        `n` counts all.
 
     Raises:
         LabelError: a prediction that is no distribution (nan, negative, sum ≠ 1), a label out of
             range, or arrays of unequal length.
     """
     votes, label = np.asarray(votes, float), np.asarray(label)
-    q, va, rated = (np.asarray(x, float) for x in (probabilities, dimensions, ratings))
-    n = len(q)
-    shapes = [x.shape for x in (q, va, votes, label, rated)]
-    if shapes != [(n, len(EMOTIONS)), (n, 2), (n, len(EMOTIONS)), (n,), (n, 2)]:
-        raise LabelError(f"evaluate needs [N, 7], [N, 2], [N, 7], [N], [N, 2]; got {shapes}")
+    q, placed, rated = (np.asarray(x, float) for x in (probabilities, dimensions, ratings))
+    n, k, d = len(q), len(space.emotions), len(space.dimensions)
+    shapes = [x.shape for x in (q, placed, votes, label, rated)]
+    if shapes != [(n, k), (n, d), (n, k), (n,), (n, d)]:
+        raise LabelError(
+            f"evaluate needs [N, {k}], [N, {d}], [N, {k}], [N], [N, {d}]; got {shapes}"
+        )
     _distributions(q, q)  # also the rows that no metric looks at
     w = np.ones(n) if weights is None else np.asarray(weights, float)
     h, s = label != -1, ~np.isnan(votes).any(-1)
-    v, a = ~np.isnan(rated).T
+    known = dict(zip(space.names, ~np.isnan(rated).T))
     truth, guess, wh = label[h], q[h].argmax(-1), w[..., h]
     soft, predicted, ws = votes[s], q[s], w[..., s]
     scores: dict[str, Callable[[], Any]] = {
-        "accuracy": lambda: accuracy(truth, guess, weights=wh),
-        "uar": lambda: uar(truth, guess, weights=wh),
-        "f1_weighted": lambda: f1(truth, guess, "weighted", weights=wh),
-        "f1_macro": lambda: f1(truth, guess, "macro", weights=wh),
-        "f1_micro": lambda: f1(truth, guess, "micro", weights=wh),
+        "accuracy": lambda: accuracy(truth, guess, k, wh),
+        "uar": lambda: uar(truth, guess, k, wh),
+        "f1_weighted": lambda: f1(truth, guess, "weighted", k, wh),
+        "f1_macro": lambda: f1(truth, guess, "macro", k, wh),
+        "f1_micro": lambda: f1(truth, guess, "micro", k, wh),
         "auroc": lambda: auroc(truth, q[h], weights=wh),
-        "ccc_valence": lambda: ccc(rated[v, 0], va[v, 0], weights=w[..., v]),
-        "ccc_arousal": lambda: ccc(rated[a, 1], va[a, 1], weights=w[..., a]),
+        **{
+            f"ccc_{name}": partial(_ccc_of, rated[:, i], placed[:, i], known[name], w)
+            for i, name in enumerate(space.names)
+        },
         "js_distance": lambda: jensen_shannon(soft, predicted, ws),
         "kl": lambda: kl(soft, predicted, ws),
         "entropy_correlation": lambda: entropy_correlation(soft, predicted, ws),
@@ -268,9 +287,15 @@ def evaluate(
         "ece": lambda: ece(q[h], truth, weights=wh),
         "ece_votes": lambda: ece_votes(predicted, soft, weights=ws),
     }
-    counted = (np.ones(n, bool), h, s, v, a)
-    counts = {k: (lambda m=m: _scalar(w[..., m].sum(-1))) for k, m in zip(COUNTS, counted)}
-    return {k: score() for k, score in (scores | counts).items() if only is None or k in only}
+    counted = {"n": np.ones(n, bool), "n_hard": h, "n_soft": s}
+    counted |= {f"n_{name}": mask for name, mask in known.items()}
+    counts = {name: (lambda m=m: _scalar(w[..., m].sum(-1))) for name, m in counted.items()}
+    wanted = {name: f for name, f in (scores | counts).items() if only is None or name in only}
+    return {name: score() for name, score in wanted.items()}
+
+
+def _ccc_of(truth: np.ndarray, said: np.ndarray, known: np.ndarray, weights: np.ndarray) -> Any:
+    return ccc(truth[known], said[known], weights[..., known])
 
 
 def _classes(x: Any, num_classes: int, what: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """How many raters is a model worth? Panels of k people against all others, on the model's own terms.
 
 A panel of k raters answers with its majority (a tie: each tied emotion in equal parts, as a coin would)
-and with its mean valence and arousal. The truth is the majority and the mean of the raters outside the
+and with its mean on each dimension. The truth is the majority and the mean of the raters outside the
 panel; the model is scored against the same truth on the same utterances. Who is on the panel goes round:
 raters in random order, then that order rotated, so that everybody sits at every place equally often.
 """
@@ -12,14 +12,15 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY, Space
 from erc.labels.ratings import group_of, has_counts, rating_matrix, vote_matrix
-from erc.scores.metrics import LIMITS
-from erc.scores.one_rater_intervals import SUMS, moments, scores_of_sums
+from erc.scores.metrics import limits
+from erc.scores.one_rater_intervals import moments, scores_of_sums, sums_of
 from erc.scores.statistics import Interval, interval, paired
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 ORDERS = 3  # random orders of the raters, each rotated …
 ROTATIONS = 10  # … about so often
-CLASSES = len(EMOTIONS)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ class Panels:
         return cls(sizes, worth)
 
 
-def panels(utterances: Iterable[Utterance], systems: Sequence[Scored]) -> Panels:
+def panels(
+    utterances: Iterable[Utterance], systems: Sequence[Scored], space: Space = KEMDY
+) -> Panels:
     """Panels of 1, 2, … raters against the others, beside systems on the same utterances.
 
     Sizes go as far as half of the utterances have a rater left for the truth.
@@ -109,22 +111,23 @@ def panels(utterances: Iterable[Utterance], systems: Sequence[Scored]) -> Panels
         utterances: of the split; systems: what was answered, in the same order.
 
     Returns:
-        scores averaged over the panels of a size (accuracy, UAR, the F1s, CCC of valence and arousal);
+        scores averaged over the panels of a size (accuracy, UAR, the F1s, CCC of each dimension);
         intervals over speakers. Empty where nobody was rated twice.
     """
     utterances = list(utterances)
     speaker = np.unique([u.speaker for u in utterances], return_inverse=True)[1]
     speakers = int(speaker.max(initial=-1)) + 1
-    drawn = list(_drawn(utterances))
+    drawn = list(_drawn(utterances, space))
     sizes: dict[int, dict[str, Interval]] = {}
     ahead: dict[str, list[dict[str, Any]]] = {s.system: [] for s in systems}
+    score = partial(_mean_score, space=space)
     for k in range(1, max((d.most for d in drawn), default=0) + 1):
-        seats = [_Seats(d, k, speaker, speakers) for d in drawn if d.most >= k]
+        seats = [_Seats(d, k, space, speaker, speakers) for d in drawn if d.most >= k]
         people = np.stack([s.panel() for s in seats], 1)
-        sizes[k] = interval(_mean_score, [people], limits=LIMITS)
+        sizes[k] = interval(score, [people], limits=limits(space))
         for system in systems:
             model = np.stack([s.of(system.predicted, system.dimensions) for s in seats], 1)
-            ahead[system.system].append(paired(_mean_score, [model], [people]))
+            ahead[system.system].append(paired(score, [model], [people]))
     worth = {name: _worth(found) for name, found in ahead.items() if found}
     return Panels(sizes, worth)
 
@@ -134,32 +137,34 @@ class _Drawn:
     """Utterances whose raters were put in some order: R places, the last ones empty (−1, nan)."""
 
     rows: np.ndarray  # [M] of the split
-    emotion: np.ndarray  # [M, R] index in EMOTIONS
-    va: np.ndarray  # [M, R, 2]
+    emotion: np.ndarray  # [M, R] index of the emotion
+    rated: np.ndarray  # [M, R, D]
 
     @property
     def most(self) -> int:
         """The largest panel: half of the utterances still have somebody outside it."""
-        raters = np.maximum((self.emotion >= 0).sum(1), (~np.isnan(self.va)).all(-1).sum(1))
+        both = (self.emotion >= 0) | ((~np.isnan(self.rated)).all(-1) & bool(self.rated.shape[-1]))
+        raters = both.sum(1)
         return int(np.median(raters)) - 1 if len(raters) else 0
 
 
-def _drawn(utterances: list[Utterance]) -> Iterator[_Drawn]:
+def _drawn(utterances: list[Utterance], space: Space) -> Iterator[_Drawn]:
     rng = np.random.default_rng(0)
-    tables = rating_matrix(utterances)
+    tables = rating_matrix(utterances, space)
     for group, table in tables.items():
         rows = np.array([i for i, u in enumerate(utterances) if u.ratings and group_of(u) == group])
         raters = len(table.raters)
-        said = np.stack([table.emotion, table.valence, table.arousal], -1).swapaxes(0, 1)
+        said = np.stack([table.emotion, *table.dimensions], -1).swapaxes(0, 1)
         for _ in range(ORDERS):
             order = rng.permutation(raters)
             for first in range(0, raters, max(1, raters // ROTATIONS)):
-                emotion, *va = np.moveaxis(said[:, np.roll(order, -first)], -1, 0)
-                own = _forward(emotion)
+                columns = np.moveaxis(said[:, np.roll(order, -first)], -1, 0)
+                own, *rated = map(_forward, columns)
+                emotion = np.where(np.isnan(own), -1, own).astype(int)
                 yield _Drawn(
                     rows,
-                    np.where(np.isnan(own), -1, own).astype(int),
-                    np.stack([_forward(x) for x in va], -1),
+                    emotion,
+                    np.moveaxis(np.array(rated), 0, -1).reshape(*own.shape, len(space.dimensions)),
                 )
     votes = vote_matrix(utterances)
     if not votes or tables:
@@ -168,14 +173,14 @@ def _drawn(utterances: list[Utterance]) -> Iterator[_Drawn]:
     counts = np.array([utterances[i].votes for i in rows], int)
     number = counts.sum(1)
     place = np.arange(number.max())
-    kinds = np.repeat(np.tile(np.arange(CLASSES), len(rows)), counts.ravel())
+    kinds = np.repeat(np.tile(np.arange(len(space.emotions)), len(rows)), counts.ravel())
     filled = place < number[:, None]
     emotion = np.full(filled.shape, -1)
     emotion[filled] = kinds
     for _ in range(ORDERS * ROTATIONS):  # nobody knows whose vote it was: each utterance by itself
         order = np.where(filled, rng.random(filled.shape), 2).argsort(1)
         shuffled = np.take_along_axis(emotion, order, 1)
-        yield _Drawn(rows, shuffled, np.full((*filled.shape, 2), np.nan))
+        yield _Drawn(rows, shuffled, np.full((*filled.shape, len(space.dimensions)), np.nan))
 
 
 def _forward(values: np.ndarray) -> np.ndarray:
@@ -190,42 +195,44 @@ class _Seats:
         speaker: [N] of all utterances of the split, 0 … speakers − 1.
     """
 
-    def __init__(self, drawn: _Drawn, k: int, speaker: np.ndarray, speakers: int):
+    def __init__(self, drawn: _Drawn, k: int, space: Space, speaker: np.ndarray, speakers: int):
+        self.space, kinds = space, np.arange(len(space.emotions))
         self.rows, self.cluster, self.speakers = drawn.rows, speaker[drawn.rows], speakers
-        chose = (drawn.emotion[..., None] == np.arange(CLASSES)).astype(float)  # [M, R, 7]
+        chose = (drawn.emotion[..., None] == kinds).astype(float)  # [M, R, K]
         self.seated, others = chose[:, :k].sum(1), chose[:, k:].sum(1)
         best = others.max(1, keepdims=True)
         self.known = (best[:, 0] > 0) & ((others == best).sum(1) == 1)  # nobody there, or a tie
         self.truth = others.argmax(1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # nobody: nan it is
-            self.va, self.va_truth = (
-                np.nanmean(drawn.va[:, part], 1) for part in (slice(k), slice(k, None))
+            self.mean, self.rest = (
+                np.nanmean(drawn.rated[:, part], 1) for part in (slice(k), slice(k, None))
             )
-        self.va[np.isnan(self.va_truth)] = np.nan
-        self.rated = ~np.isnan(self.va + self.va_truth)
+        self.mean[np.isnan(self.rest)] = np.nan
+        self.rated = ~np.isnan(self.mean + self.rest)
 
     def panel(self) -> np.ndarray:
-        """What the panel said, [speakers, `SUMS`]."""
+        """What the panel said, [speakers, `sums_of`]."""
         top = self.seated == self.seated.max(1, keepdims=True)
-        return self._sums(top / top.sum(1, keepdims=True), self.va)
+        return self._sums(top / top.sum(1, keepdims=True), self.mean)
 
     def of(self, predicted: np.ndarray, dimensions: np.ndarray) -> np.ndarray:
-        """What a system said, [N] and [N, 2] of the whole split, where the panel was scored."""
-        va = np.where(self.rated, dimensions[self.rows], np.nan)
-        return self._sums(np.eye(CLASSES)[predicted[self.rows]], va)
+        """What a system said, [N] and [N, D] of the whole split, where the panel was scored."""
+        placed = np.where(self.rated, dimensions[self.rows], np.nan)
+        return self._sums(np.eye(len(self.space.emotions))[predicted[self.rows]], placed)
 
-    def _sums(self, said: np.ndarray, va: np.ndarray) -> np.ndarray:
-        counts = np.zeros((self.speakers, CLASSES, CLASSES))
+    def _sums(self, said: np.ndarray, placed: np.ndarray) -> np.ndarray:
+        k = len(self.space.emotions)
+        counts = np.zeros((self.speakers, k, k))
         np.add.at(counts, (self.cluster[self.known], self.truth[self.known]), said[self.known])
-        rated = np.zeros((self.speakers, SUMS - CLASSES**2))
-        np.add.at(rated, self.cluster, moments(self.va_truth, va))
+        rated = np.zeros((self.speakers, sums_of(self.space) - k**2))
+        np.add.at(rated, self.cluster, moments(self.rest, placed, self.space))
         return np.concatenate([counts.reshape(self.speakers, -1), rated], 1)
 
 
-def _mean_score(sums: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
-    """Metric → mean over panels, [speakers, panels, `SUMS`] under [(S,) speakers] → [(S)]."""
-    found = scores_of_sums(np.tensordot(weights, sums, 1))
+def _mean_score(sums: np.ndarray, weights: np.ndarray, space: Space) -> dict[str, Any]:
+    """Metric → mean over panels, [speakers, panels, `sums_of`] under [(S,) speakers] → [(S)]."""
+    found = scores_of_sums(np.tensordot(weights, sums, 1), space)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no panel has this score: nan it stays
         return {k: np.nanmean(v, -1) for k, v in found.items()}

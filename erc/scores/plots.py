@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import ConfigError
-from erc.base.figures import ACCENTS, COLOURS, STYLE
+from erc.base.figures import ACCENTS, COLOURS, STYLE, colour
 from erc.base.files import atomic
+from erc.base.space import KEMDY, Dimension, Space
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -98,7 +98,7 @@ def png(figure: Figure, path: str | Path) -> Path:
 
 
 @styled
-def confusion_matrix(matrix: Any, names: Sequence[str] = EMOTIONS) -> Figure:
+def confusion_matrix(matrix: Any, names: Sequence[str]) -> Figure:
     """[K, K] counts, rows the truth; colour is the share of a row."""
     matrix = np.asarray(matrix, float)
     total = matrix.sum(1, keepdims=True)
@@ -166,16 +166,18 @@ def risk_coverage(curves: Mapping[str, Any]) -> Figure:
 
 
 @styled
-def label_bars(shares: Mapping[str, Sequence[float]]) -> Figure:
-    """Share of each emotion, one bar a kind of label, e.g. {"votes": [7], "PeakL": [7]}."""
+def label_bars(shares: Mapping[str, Sequence[float]], emotions: Sequence[str]) -> Figure:
+    """Share of each emotion, one bar a kind of label, e.g. {"votes": [K], "PeakL": [K]}."""
     figure, ax = canvas(6.2, 3.8)
     alphas = np.linspace(0.35, 1, len(shares))
     height = 0.8 / len(shares)
     for k, ((name, share), alpha) in enumerate(zip(shares.items(), alphas, strict=True)):
-        place = np.arange(len(EMOTIONS)) + (k - (len(shares) - 1) / 2) * height
-        ax.barh(place, 100 * np.asarray(share), height, color=list(COLOURS.values()), alpha=alpha)
-        ax.barh([0], [0], color=COLOURS["neutral"], alpha=alpha, label=name)
-    ax.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+        place = np.arange(len(emotions)) + (k - (len(shares) - 1) / 2) * height
+        ax.barh(
+            place, 100 * np.asarray(share), height, color=[colour(e) for e in emotions], alpha=alpha
+        )
+        ax.barh([0], [0], color=INK, alpha=alpha, label=name)
+    ax.set_yticks(range(len(emotions)), emotions)
     ax.set(xlabel="share of all labels, %")
     ax.invert_yaxis()
     ax.grid(axis="x")
@@ -201,25 +203,31 @@ def learning_curves(
 
 
 @styled
-def rated_predicted(rated: Any, predicted: Any, titles: Sequence[str], names: Any) -> Figure:
-    """Predicted against rated valence and arousal, [N, 2] each; colour is the raters' emotion.
+def rated_predicted(
+    rated: Any, predicted: Any, titles: Sequence[str], names: Any, scales: Sequence[Dimension]
+) -> Figure:
+    """Predicted against rated, [N, D] each, one panel a dimension; colour is the raters' emotion.
 
     Args:
+        titles, scales: of the D dimensions.
         names: [N] emotion of each utterance, "" for none.
     """
     rated, predicted = np.asarray(rated, float), np.asarray(predicted, float)
-    figure, axes = canvas(8, 4.6, 1, 2)
-    for k, ax in enumerate(axes):
-        ax.plot(SCALE, SCALE, color=INK, alpha=0.5, linewidth=1, linestyle="--")
+    figure, axes = canvas(4 * len(scales), 4.6, 1, len(scales), squeeze=False)
+    for k, (ax, scale) in enumerate(zip(axes[0], scales, strict=True)):
+        ends = scale.low, scale.high
+        ax.plot(ends, ends, color=INK, alpha=0.5, linewidth=1, linestyle="--")
         _points(ax, rated[:, k], predicted[:, k], names)
-        ax.set(xlim=SCALE, ylim=SCALE, xlabel="rated", ylabel="predicted", aspect="equal")
+        ax.set(xlim=ends, ylim=ends, xlabel="rated", ylabel="predicted", aspect="equal")
         ax.set_title(titles[k])
     _emotion_legend(figure, names)
     return figure
 
 
 @styled
-def embedding_map(rated: Any, placed: Any, names: Any, simulated: bool = False) -> Figure:
+def embedding_map(
+    rated: Any, placed: Any, names: Any, simulated: bool = False, space: Space = KEMDY
+) -> Figure:
     """The raters' valence–arousal map beside a map of features, with 1 σ ellipses of the emotions.
 
     Args:
@@ -234,11 +242,15 @@ def embedding_map(rated: Any, placed: Any, names: Any, simulated: bool = False) 
     figure, axes = canvas(4.5 * len(maps), 4.8, 1, len(maps))
     for ax, (title, points) in zip(np.atleast_1d(axes), maps):
         _points(ax, points[:, 0], points[:, 1], names)
-        for emotion in EMOTIONS:
+        for emotion in space.emotions:
             _ellipse(ax, points[np.asarray(names) == emotion], emotion)
         ax.set(aspect="equal", title=title, xticks=[], yticks=[])
     if len(maps) == 2:
-        axes[0].set(xlim=SCALE, ylim=SCALE, xticks=range(1, 6), yticks=range(1, 6))
+        low, high = (x[list(space.plane or ())] for x in (space.low, space.high))
+        ticks = [np.linspace(*ends, 5) for ends in zip(low, high)]
+        axes[0].set(
+            xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=ticks[0], yticks=ticks[1]
+        )
         axes[0].set(xlabel="valence: negative … positive", ylabel="arousal: calm … excited")
     _emotion_legend(figure, names)
     return figure
@@ -246,7 +258,7 @@ def embedding_map(rated: Any, placed: Any, names: Any, simulated: bool = False) 
 
 def _points(ax: Axes, x: np.ndarray, y: np.ndarray, names: Any) -> None:
     """Scatter in the emotions' colours; many points become one picture, not many elements."""
-    colors = [COLOURS.get(n, INK) for n in names]
+    colors = [colour(n) if n else INK for n in names]
     ax.scatter(x, y, s=9, c=colors, alpha=0.55, linewidths=0, rasterized=len(x) > 1000)
 
 
@@ -260,7 +272,7 @@ def _ellipse(ax: Axes, points: np.ndarray, emotion: str) -> None:
     variance, axis = np.linalg.eigh(np.cov(points.T))
     width, height = 2 * np.sqrt(np.maximum(variance, 0))
     angle = float(np.degrees(np.arctan2(axis[1, 0], axis[0, 0])))
-    style = {"facecolor": COLOURS[emotion] + "30", "edgecolor": COLOURS[emotion], "linewidth": 1.5}
+    style = {"facecolor": colour(emotion) + "30", "edgecolor": colour(emotion), "linewidth": 1.5}
     ax.add_patch(Ellipse(tuple(points.mean(0)), width, height, angle=angle, **style))
     ax.annotate(emotion, points.mean(0), ha="center", va="center", fontweight="bold")
 
@@ -268,10 +280,6 @@ def _ellipse(ax: Axes, points: np.ndarray, emotion: str) -> None:
 def _emotion_legend(figure: Figure, names: Any) -> None:
     from matplotlib.lines import Line2D
 
-    found = set(names)
-    dots = [
-        Line2D([], [], marker="o", linestyle="", color=c, label=e)
-        for e, c in COLOURS.items()
-        if e in found
-    ]
+    found = sorted(set(names) - {""}, key=[*COLOURS, *sorted(set(names))].index)
+    dots = [Line2D([], [], marker="o", linestyle="", color=colour(e), label=e) for e in found]
     figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), handletextpad=0.1)

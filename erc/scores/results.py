@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from erc.base.errors import ConfigError
 from erc.base.files import read_json, write_json
-from erc.scores.metrics import COUNTS
+from erc.base.space import KEMDY, Space
+from erc.scores.metrics import cccs, is_count
 from erc.scores.one_rater import NO_COUNTERPART
 from erc.scores.panels import Panels
 from erc.scores.scored import Scored
@@ -25,7 +26,6 @@ FILE = "results.json"
 HUMAN = "one rater"  # against the others
 EARLIER = "human ceiling"  # the same in files of earlier versions, among the systems
 BASELINE = "baseline: "  # begins the name of a system that is no model: see `erc.scores.baselines`
-HEADLINE = ("f1_macro", "uar", "ccc_valence", "ccc_arousal")  # in which it is compared with them
 ADAPTED = "speaker-adapted"  # ends the name of a system that knows the test speakers' baseline
 
 
@@ -46,7 +46,7 @@ class System:
     def of(cls, scored: Scored, seeds: Any = None) -> System:
         """Measure the rows of a system; intervals are over speakers, and over `seeds` [N] if given."""
         found = scored.intervals(seeds=seeds)
-        sure = {k: (v.low, v.high) for k, v in found.items() if k not in COUNTS}
+        sure = {k: (v.low, v.high) for k, v in found.items() if not is_count(k)}
         return cls(scored.system, {k: v.value for k, v in found.items()}, sure)
 
     def __getitem__(self, metric: str) -> Interval:
@@ -126,6 +126,7 @@ class Results:
     )
     audit: Mapping[str, Any] | None = None  # what crosses from training, `erc.datasets.audit`
     seeds: int = 1  # trainings of each fold; their answers are counted together
+    space: Space = KEMDY  # the emotions and dimensions that scores are of
 
     @property
     def fullest(self) -> System:
@@ -154,6 +155,7 @@ class Results:
             k: v for k, v in vars(self).items() if k not in ("systems", "human", "panels", "sets")
         }
         return plain | {
+            "space": self.space.to_json(),
             "sessions": list(self.sessions),
             "scores": {name: dict(s.scores) for name, s in self.systems.items()},
             "intervals": {
@@ -192,6 +194,7 @@ class Results:
                 fitted = values["temperature"] != 1
                 values["calibrated"] = fitted and values["protocol"] == "strict"
             values |= {"sessions": tuple(values["sessions"]), "audit": _nan(values.get("audit"))}
+            values["space"] = Space.from_json(values.get("space", {}))
             systems = {
                 name: System(name, scores[name], {k: tuple(v) for k, v in sure.items()})
                 for name, sure in intervals.items()
@@ -218,6 +221,11 @@ class Results:
         if not file.is_file():
             raise ConfigError(f"{file.parent} is not a finished run: it has no {FILE}")
         return cls.from_json(read_json(file, ConfigError), str(file))
+
+
+def headline(space: Space) -> tuple[str, ...]:
+    """The scores in which a model is compared with the baselines."""
+    return ("f1_macro", "uar", *cccs(space))
 
 
 def where(simulated: bool, corpus: str) -> str:
@@ -249,6 +257,7 @@ def _of_study(found: Mapping[str, Any]) -> dict[str, Any]:
         "versions",
     )
     later = {"sessions": [], "store": "", "precision": "", "calibrated": False, "margins": {}}
+    later |= {"space": {}}
     values = {k: found[k] for k in shared} | {k: found.get(k, v) for k, v in later.items()}
     return values | {
         "fold": -1,

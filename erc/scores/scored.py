@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.cells import guard, unguard
-from erc.base.emotions import EMOTIONS, SCALE, emotion_index
 from erc.base.errors import ConfigError, LabelError
 from erc.base.files import atomic
+from erc.base.space import KEMDY, Space, space
 from erc.scores import metrics
 from erc.scores.statistics import Difference, Interval, interval, paired
 
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NAMES = ("id", "corpus", "speaker", "session", "gender")  # columns of text
-DIMENSIONS = ("valence", "arousal")
-NUMBERS = (
-    "seconds", *DIMENSIONS, *(f"predicted_{name}" for name in DIMENSIONS),
-    *(f"{kind}_{emotion}" for kind in ("p", "votes") for emotion in EMOTIONS), "typicality",
-)  # fmt: skip
+WHOLE = ("system", "space")  # of a `Scored`, not of a row
+SAID = ("p_", "predicted_")  # before the name of an emotion, of a dimension: what a system says
+TRUE = "votes_"  # before an emotion: what raters say; a dimension stands there by its name alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,37 +57,39 @@ class Scored:
     session: np.ndarray  # [N] text
     gender: np.ndarray  # [N] text, F or M
     seconds: np.ndarray  # [N] length of the recording; nan: not known
-    probabilities: np.ndarray  # [N, 7] in the order of `EMOTIONS`, rows sum to 1
-    dimensions: np.ndarray  # [N, 2] predicted valence and arousal, 1–5
-    votes: np.ndarray  # [N, 7] of the raters, rows sum to 1; rows of nan: not labelled
-    label: np.ndarray  # [N] index in `EMOTIONS`, −1: none (not labelled, or a tie left out)
-    ratings: np.ndarray  # [N, 2] mean rated valence and arousal, 1–5; nan: not rated
+    probabilities: np.ndarray  # [N, K] in the order of `space.emotions`, rows sum to 1
+    dimensions: np.ndarray  # [N, D] predicted, in the units of `space.dimensions`
+    votes: np.ndarray  # [N, K] of the raters, rows sum to 1; rows of nan: not labelled
+    label: np.ndarray  # [N] index of the emotion, −1: none (not labelled, or a tie left out)
+    ratings: np.ndarray  # [N, D] mean ratings; nan: not rated
     tie: np.ndarray  # [N] bool, several emotions have most votes
     typicality: Any = None  # [N] of the least typical of what was used, 0–1; nan, None: not known
+    space: Space = KEMDY  # the K emotions and D dimensions
 
     def __post_init__(self) -> None:
-        n, k = len(self.id), len(EMOTIONS)
+        n, k, d = len(self.id), len(self.space.emotions), len(self.space.dimensions)
         if self.typicality is None:
             object.__setattr__(self, "typicality", np.full(n, np.nan))
         kinds: dict[str, tuple[Any, tuple[int, ...]]] = dict.fromkeys(NAMES, (str, (n,)))
         kinds |= {"seconds": (float, (n,)), "label": (int, (n,)), "tie": (bool, (n,))}
         kinds |= {"typicality": (float, (n,))}
         kinds |= dict.fromkeys(("probabilities", "votes"), (float, (n, k)))
-        kinds |= dict.fromkeys(("dimensions", "ratings"), (float, (n, 2)))
+        kinds |= dict.fromkeys(("dimensions", "ratings"), (float, (n, d)))
         for name, (kind, shape) in kinds.items():
             array = np.array(getattr(self, name), kind)  # a copy: nobody else can change it
             if array.shape != shape:
                 raise LabelError(f"{self.system}: {name} must be {shape}; got {array.shape}")
             array.setflags(write=False)
             object.__setattr__(self, name, array)
-        low, high = SCALE
-        p, votes, va, rated = self.probabilities, self.votes, self.dimensions, self.ratings
+        low, high = self.space.low, self.space.high
+        scales = ", ".join(f"{d.name} {d.range}" for d in self.space.dimensions)
+        p, votes, said, rated = self.probabilities, self.votes, self.dimensions, self.ratings
         self._check("probabilities", _distribution(p), "is no distribution (≥ 0, sums to 1)")
         unknown = np.isnan(votes).all(-1)
         self._check("votes", unknown | _distribution(votes), "is neither a distribution nor nan")
-        self._check("dimensions", ((va >= low) & (va <= high)).all(-1), f"is not in {SCALE}")
+        self._check("dimensions", ((said >= low) & (said <= high)).all(-1), f"is not in {scales}")
         known = np.isnan(rated) | ((rated >= low) & (rated <= high))
-        self._check("ratings", known.all(-1), f"is not in {SCALE}")
+        self._check("ratings", known.all(-1), f"is not in {scales}")
         self._check("label", (self.label >= -1) & (self.label < k), f"is not −1 … {k - 1}")
         self._check("label", ~unknown | (self.label < 0), "is a label without votes")
 
@@ -111,23 +111,23 @@ class Scored:
 
     @property
     def predicted(self) -> np.ndarray:
-        """[N] index in `EMOTIONS` of the highest probability."""
+        """[N] index of the emotion with the highest probability."""
         return self.probabilities.argmax(-1)
 
     @property
     def emotion(self) -> np.ndarray:
         """[N] the label as a word, "" for none."""
-        return _words(self.label)
+        return self._words(self.label)
 
     def take(self, rows: Any) -> Scored:
         """Some of the utterances, by index or bool [N]."""
-        names = [f.name for f in fields(self) if f.name != "system"]
+        names = [f.name for f in fields(self) if f.name not in WHOLE]
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def evaluate(self, weights: Any = None, only: Collection[str] | None = None) -> dict[str, Any]:
         """Every score, see `erc.scores.metrics.evaluate`."""
         said = (self.probabilities, self.dimensions, self.votes, self.label, self.ratings)
-        return metrics.evaluate(*said, weights=weights, only=only)
+        return metrics.evaluate(*said, weights=weights, only=only, space=self.space)
 
     def intervals(
         self,
@@ -143,7 +143,7 @@ class Scored:
         """
         groups = getattr(self, clusters) if clusters else None
         metric = partial(Scored.evaluate, only=only)
-        return interval(metric, [self], groups, limits=metrics.LIMITS, seeds=seeds)
+        return interval(metric, [self], groups, limits=metrics.limits(self.space), seeds=seeds)
 
     def minus(self, other: Scored, only: Collection[str] | None = None) -> dict[str, Difference]:
         """Scores of this system − those of another on the same utterances, tested over speakers.
@@ -163,19 +163,24 @@ class Scored:
         columns: dict[str, Iterable[str]] = {"system": [guard(self.system)] * len(self)}
         columns |= {name: map(guard, getattr(self, name).tolist()) for name in NAMES}
         columns |= {"seconds": _decimals(self.seconds), "emotion": self.emotion.tolist()}
-        columns |= {"predicted": _words(self.predicted).tolist()}
+        columns |= {"predicted": self._words(self.predicted).tolist()}
         columns |= {"tie": map(str, self.tie.tolist())}
         columns |= {"typicality": _decimals(self.typicality)}
-        for name, matrix in (("p", self.probabilities), ("votes", self.votes)):
-            columns |= {f"{name}_{e}": _decimals(matrix[:, k]) for k, e in enumerate(EMOTIONS)}
-        for k, name in enumerate(DIMENSIONS):
+        said, placed = SAID
+        for before, matrix in ((said, self.probabilities), (TRUE, self.votes)):
+            columns |= {before + e: _decimals(x) for e, x in zip(self.space.emotions, matrix.T)}
+        for k, name in enumerate(self.space.names):
             columns |= {name: _decimals(self.ratings[:, k])}
-            columns |= {f"predicted_{name}": _decimals(self.dimensions[:, k])}
+            columns |= {placed + name: _decimals(self.dimensions[:, k])}
         return columns
 
+    def _words(self, index: np.ndarray) -> np.ndarray:
+        return np.array([*self.space.emotions, ""])[index]
+
     @classmethod
-    def _of_frame(cls, system: str, frame: pd.DataFrame) -> Scored:
+    def _of_frame(cls, system: str, frame: pd.DataFrame, own: Space) -> Scored:
         """`_columns` read back; what an earlier version did not write is not known."""
+        said, placed = SAID
         optional: dict[str, Any] = dict.fromkeys(("corpus", "session", "gender", "tie"), "")
         optional |= dict.fromkeys(("seconds", "typicality"), np.nan)
         frame = frame.assign(**{k: v for k, v in optional.items() if k not in frame})
@@ -185,21 +190,20 @@ class Scored:
             system,
             **names,  # type: ignore[arg-type]
             seconds=frame["seconds"].to_numpy(),
-            probabilities=frame[[f"p_{e}" for e in EMOTIONS]].to_numpy(),
-            dimensions=frame[[f"predicted_{name}" for name in DIMENSIONS]].to_numpy(),
-            votes=frame[[f"votes_{e}" for e in EMOTIONS]].to_numpy(),
-            label=frame["emotion"]
-            .map({w: emotion_index(w) if w else -1 for w in words})
-            .to_numpy(),
-            ratings=frame[list(DIMENSIONS)].to_numpy(),
+            probabilities=frame[[said + e for e in own.emotions]].to_numpy(),
+            dimensions=frame[[placed + name for name in own.names]].to_numpy(),
+            votes=frame[[TRUE + e for e in own.emotions]].to_numpy(),
+            label=frame["emotion"].map({w: own.index(w) if w else -1 for w in words}).to_numpy(),
+            ratings=frame[list(own.names)].to_numpy(),
             tie=(frame["tie"] == "True").to_numpy(),
             typicality=frame["typicality"].to_numpy(),
+            space=own,
         )
 
 
 def pool(parts: Sequence[Scored]) -> Scored:
     """The utterances of several folds together, in their order; the system is that of the first."""
-    names = [f.name for f in fields(Scored) if f.name != "system"]
+    names = [f.name for f in fields(Scored) if f.name not in WHOLE]
     joined: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
     return replace(parts[0], **joined)
 
@@ -215,8 +219,12 @@ def write(path: str | Path, systems: Iterable[Scored]) -> None:
                 file.write(",".join(map(_quoted, row)) + "\n")
 
 
-def read(path: str | Path) -> dict[str, Scored]:
+def read(path: str | Path, own: Space | None = None) -> dict[str, Scored]:
     """Read predictions.csv: system → its rows, in the order of the file.
+
+    Args:
+        own: the label space that it was written in (`Results.space`); None: the emotions and dimensions
+            that its columns name, each dimension on 1–5.
 
     Raises:
         ConfigError: there is no such file, or it is not one of these.
@@ -229,21 +237,26 @@ def read(path: str | Path) -> dict[str, Scored]:
             f"{path.parent} has no {path.name}; make it: erc evaluate RUN -o {path.parent}"
         )
     kinds = dict.fromkeys(("system", *NAMES, "emotion", "predicted", "tie"), str)
-    blank = {name: [""] for name in NUMBERS}  # nothing else means nan, least of all a name
     try:
+        own = own or _named(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+        numbers = (*own.names, *(SAID[1] + name for name in own.names))
+        numbers += tuple(before + e for before in (SAID[0], TRUE) for e in own.emotions)
+        optional = ("seconds", "typicality")
+        # nothing but a blank means nan, least of all a name
+        blank = {name: [""] for name in (*numbers, *optional)}
         frame = pd.read_csv(
-            path, dtype=kinds | dict.fromkeys(NUMBERS, float), keep_default_na=False,
+            path, dtype=kinds | dict.fromkeys(blank, float), keep_default_na=False,
             na_values=blank, index_col=False, encoding="utf-8-sig",
         )  # fmt: skip
-        for name in ("system", "id", "speaker", "emotion", *NUMBERS):
-            if name not in frame and name not in ("seconds", "typicality"):
+        for name in ("system", "id", "speaker", "emotion", *numbers):
+            if name not in frame:
                 raise ValueError(f"it has no column '{name}'")
         return {
-            name: Scored._of_frame(name, rows)
+            name: Scored._of_frame(name, rows, own)
             for cell, rows in frame.groupby("system", sort=False)
             for name in [unguard(str(cell))]
         }
-    except (ValueError, LabelError) as error:
+    except (ValueError, LabelError, ConfigError) as error:
         raise ConfigError(
             f"{path} is not what erc writes: {error}; make it again: erc evaluate RUN -o DIR"
         ) from error
@@ -254,8 +267,12 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if re.search(r'[",\r\n]', cell) else cell
 
 
-def _words(index: np.ndarray) -> np.ndarray:
-    return np.array([*EMOTIONS, ""])[index]
+def _named(columns: Iterable[str]) -> Space:
+    """The label space that columns of predictions name."""
+    emotions, names = ([c.removeprefix(p) for c in columns if c.startswith(p)] for p in SAID)
+    if not emotions:
+        raise ValueError(f"it has no column '{SAID[0]}…'")
+    return space(emotions, dict.fromkeys(names, (1.0, 5.0)))
 
 
 def _decimals(values: np.ndarray) -> Iterable[str]:

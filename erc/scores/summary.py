@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.files import write_json
+from erc.base.space import KEMDY, Space
 from erc.scores.results import Human, Margin, Results, System, where
 from erc.scores.scored import Scored, pool
 
@@ -61,6 +62,7 @@ class Summary:
     precision: str
     calibrated: bool  # every model was, on other utterances than it is scored on
     versions: Mapping[str, str]
+    space: Space = KEMDY  # the emotions and dimensions that scores are of
 
     @classmethod
     def of(
@@ -104,6 +106,7 @@ class Summary:
             last.precision,
             all(r.calibrated for r in results),
             last.versions,
+            last.space,
         )
 
     @property
@@ -122,6 +125,7 @@ class Summary:
         and where they come from."""
         plain = {k: v for k, v in vars(self).items() if k not in ("systems", "human", "pooled")}
         return plain | {
+            "space": self.space.to_json(),
             "margins": {metric: margin._asdict() for metric, margin in self.margins.items()},
             "mean": {name: s.mean for name, s in self.systems.items()},
             "std": {name: s.std for name, s in self.systems.items()},

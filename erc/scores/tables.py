@@ -4,26 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from erc.base.space import Space
+from erc.scores.metrics import cccs
 from erc.scores.results import ADAPTED, HUMAN, Human, Results, System
 from erc.scores.statistics import FEW, Interval
 from erc.scores.summary import Spread, Summary
 
 NOTE = f"{ADAPTED}: sees the test speakers' unlabelled audio, as their baseline"
 
-SHOWN = ("f1_macro", "ccc_valence", "ccc_arousal")  # with their intervals
-COLUMNS = {
+TITLES = {
     "accuracy": "accuracy",
     "uar": "UAR",
     "f1_weighted": "F1 weighted",
     "f1_micro": "F1 micro",
     "f1_macro": "F1 macro",
     "auroc": "AUROC",
-    "ccc_valence": "CCC valence",
-    "ccc_arousal": "CCC arousal",
+    "ccc": "CCC",  # of each dimension
     "js_distance": "JS distance",
     "ece": "ECE majority",
     "ece_votes": "ECE votes",
 }
+
+
+def columns(space: Space) -> dict[str, str]:
+    """Names of the scores of tables → their titles, in order.
+
+    >>> columns(KEMDY)["ccc_arousal"]
+    'CCC arousal'
+    """
+    found: dict[str, str] = {}
+    for name, title in TITLES.items():
+        more = {f"ccc_{d}": f"{title} {d}" for d in space.names} if name == "ccc" else {name: title}
+        found |= more
+    return found
+
+
+def shown_with_intervals(space: Space) -> tuple[str, ...]:
+    """The scores whose intervals stand below a table."""
+    return ("f1_macro", *cccs(space))
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -55,16 +73,18 @@ def results_table(results: Results) -> str:
         f"{results.where}, fold {results.fold} of {results.folds} held out "
         f"({results.protocol} protocol): {results.n} utterances, {results.speakers} speakers"
     )
-    shown = _defined(row.scores for row in rows.values())
+    titles = columns(results.space)
+    shown = _defined(titles, (row.scores for row in rows.values()))
     cells = [[name, *(number(row.scores.get(k)) for k in shown)] for name, row in rows.items()]
-    head = ["", *(COLUMNS[key] for key in shown)]
-    lines = [*_intervals(results.systems, results.speakers), *_worth(results)]
+    head = ["", *(titles[key] for key in shown)]
+    lines = [*_intervals(results.systems, results.speakers, results.space), *_worth(results)]
     return "\n".join([title, "", grid(head, cells), *lines])
 
 
 def summary_table(summary: Summary) -> str:
     """Mean ± standard deviation over folds, and all held-out utterances together."""
-    shown = _defined(system.scores for system in summary.pooled.values())
+    titles = columns(summary.space)
+    shown = _defined(titles, (system.scores for system in summary.pooled.values()))
     folds: dict[str, Spread] = {**summary.systems, HUMAN: summary.human}
     rows = [
         [name, *(_mean_std(spread.mean.get(k), spread.std.get(k)) for k in shown)]
@@ -79,8 +99,8 @@ def summary_table(summary: Summary) -> str:
         f"{summary.where}, {summary.folds} folds{seeds} ({summary.protocol} protocol), "
         f"{summary.n} utterances; mean ± standard deviation over folds"
     )
-    head = ["", *(COLUMNS[key] for key in shown)]
-    lines = _intervals(summary.pooled, summary.speakers, len(summary.seeds))
+    head = ["", *(titles[key] for key in shown)]
+    lines = _intervals(summary.pooled, summary.speakers, summary.space, len(summary.seeds))
     return "\n".join([title, "", grid(head, rows), *lines])
 
 
@@ -96,10 +116,11 @@ def spread(score: Interval) -> str:
 
 def _margins(results: Results) -> list[str]:
     """One line: what the fullest system is ahead of the strongest baseline by."""
+    titles = columns(results.space)
     found = [
-        f"{COLUMNS[m]} {x.value:+.3f} [{x.low:+.3f}, {x.high:+.3f}] ({x.baseline.partition(': ')[2]})"
+        f"{titles[m]} {x.value:+.3f} [{x.low:+.3f}, {x.high:+.3f}] ({x.baseline.partition(': ')[2]})"
         for m, x in results.margins.items()
-        if m in SHOWN
+        if m in shown_with_intervals(results.space)
     ]
     return [f"{results.fullest.name} minus the strongest baseline: {'; '.join(found)}"] * bool(
         found
@@ -109,7 +130,8 @@ def _margins(results: Results) -> list[str]:
 def _worth(results: Results) -> list[str]:
     """One line: how many raters the fullest system is worth, and whether it is calibrated."""
     worth = results.panels.worth.get(results.fullest.name, {})
-    found = [f"{COLUMNS[m]} {worth[m]}" for m in SHOWN if m in worth]
+    titles, shown = columns(results.space), shown_with_intervals(results.space)
+    found = [f"{titles[m]} {worth[m]}" for m in shown if m in worth]
     lines = [f"{results.fullest.name} is worth so many raters (95 %): {'; '.join(found)}"] * bool(
         found
     )
@@ -145,22 +167,24 @@ def _mean_std(mean: float | None, std: float | None) -> str:
     return "–" if number(mean) == "–" else f"{number(mean)} ±{number(std)}"
 
 
-def _defined(rows: Iterable[Mapping[str, float]]) -> list[str]:
+def _defined(titles: Iterable[str], rows: Iterable[Mapping[str, float]]) -> list[str]:
     """Columns that some row has a value in: a corpus without emotions shows none of theirs."""
     found = list(rows)
-    return [k for k in COLUMNS if any(number(scores.get(k)) != "–" for scores in found)]
+    return [k for k in titles if any(number(scores.get(k)) != "–" for scores in found)]
 
 
-def _intervals(systems: Mapping[str, System], speakers: int, seeds: int = 1) -> list[str]:
+def _intervals(
+    systems: Mapping[str, System], speakers: int, space: Space, seeds: int = 1
+) -> list[str]:
     lines, over = [""], f"{speakers} speakers" + f" and {seeds} seeds" * (seeds > 1)
-    for key in SHOWN:
+    titles = columns(space)
+    for key in shown_with_intervals(space):
         found = {name: system[key] for name, system in systems.items() if not system.baseline}
         known = [
             f"{n} {number(x.low)}–{number(x.high)}" for n, x in found.items() if x.low == x.low
         ]
         if known:
-            name = COLUMNS[key]
-            lines.append(f"95 % interval of {name}, over {over}: {'; '.join(known)}")
+            lines.append(f"95 % interval of {titles[key]}, over {over}: {'; '.join(known)}")
     if speakers < FEW and len(lines) > 1:
         lines.append(few(speakers))
     return lines + [NOTE] * any(system.adapted for system in systems.values())

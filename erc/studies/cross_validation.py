@@ -58,7 +58,10 @@ def cross_validate(
         print(f"the study goes on with the same command and -o {folder}", file=sys.stderr)
         raise
     results = [Results.read(run.folder) for run in wanted]
-    scored = [read(run.folder / "predictions.csv") for run in wanted]
+    scored = [
+        read(run.folder / "predictions.csv", found.space)
+        for run, found in zip(wanted, results, strict=True)
+    ]
     rows = pooled(scored)
     summary = Summary.of(results, scored, shlex.join(command), margins(rows))
     write(folder / "predictions.csv", rows.values())

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from erc.base.cells import guard
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic, write_json
-from erc.scores.alignment import Space, align
+from erc.scores.alignment import Mapped, align
 from erc.scores.results import Results
 from erc.scores.scored import read
 from erc.scores.tables import grid, number
@@ -61,7 +61,7 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
     """
     folder, target = Path(run), Path(output or run)
     results = Results.read(folder)
-    said = read(folder / "predictions.csv")[results.fullest.name]
+    said = read(folder / "predictions.csv", results.space)[results.fullest.name]
     features = _features(folder)
     if len(features) != len(said):
         raise ConfigError(
@@ -71,21 +71,24 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
     label = np.where(
         said.tie, -1, said.label
     )  # ties carry no emotion here, lest ratings break them
-    columns = features, said.ratings, label, said.speaker, said.id
-    rated = ~np.isnan(said.ratings).any(1)
+    plane = list(results.space.plane or ())
+    where = said.ratings[:, plane] if plane else np.full((len(said), 2), np.nan)
+    rated = ~np.isnan(where).any(1)
+    columns = features, where, label, said.speaker, said.id
     if rated.any():
-        space = Space(*(x[rated] for x in columns))
-        found = align(space, seed=seed)
+        mapped = Mapped(*(x[rated] for x in columns))
+        scale = (results.space.high - results.space.low)[plane] / 4
+        found = align(replace(mapped, valence_arousal=mapped.valence_arousal / scale), seed=seed)
     else:
-        space = Space(*columns)
+        mapped = Mapped(*columns)
         found = {
-            "n": len(space),
+            "n": len(mapped),
             "unrated": "nobody rated valence and arousal, so there is no map to align with",
         }
     found |= {"simulated": results.simulated}
     target.mkdir(parents=True, exist_ok=True)
     write_json(target / "embedding.json", found)
-    write_map(target, space, results.simulated)
+    write_map(target, mapped, results)
     print(f"{table(found)}\nwrote embedding.json, embedding.csv and embedding.png to {target}")
     return found
 
@@ -102,20 +105,21 @@ def _features(folder: Path) -> np.ndarray:
     return predict_split(parts, "test")[0].features
 
 
-def write_map(folder: Path, space: Space, simulated: bool) -> None:
+def write_map(folder: Path, mapped: Mapped, results: Results) -> None:
     """embedding.csv (a row an utterance: id, emotion, valence, arousal, x, y) and embedding.png."""
     import pandas as pd
 
     from erc.scores.plots import embedding_map, png
 
-    placed = plane(space.features, space.valence_arousal, space.label)
-    names = np.array([*EMOTIONS, ""])[space.label]
-    frame = pd.DataFrame({"id": list(map(guard, space.id)), "emotion": names})
-    frame[["valence", "arousal"]] = space.valence_arousal
+    placed = plane(mapped.features, mapped.valence_arousal, mapped.label)
+    names = np.array([*results.space.emotions, ""])[mapped.label]
+    frame = pd.DataFrame({"id": list(map(guard, mapped.id)), "emotion": names})
+    frame[["valence", "arousal"]] = mapped.valence_arousal
     frame[["x", "y"]] = placed
     with atomic(folder / "embedding.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.4f")
-    png(embedding_map(space.valence_arousal, placed, names, simulated), folder / "embedding.png")
+    figure = embedding_map(mapped.valence_arousal, placed, names, results.simulated, results.space)
+    png(figure, folder / "embedding.png")
 
 
 def table(found: dict[str, Any]) -> str:

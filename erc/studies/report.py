@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, ErcError
 from erc.base.files import atomic, fingerprint, read_json
+from erc.base.space import Space
 from erc.labels import peakl
-from erc.scores.breakdown import FEW, METRICS, breakdown, per_class
+from erc.labels.agreement import LEVELS
+from erc.scores.breakdown import FEW, breakdown, metrics_of, per_class
 from erc.scores.metrics import confusion
 from erc.scores.plots import (
     calibration,
@@ -29,15 +30,14 @@ from erc.scores.plots import (
     risk_coverage,
     svg,
 )
-from erc.scores.results import Results, System
-from erc.scores.scored import DIMENSIONS, Scored, read
+from erc.scores.results import Results, System, headline
+from erc.scores.scored import Scored, read
 from erc.scores.selective import orders, risk
 from erc.scores.statistics import Interval
-from erc.scores.tables import COLUMNS, NOTE, few, number, spread
+from erc.scores.tables import NOTE, columns, few, number, spread
 from erc.studies.feature_map import NAMES, embed
 from erc.training.data_record import shares
 
-SHOWN = ("f1_macro", "uar", "ccc_valence", "ccc_arousal", "ece")  # on top of the page
 GROUPS_SHOWN = 40  # of one kind
 Page = dict[str, Any]
 
@@ -77,18 +77,22 @@ def gather(folder: Path) -> Page:
     """Everything that the template shows; a part that cannot be made is `{"missing": reason}`."""
     results = Results.read(folder)
     best = results.fullest
-    rows = read(folder / "predictions.csv")[best.name]
+    rows = read(folder / "predictions.csv", results.space)[best.name]
+    titles = columns(results.space)
     data = _json(folder / "data.json")
     return {
         "results": results,
         "best": best,
-        "columns": COLUMNS,
-        "shown": SHOWN,
+        "columns": titles,
+        "headline": headline(results.space),
+        "shown": (*headline(results.space), "ece"),  # on top of the page
+        "dimensions": results.space.names,
+        "alphas": ("emotion nominal", *(f"{d} {x}" for d in results.space.names for x in LEVELS)),
         "note": NOTE,
-        "metrics": {m: COLUMNS[m] for m in METRICS},
+        "metrics": {m: titles[m] for m in metrics_of(results.space)},
         "data": data,
-        "labels": part(lambda: _labels(data, rows)),
-        "curves": part(lambda: _curves(folder)),
+        "labels": part(lambda: _labels(data, rows, results.space)),
+        "curves": part(lambda: _curves(folder, titles)),
         "classes": part(lambda: _classes(rows)),
         "map": part(lambda: _map(best, rows)),
         "calibration": part(lambda: _calibration(rows)),
@@ -111,20 +115,21 @@ def part(make: Callable[[], Page]) -> Page:
         return {"missing": str(error)}
 
 
-def _labels(data: Page, rows: Scored) -> Page:
+def _labels(data: Page, rows: Scored, space: Space) -> Page:
     """Label distributions before and after PeakL: of training, or else of the held-out side."""
 
     if "train" in data.get("sides", {}):
         side, found = "training", data["sides"]["train"]["labels"]
     else:
-        majority = np.eye(len(EMOTIONS))[rows.label[rows.labelled]]
+        majority = np.eye(len(space.emotions))[rows.label[rows.labelled]]
         kinds = {"votes": rows.votes, "PeakL": peakl(rows.votes), "majority": majority}
-        side, found = "held-out", {name: shares(x) for name, x in kinds.items()}
-    bars = {name: [x[e] or 0.0 for e in EMOTIONS] for name, x in found.items()}
-    return {"side": side, "shares": found, "figure": _svg(label_bars(bars), "Label distribution")}
+        side, found = "held-out", {name: shares(x, space) for name, x in kinds.items()}
+    bars = {name: [x[e] or 0.0 for e in space.emotions] for name, x in found.items()}
+    figure = _svg(label_bars(bars, space.emotions), "Label distribution")
+    return {"side": side, "shares": found, "figure": figure}
 
 
-def _curves(folder: Path) -> Page:
+def _curves(folder: Path, titles: Mapping[str, str]) -> Page:
     """Losses and scores by epoch from metrics.csv."""
     import pandas as pd
 
@@ -137,7 +142,13 @@ def _curves(folder: Path) -> Page:
         return {text: (x.index.to_numpy(), x.to_numpy()) for text, x in known.items() if len(x)}
 
     losses = lines({"train/loss": "training", "val/loss": "validation"})
-    scores = lines({f"val/{m}": f"validation {COLUMNS[m]}" for m in METRICS[1:]})
+    scores = lines(
+        {
+            f"val/{m}": f"validation {t}"
+            for m, t in titles.items()
+            if m == "f1_macro" or m[:4] == "ccc_"
+        }
+    )
     note = "" if scores else "No utterances were set aside for validation under this protocol."
     return {"note": note, "figure": _svg(learning_curves(losses, scores), "Learning curves")}
 
@@ -152,19 +163,22 @@ def _classes(rows: Scored) -> Page:
     """Confusion matrix and per-class scores of the labelled utterances."""
 
     known = _labelled(rows)
-    figure = confusion_matrix(confusion(known.label, known.predicted))
+    names = rows.space.emotions
+    figure = confusion_matrix(confusion(known.label, known.predicted, len(names)), names)
     return {"rows": per_class(known), "figure": _svg(figure, "Confusion matrix")}
 
 
 def _map(best: System, rows: Scored) -> Page:
-    """Predicted against rated valence and arousal."""
+    """Predicted against rated, dimension by dimension."""
 
     if np.isnan(rows.ratings).all():
-        raise ConfigError("no held-out utterance was rated in valence or arousal")
-    scores = {name: best[f"ccc_{name}"] for name in DIMENSIONS}
+        names = " or ".join(rows.space.names) or "any dimension"
+        raise ConfigError(f"no held-out utterance was rated in {names}")
+    scores = {name: best[f"ccc_{name}"] for name in rows.space.names}
     titles = [f"{name}: CCC {number(x.value)} {spread(x)}" for name, x in scores.items()]
-    figure = rated_predicted(rows.ratings, rows.dimensions, titles, rows.emotion.tolist())
-    return {"figure": _svg(figure, "Rated and predicted valence and arousal")}
+    names, scales = rows.emotion.tolist(), rows.space.dimensions
+    figure = rated_predicted(rows.ratings, rows.dimensions, titles, names, scales)
+    return {"figure": _svg(figure, "Rated and predicted")}
 
 
 def _calibration(rows: Scored) -> Page:
@@ -197,7 +211,7 @@ def _embedding(folder: Path, results: Results) -> Page:
     frame = pd.read_csv(files[1], dtype={"id": str})
     emotions = frame.emotion.fillna("").to_list()
     rated, placed = (frame[c].to_numpy() for c in (["valence", "arousal"], ["x", "y"]))
-    figure = embedding_map(rated, placed, emotions, results.simulated)
+    figure = embedding_map(rated, placed, emotions, results.simulated, results.space)
     found = _json(files[0])
     names = {k: name for k, name in NAMES.items() if k in found}
     scores = {k: Interval(found[k]["value"], found[k]["low"], found[k]["high"]) for k in names}

@@ -14,6 +14,7 @@ import numpy as np
 
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
+from erc.base.space import KEMDY
 from erc.labels import entropy
 from erc.scores.tables import grid, number
 from erc.studies.cross_validation import cross_validate
@@ -136,7 +137,7 @@ def draw(found: dict[str, Any], path: Path) -> Path:
 
     points = found["points"]
     y = np.array([p["f1_macro"] for p in points])
-    for ax, dimension in zip(axes, ("valence", "arousal"), strict=True):
+    for ax, dimension in zip(axes, KEMDY.names, strict=True):
         key = f"ccc_{dimension}"
         x = np.array([p[key] for p in points])
         ends = [np.array([p["intervals"][k] for p in points], float) for k in (key, "f1_macro")]

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from erc.base.emotions import EMOTIONS
 from erc.base.files import atomic
 from erc.scores.breakdown import breakdown
-from erc.scores.metrics import confusion
+from erc.scores.metrics import cccs, confusion
 from erc.scores.results import Results, System
 from erc.scores.scored import Scored
 from erc.scores.summary import Summary
-from erc.scores.tables import COLUMNS, number, spread
+from erc.scores.tables import columns, number, spread
 
-METRICS = ("accuracy", "uar", "f1_macro", "ccc_valence", "ccc_arousal", "ece_votes")
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {c: f"\\{c}" for c in "&%$#_{}"}
 LATEX |= {"±": r"$\pm$", "–": "--", "→": r"$\to$"}
@@ -74,9 +72,10 @@ def write_tables(folder: Path, summary: Summary, results: Sequence[Results], row
         results: of each training; rows: the pooled answers of the fullest system.
     """
     known = rows.take(rows.labelled)
-    matrix = confusion(known.label, known.predicted).tolist()
-    counted = [[e, *map(str, row)] for e, row in zip(EMOTIONS, matrix, strict=True)]
-    head = ["rated", *EMOTIONS]
+    emotions = summary.space.emotions
+    matrix = confusion(known.label, known.predicted, len(emotions)).tolist()
+    counted = [[e, *map(str, row)] for e, row in zip(emotions, matrix, strict=True)]
+    head = ["rated", *emotions]
     found = [*tables(summary, results, rows), Table("Rated and predicted emotions", head, counted)]
     origin = f"{summary.where}, {summary.n} utterances. `{summary.command}`"
     texts = {
@@ -91,9 +90,11 @@ def write_tables(folder: Path, summary: Summary, results: Sequence[Results], row
 
 def tables(summary: Summary, results: Sequence[Results], rows: Scored) -> list[Table]:
     """Systems, folds, seeds and speakers; columns that no system has a score in are left out."""
-    main = summary.fullest
-    shown = [m for m in METRICS if any(number(x[m].value) != "–" for x in summary.pooled.values())]
-    names = [COLUMNS[m] for m in shown]
+    main, titles = summary.fullest, columns(summary.space)
+    all_of_them = ("accuracy", "uar", "f1_macro", *cccs(summary.space), "ece_votes")
+    known = [{m for m in all_of_them if number(x[m].value) != "–"} for x in summary.pooled.values()]
+    shown = [m for m in all_of_them if m in set().union(*known)]
+    names = [titles[m] for m in shown]
     over = "speakers and seeds" if len(summary.seeds) > 1 else "speakers"
     runs = [(r, r.systems[main.name]) for r in results]
     found = [
@@ -128,7 +129,7 @@ def tables(summary: Summary, results: Sequence[Results], rows: Scored) -> list[T
     people = breakdown(rows, ("speaker",))
     each = [m for m in shown if people and m in people[0].scores]
     lines = [[g.name, str(g.n), *(number(g.scores[m].value) for m in each)] for g in people]
-    head = ["speaker", "answers", *(COLUMNS[m] for m in each)]
+    head = ["speaker", "answers", *(titles[m] for m in each)]
     return [*found, Table(f"{main.name}, each held-out speaker", head, lines)]
 
 

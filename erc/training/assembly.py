@@ -71,6 +71,10 @@ class Assembly:
             without_what_is_missing(options, train)
             start = cfg.module.load_from_checkpoint
             model, tokenizer = build(options, cfg.dataset.txt_processor, train, start)
+        if model.space != train.space:
+            raise ConfigError(
+                f"the model answers in {model.space}, the corpus is rated in {train.space}"
+            )
         self.model = model.to(self.device)
         every = model.fusion.needs_all
         self.sides = {s: train.side(s).needing(model.modalities, every) for s in SIDES}
@@ -148,6 +152,7 @@ def loss_of(options: dict[str, Any], train: View) -> MultiTaskLoss:
         gamma=options.pop("focal_gamma", GAMMA),
         label_smoothing=options.pop("label_smoothing", 0.0),
         class_weights=weights,
+        units=((train.space.high - train.space.low) / 4).tolist(),
     )
 
 
@@ -193,7 +198,7 @@ def build(
         else:
             tokenizer = load_tokenizer(txt_processor or text_name)
         text = TextEncoder.from_name(text_name, vocab_size=len(tokenizer), **text_options)
-    model = EmotionModel(speech, text, body, **made.to_config())
+    model = EmotionModel(speech, text, body, space=train.space, **made.to_config())
     if start:
         # The words of a tiny encoder are its own; those of another come with its name.
         words = tokenizer if start.tokenizer or text_name in TINY_TEXT else None

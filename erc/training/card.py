@@ -14,11 +14,13 @@ import numpy as np
 
 from erc.base import effort
 from erc.base.hub import declared_licence
+from erc.base.space import Space
 from erc.model.folder import USE
-from erc.scores.breakdown import FEW, Group, breakdown
+from erc.scores.breakdown import FEW, Group, breakdown, metrics_of
+from erc.scores.metrics import cccs
 from erc.scores.results import Results, anywhere
 from erc.scores.scored import read
-from erc.scores.tables import COLUMNS, grid, number, results_table
+from erc.scores.tables import columns, grid, number, results_table
 
 LICENCES = {  # of data and weights that a model is made from; they travel with it
     "kemdy": "KEMDy19/KEMDy20: ETRI licence agreement, research only, nothing may be redistributed",
@@ -28,7 +30,6 @@ LICENCES = {  # of data and weights that a model is made from; they travel with 
     "whisper": "Whisper: MIT",
 }
 KOREAN = ("kemdy", "aihub")
-GAPS = ("accuracy", "f1_macro", "ccc_valence", "ccc_arousal")
 
 
 def card(
@@ -50,9 +51,8 @@ def card(
     names = _inputs(model)
     encoders = [e for e in (model["speech_encoder"], model["text_encoder"]) if e]
     sections = [
-        f"# Emotion, valence and arousal from {' and '.join(names)}",
-        "Seven emotions (surprise, fear, angry, neutral, happy, sad, disgust) as a distribution over "
-        "raters,\nvalence (1 negative … 5 positive) and arousal (1 calm … 5 excited).",
+        f"# {', '.join(['Emotion', *results.space.names])} from {' and '.join(names)}",
+        answers(results.space),
         _made_of(results, config, encoders, spent),
         _sizes(Path(run)) if run else "",
         _scores(results),
@@ -61,6 +61,20 @@ def card(
     ]
     head = metadata(results, config, names, encoders)
     return f"---\n{head.strip()}\n---\n\n" + "\n\n".join(filter(None, sections))
+
+
+def answers(space: Space) -> str:
+    """What the model answers with.
+
+    >>> print(answers(KEMDY))
+    7 emotions (surprise, fear, angry, neutral, happy, sad, disgust) as a distribution over raters;
+    valence (1 negative … 5 positive), arousal (1 calm … 5 excited).
+    """
+    scales = ", ".join(
+        f"{d.name} ({d.low:g} {d.poles[0]} … {d.high:g} {d.poles[1]})" for d in space.dimensions
+    )
+    emotions = f"{len(space.emotions)} emotions ({', '.join(space.emotions)})"
+    return f"{emotions} as a distribution over raters;\n{scales or 'no dimension'}."
 
 
 def metadata(
@@ -73,20 +87,22 @@ def metadata(
     task = "audio-classification" if speech else "text-classification"
     system = results.fullest
     where = "simulated speech" if results.simulated else Path(results.corpus).name
-    kinds = {"f1_macro": "f1", "uar": "recall", "ccc_valence": "ccc", "ccc_arousal": "ccc"}
+    kinds = {"f1_macro": "f1", "uar": "recall"} | dict.fromkeys(cccs(results.space), "ccc")
+    titles = columns(results.space)
     found = [
         EvalResult(
             task_type=task,
             dataset_type="simulated" if results.simulated else "corpus",
             dataset_name=f"{where}, fold {results.fold} of {results.folds}",
             metric_type=kind,
-            metric_name=f"{COLUMNS[key]} ({system.name})",
+            metric_name=f"{titles[key]} ({system.name})",
             metric_value=round(system[key].value, 4),
         )
         for key, kind in kinds.items()
         if number(system[key].value) != "–"
     ]
-    tags = ["emotion-recognition", "valence-arousal", *(["simulated-data"] * results.simulated)]
+    tags = ["emotion-recognition", *(["valence-arousal"] * bool(results.space.plane))]
+    tags += ["simulated-data"] * results.simulated
     options: dict[str, Any] = {
         "license": "other",
         "license_name": "see-licences-below",
@@ -205,7 +221,8 @@ def _groups(results: Results, run: Path) -> str:
     if not file.is_file():
         return ""
     system = results.fullest.name
-    groups = breakdown(read(file)[system], ("gender", "speaker"))
+    groups = breakdown(read(file, results.space)[system], ("gender", "speaker"))
+    gaps, titles = metrics_of(results.space), columns(results.space)
     people = [g for g in groups if g.kind == "speaker"]
     shown = [_group_row(g) for g in groups if g.kind == "gender"]
     lines = [
@@ -215,18 +232,18 @@ def _groups(results: Results, run: Path) -> str:
         f"group\nhas fewer than {FEW} speakers (too narrow then).",
         "",
     ]
-    head = ["", "utterances", "speakers", *(COLUMNS[m] for m in GAPS)]
+    head = ["", "utterances", "speakers", *(titles[m] for m in gaps)]
     if shown:
         if len(shown) > 1:
-            shown.append(["largest gap", "", "", *(_gap(groups, m) for m in GAPS)])
+            shown.append(["largest gap", "", "", *(_gap(groups, m) for m in gaps)])
         lines += ["```", grid(head, shown), "```", ""]
     else:
         lines += ["The corpus does not give genders: gaps between them are unknown.", ""]
     if len(people) >= FEW:
-        spread = [_range(people, m) for m in GAPS]
+        spread = [_range(people, m) for m in gaps]
         lines.append(
             f"Over {len(people)} speakers, lowest and highest: "
-            + "; ".join(f"{COLUMNS[m]} {text}" for m, text in zip(GAPS, spread))
+            + "; ".join(f"{titles[m]} {text}" for m, text in zip(gaps, spread))
             + "."
         )
     lines.append("Age, dialect, health and microphones were not measured.")
@@ -234,7 +251,7 @@ def _groups(results: Results, run: Path) -> str:
 
 
 def _group_row(group: Group) -> list[str]:
-    values = [group.scores[m] for m in GAPS]
+    values = list(group.scores.values())
     return [
         {"F": "women", "M": "men"}.get(group.name, group.name),
         str(group.n),

@@ -1,6 +1,6 @@
 """`model.objective=closed_form`: the head without epochs, on the pooled features of frozen encoders.
 
-Shrinkage LDA for emotions, ridge regression for valence and arousal. Nothing here sees the valid or
+Shrinkage LDA for emotions, ridge regression for dimensions. Nothing here sees the valid or
 the test side. The strength of the shrinkage is the one whose predictions of held-out speakers of the
 training side are best, and the temperature is fitted to those predictions.
 """
@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import CalibrationError, ConfigError
 from erc.base.numbers import softmax
 from erc.datasets.view import View
@@ -31,7 +30,6 @@ from erc.training.assembly import Assembly
 
 STRENGTHS = (10.0 ** np.arange(-3, 2.1, 0.5)).tolist()  # of α, in units of `Ridge.scale`
 PARTS = 5  # of a training side of one speaker
-EMOTION, VALENCE, AROUSAL = slice(0, 7), slice(7, 8), slice(8, 9)  # places of the head
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -
     """Shrinkage LDA, every emotion of the same weight and prior.
 
     Args:
-        features: [n, D], standardised; target: [n, 7], rows sum to 1; groups: [n], e.g. speakers.
+        features: [n, D], standardised; target: [n, K], rows sum to 1; groups: [n], e.g. speakers.
     """
     shares = target * balanced(target)
     weights = shares.sum(1)
@@ -71,7 +69,7 @@ def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -
 
 
 def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
-    """Ridge onto valence or arousal [n, 1]."""
+    """Ridge onto one dimension [n, 1]."""
     ridge = Ridge(features, rated)
     strength, _ = choose(ridge, groups, lambda said: float(((said - rated) ** 2).sum()))
     return Fitted(*ridge.solve(strength * ridge.scale), strength)
@@ -95,7 +93,7 @@ class Outcome(NamedTuple):
     temperature: float | None  # None: not fitted, or no emotion is labelled
     held_out: (
         np.ndarray
-    )  # [n, 7] scores of each training utterance without its speaker; nan: no label
+    )  # [n, K] scores of each training utterance without its speaker; nan: no label
 
 
 def fit(parts: Assembly) -> Outcome:
@@ -117,16 +115,16 @@ def fit(parts: Assembly) -> Outcome:
         )
     rows, features = data.rows, side_by_side(model, parts.adapted or parts.tables, data)
     groups = speakers(data)
-    weight, bias = np.zeros((len(EMOTIONS) + 2, features.shape[1])), np.zeros(len(EMOTIONS) + 2)
-    bias[len(EMOTIONS) :] = sum(SCALE) / 2
-    outcome = Outcome(None, np.full((len(rows), len(EMOTIONS)), np.nan))
-    rated = data.labels.target_dimensions
-    for place, learned, method in (
-        (EMOTION, data.labels.target, fit_emotions),
-        (VALENCE, rated[:, :1], fit_dimension),
-        (AROUSAL, rated[:, 1:], fit_dimension),
-    ):
-        y = learned[rows]
+    k, d = len(data.space.emotions), len(data.space.dimensions)
+    weight, bias = np.zeros((k + d, features.shape[1])), np.zeros(k + d)
+    bias[k:] = data.space.middle
+    outcome = Outcome(None, np.full((len(rows), k), np.nan))
+    target, rated = data.labels.target[rows], data.labels.target_dimensions[rows]
+    tasks: list[tuple[slice, np.ndarray, Callable[..., Fitted]]] = [
+        (slice(k), target, fit_emotions)
+    ]
+    tasks += [(slice(k + i, k + i + 1), rated[:, [i]], fit_dimension) for i in range(d)]
+    for place, y, method in tasks:
         known = np.isfinite(y).all(-1)
         if known.any():
             found = method(features[known], y[known], groups[known])
@@ -152,7 +150,7 @@ def side_by_side(model: EmotionModel, tables: dict[str, Tensor], data: View) -> 
     return np.concatenate(parts, 1)
 
 
-Answer = tuple[np.ndarray, np.ndarray]  # probabilities [N, 7], valence and arousal [N, 2]
+Answer = tuple[np.ndarray, np.ndarray]  # probabilities [N, K], dimensions [N, D]
 
 
 def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answer) -> Answer:
@@ -170,17 +168,26 @@ def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answ
         fitted = fit_emotions(z[rows], said.soft[rows], who[rows])
         scores = z_asked @ fitted.weight.T + fitted.bias
         probabilities = softmax(scores / (fitted.temperature or 1))
-    for k in range(2):
+    for k, scale in enumerate(everything.space.dimensions):
         rows = known[np.isfinite(said.dimensions[known, k])]
         if len(rows):
             fitted = fit_dimension(z[rows], said.dimensions[rows, [k]][:, None], who[rows])
-            ratings[:, k] = (z_asked @ fitted.weight.T + fitted.bias)[:, 0].clip(*SCALE)
+            ratings[:, k] = (z_asked @ fitted.weight.T + fitted.bias)[:, 0].clip(
+                scale.low, scale.high
+            )
     return probabilities, ratings
 
 
 @torch.no_grad()
 def install(model: EmotionModel, weight: np.ndarray, bias: np.ndarray) -> None:
-    """Write scores = weight · features + bias, [9, D] and [9], into projections and head."""
+    """Write scores = weight · features + bias, [K + D, F] and [K + D], into projections and head.
+
+    Dimensions are in their own units; what lies before `EmotionModel.gain` is on 1–5.
+    """
+    k, gain = len(model.space.emotions), model.gain.cpu().numpy()
+    weight, bias = weight.copy(), bias.copy()
+    weight[k:] /= gain[:, None]
+    bias[k:] = (bias[k:] - model.offset.cpu().numpy()) / gain
     branches = model.branches.values()
     ends = np.cumsum([branch.projector.in_features for branch in branches])[:-1]
     for branch, part in zip(branches, np.split(weight, ends, 1), strict=True):

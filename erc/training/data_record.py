@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
 from erc.base.files import fingerprint
+from erc.base.space import KEMDY, Space
 from erc.scores.agreement import agreement
 from erc.training.config import resolve
 
@@ -25,13 +25,13 @@ def data_record(parts: Assembly) -> dict[str, Any]:
     """What `data.json` holds.
 
     Returns:
-        `sides[side]`: n, minutes, speakers, sessions, ties, and `labels[kind]`, the mean of seven
-        shares; `dropped` and `corrected`: rows by reason, with `examples`; `agreement`: of all raters
-        of the corpus; `fingerprints` of data and configuration; `erc`, the version.
+        `sides[side]`: n, minutes, speakers, sessions, ties, and `labels[kind]`, the mean share
+        of each emotion; `dropped` and `corrected`: rows by reason, with `examples`; `agreement`: of all
+        raters of the corpus; `fingerprints` of data and configuration; `erc`, the version.
     """
     data = parts.sides["test"]
     report = data.store.report
-    found = agreement(data.store.utterances(data.side("all").rows))
+    found = agreement(data.store.utterances(data.side("all").rows), data.space)
     config = {
         k: v for k, v in resolve(parts.cfg).items() if k not in ("run_dir", "logger", "cache")
     }
@@ -56,16 +56,19 @@ def side(data: View) -> dict[str, Any]:
         "speakers": len(set(data.store.column("speaker")[rows])),
         "sessions": len(set(data.store.column("session")[rows])),
         "ties": int(data.labels.tied[rows].sum()),
-        "labels": {name: shares(getattr(data.labels, kind)[rows]) for name, kind in LABELS.items()},
+        "labels": {
+            name: shares(getattr(data.labels, kind)[rows], data.space)
+            for name, kind in LABELS.items()
+        },
     }
 
 
-def shares(labels: np.ndarray) -> dict[str, float]:
-    """Mean distribution of labels [N, 7] (rows of nan do not count) by emotion.
+def shares(labels: np.ndarray, space: Space = KEMDY) -> dict[str, float]:
+    """Mean distribution of labels [N, K] (rows of nan do not count) by emotion.
 
     >>> shares(np.array([[0, 0, 1, 0, 0, 0, 0], [np.nan] * 7]))["angry"]
     1.0
     """
     known = labels[~np.isnan(labels).any(-1)]
-    mean = known.mean(0) if len(known) else np.full(len(EMOTIONS), np.nan)
-    return dict(zip(EMOTIONS, mean.tolist(), strict=True))
+    mean = known.mean(0) if len(known) else np.full(len(space.emotions), np.nan)
+    return dict(zip(space.emotions, mean.tolist(), strict=True))

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import SCALE
 from erc.base.files import atomic, write_json
 from erc.base.numbers import softmax
 from erc.datasets.audit import audit
@@ -27,7 +26,7 @@ from erc.model.folder.learned import Learned, counted
 from erc.scores.baselines import BASELINES, Side, cues
 from erc.scores.one_rater import one_rater
 from erc.scores.panels import panels
-from erc.scores.results import ADAPTED, BASELINE, HEADLINE, Human, Margin, Results, System
+from erc.scores.results import ADAPTED, BASELINE, Human, Margin, Results, System, headline
 from erc.scores.scored import NAMES, Scored, write
 from erc.scores.selective import areas
 from erc.scores.sets import Sets
@@ -45,13 +44,13 @@ PACKAGES = ("torch", "transformers", "lightning", "numpy")  # whose versions are
 class Predictions:
     """What a model says of the utterances of a split, in the order of `dataset.rows`."""
 
-    logits: np.ndarray  # [N, 7]
-    dimensions: np.ndarray  # [N, 2], clamped to 1–5
+    logits: np.ndarray  # [N, K]
+    dimensions: np.ndarray  # [N, D], clipped to their scales
     features: np.ndarray  # [N, F], before the head
     typicality: np.ndarray  # [N] of what is least typical of what was used; nan: not known
 
     def probabilities(self, temperature: float = 1.0) -> np.ndarray:
-        """[N, 7], rows sum to 1."""
+        """[N, K], rows sum to 1."""
         return softmax(self.logits / temperature)
 
 
@@ -117,7 +116,7 @@ def predict_split(
     return [
         Predictions(
             logits=whole(o.logits for o in outputs),
-            dimensions=whole(o.dimensions for o in outputs).clip(*SCALE),
+            dimensions=model.space.clip(whole(o.dimensions for o in outputs)),
             features=whole(o.features for o in outputs),
             typicality=np.fmin.reduce([unknown, *(usual[m] for m in one.use if m in usual)]),
         )
@@ -156,7 +155,7 @@ def scored(
     """What a system says of utterances, beside what their raters said.
 
     Args:
-        probabilities: [N, 7], rows sum to 1; dimensions: [N, 2] valence and arousal, 1–5.
+        probabilities: [N, K], rows sum to 1; dimensions: [N, D] in the units of their scales.
         rows: [N] of the store, among those of the split; None: all of them.
         typicality: [N]; None: not known.
     """
@@ -174,6 +173,7 @@ def scored(
         label=np.where(known, np.nan_to_num(said.hard[rows]).argmax(-1), -1),
         ratings=said.dimensions[rows],
         tie=said.tied[rows],
+        space=data.space,
     )
 
 
@@ -217,8 +217,8 @@ def evaluate(
     results = Results(
         systems={one.system: System.of(one) for one in [*rows, *rivals]},
         margins=margins(main, rivals),
-        human=Human(one_rater(utterances)),
-        panels=panels(utterances, rows),
+        human=Human(one_rater(utterances, data.space)),
+        panels=panels(utterances, rows, data.space),
         risk=areas(main),
         sets=Sets.of(main, others.shares.get(main.system), others.speakers),
         protocol=data.fold.protocol,
@@ -237,6 +237,7 @@ def evaluate(
         command=shlex.join(argv),
         versions={"python": platform.python_version()} | {p: version(p) for p in PACKAGES},
         audit=audit(data).to_dict(),
+        space=data.space,
     )
     if folder:
         write_json(folder / "data.json", data_record(parts))
@@ -255,7 +256,7 @@ def decline(
     speakers = people(parts.sides[side], parts.sides[side].rows)
     train = parts.sides["train"]
     rows = train.labels.target[train.rows], train.labels.target_dimensions[train.rows]
-    usual = Learned(**counted(*rows)).variety
+    usual = Learned(**counted(*rows, train.space)).variety
     for one in [one for one in answers if one.adapted]:
         plain, adapted = answers[replace(one, adapted=False)], answers[one]
         found, names = monotonous(plain.probabilities(temperature), speakers, usual)
@@ -280,7 +281,7 @@ def baselines(parts: Assembly, data: View) -> list[Scored]:
     def side(rows: np.ndarray) -> Side:
         heard = np.array([cues(store.pcm(row)) for row in rows]).reshape(-1, 3)
         text, speaker = (store.column(name)[rows] for name in ("text", "speaker"))
-        return Side(text, heard, speaker, said.soft[rows], said.dimensions[rows])
+        return Side(text, heard, speaker, said.soft[rows], said.dimensions[rows], data.space)
 
     learned, asked = side(known), side(data.rows)
     needed = {"sentence look-up": "text", "duration and level": "speech"}
@@ -298,9 +299,10 @@ def baselines(parts: Assembly, data: View) -> list[Scored]:
 
 def margins(model: Scored, rivals: Sequence[Scored]) -> dict[str, Margin]:
     """Metric → the model − the baseline that is strongest in it, tested over speakers."""
-    scores = {rival.system: rival.evaluate(only=HEADLINE) for rival in rivals}
+    wanted = headline(model.space)
+    scores = {rival.system: rival.evaluate(only=wanted) for rival in rivals}
     found = {}
-    for metric in HEADLINE:
+    for metric in wanted:
         known = [r for r in rivals if not np.isnan(scores[r.system][metric])]
         if known:
             best = max(known, key=lambda r: scores[r.system][metric])

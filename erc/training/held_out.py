@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from erc.base.emotions import SCALE
 from erc.base.numbers import softmax
 from erc.datasets.view import View
 from erc.model.folder.held_out import HeldOut
@@ -34,7 +33,7 @@ def held_out(parts: Assembly, temperature: float, without: np.ndarray | None = N
     valid side is the held-out fold itself (`paper`), it is not looked at.
 
     Args:
-        without: [n, 7] scores of each training utterance by a model without its speaker, which take
+        without: [n, K] scores of each training utterance by a model without its speaker, which take
             the place of a valid side that is not there; None: there are none.
     """
     valid = parts.sides["valid"]
@@ -78,7 +77,7 @@ def _shares_without(parts: Assembly, logits: np.ndarray) -> tuple[dict[str, np.n
     """The same of the training side, each speaker held out in turn; of all modalities together."""
     train, known = parts.sides["train"], np.isfinite(logits).all(-1)
     name = Condition(parts.model.modalities, bool(parts.adapted)).name
-    middle = np.full((int(known.sum()), 2), sum(SCALE) / 2)
+    middle = np.tile(train.space.middle, (int(known.sum()), 1))
     rows = scored(name, train, softmax(logits[known]), middle, train.rows[known])
     given = rows.probabilities[np.arange(len(rows)), rows.label][rows.labelled]
     people = len(np.unique(speakers(train)[known][rows.labelled]))

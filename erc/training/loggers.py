@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import atomic
+from erc.base.space import KEMDY
 from erc.scores.metrics import confusion
 from erc.scores.plots import available, calibration, confusion_matrix, png
 from erc.scores.results import Results
@@ -81,17 +81,18 @@ def record(loggers: Sequence[Logger], run: Path, step: int = 0) -> None:
     """
     if not loggers:
         return
-    system = Results.read(run).fullest
-    rows = read(run / "predictions.csv")[system.name]
+    results = Results.read(run)
+    system, emotions = results.fullest, results.space.emotions
+    rows = read(run / "predictions.csv", results.space)[system.name]
     rows = rows.take(rows.labelled)
     scores = {f"test/{k}": v for k, v in system.scores.items() if v == v}
-    matrix = confusion(rows.label, rows.predicted).tolist()
+    matrix = confusion(rows.label, rows.predicted, len(emotions)).tolist()
     figures = {}
     if available() and len(rows):
-        figures["confusion"] = confusion_matrix(matrix)
+        figures["confusion"] = confusion_matrix(matrix, emotions)
         figures["calibration"] = calibration(rows.probabilities, rows.label)
     for logger in loggers:
-        feed(logger, scores, matrix, figures, step)
+        feed(logger, scores, matrix, figures, step, emotions)
 
 
 def feed(
@@ -100,8 +101,9 @@ def feed(
     matrix: Sequence[Sequence[int]],
     figures: Mapping[str, Figure],
     step: int = 0,
+    emotions: Sequence[str] = KEMDY.emotions,
 ) -> None:
-    """Scores, confusion matrix [7, 7] (rows: the raters) and figures → one logger, which is closed.
+    """Scores, confusion matrix [K, K] (rows: the raters) and figures → one logger, which is closed.
 
     csv: confusion.csv and figures/*.png (the scores are in results.json). Others: where their own
     pages show them.
@@ -109,8 +111,8 @@ def feed(
     from lightning.pytorch.loggers import CSVLogger
 
     name, experiment = type(logger).__name__, logger.experiment
-    rows: list[Any] = [[e, *row] for e, row in zip(EMOTIONS, matrix, strict=True)]
-    columns: list[Any] = ["rated", *EMOTIONS]
+    rows: list[Any] = [[e, *row] for e, row in zip(emotions, matrix, strict=True)]
+    columns: list[Any] = ["rated", *emotions]
     if isinstance(logger, CSVLogger):
         with atomic(Path(logger.log_dir or ".") / "confusion.csv") as temporary:
             lines = [",".join(map(str, row)) for row in [columns, *rows]]

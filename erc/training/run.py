@@ -22,7 +22,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
 from erc.base.bandwidth import bandwidth
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CalibrationError, ConfigError, did_you_mean
 from erc.datasets.audit import audit
 from erc.datasets.batches import BucketSampler
@@ -250,9 +249,11 @@ def taught(parts: Assembly) -> dict[str, Any]:
     some = heard[np.unique(np.linspace(0, len(heard) - 1, BANDS).astype(int))] if len(heard) else []
     bands = [bandwidth(train.store.pcm(row) / np.float32(32768)) for row in some]
     band = float(np.quantile(bands, 0.05)) if bands else None
+    rows = train.rows
     return {"band_hz": band} | counted(
-        said.target[train.rows] if weight > 0 else np.full((0, len(EMOTIONS)), np.nan),
-        said.target_dimensions[train.rows] if weight < 1 else np.full((0, 2), np.nan),
+        said.target[rows if weight > 0 else []],
+        said.target_dimensions[rows if weight < 1 else []],
+        train.space,
     )
 
 

@@ -10,13 +10,12 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from erc.base.emotions import SCALE
 from erc.base.errors import ConfigError, TrainingError, did_you_mean
 from erc.datasets.batches import Batch
 from erc.datasets.view import View
 from erc.model.emotion import EmotionModel, Output
 from erc.model.losses import MultiTaskLoss
-from erc.scores.metrics import COUNTS
+from erc.scores.metrics import is_count
 from erc.training import evaluation, features
 from erc.training.assembly import Assembly
 from erc.training.config import make
@@ -100,15 +99,15 @@ class EmotionTask(L.LightningModule):
         self._epoch.append(tuple(cast(Tensor, t).cpu() for t in found))
 
     def on_validation_epoch_end(self) -> None:
-        rows, logits, va, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
+        rows, logits, placed, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
         self._epoch.clear()
-        if not (logits.isfinite().all() and va.isfinite().all()):
+        if not (logits.isfinite().all() and placed.isfinite().all()):
             self.give_up("the model answers nan in the validation of")
-        total, cls, reg = self.loss(Output(logits, va, logits), target, rated)
+        total, cls, reg = self.loss(Output(logits, placed, logits), target, rated)
         probabilities = logits.double().softmax(-1).numpy()
-        said = (probabilities, va.clamp(*SCALE).numpy())
+        said = (probabilities, self.model.space.clip(placed.numpy()))
         scores = evaluation.scored("valid", self.valid, *said, rows.numpy()).evaluate()
-        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if k not in COUNTS})
+        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if not is_count(k)})
         self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
 
     def groups(self) -> list[dict[str, Any]]:

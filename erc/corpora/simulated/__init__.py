@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.sentences import sentence, transcript
+from erc.base.space import KEMDY
 from erc.base.voice import SAMPLE_RATE, Delivery, Speaker, cast, speak
 from erc.corpora.simulated.kemdy_writer import Session, Votes, write_kemdy19, write_kemdy20
 from erc.corpora.simulated.signals import live
@@ -77,7 +77,7 @@ class Latents:
     dialogues: list[str]
     people: tuple[str, str]  # as in ids: ("M", "F") or ("User001F", "User002M")
     person: np.ndarray  # int [N], index in `people`
-    emotion: np.ndarray  # int [N], index in EMOTIONS
+    emotion: np.ndarray  # int [N], index in KEMDY.emotions
     affect: np.ndarray  # [N, 3] valence, arousal, dominance; about 1–5, unbounded
     listening: np.ndarray  # [N, 3] the same of the person who listens
 
@@ -152,7 +152,7 @@ def latents(layout: str, session: int, utterances: int = 40, seed: int = 0) -> L
     """
     _check(layout, session, utterances, seed)
     rng = _rng(layout, seed, session, "latents")
-    emotion = rng.choice(len(EMOTIONS), utterances, p=FREQUENCY)
+    emotion = rng.choice(len(KEMDY.emotions), utterances, p=FREQUENCY)
     affect = CENTROIDS[emotion] + SPREAD * rng.standard_normal((utterances, 3))
     rest = np.array([3.0, 2.6, 3.0])
     listening = rest + 0.5 * (affect - rest) + SPREAD * rng.standard_normal((utterances, 3))

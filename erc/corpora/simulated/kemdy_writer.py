@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.base.voice import SAMPLE_RATE
 from erc.corpora.simulated import signals
 from erc.corpora.simulated.signals import Body, Span
@@ -38,7 +38,7 @@ BREAK = 1800  # s on the clock before KEMDy19's improvised scenes; the devices' 
 class Votes:
     """What ten raters say of N utterances."""
 
-    emotion: np.ndarray  # int [N, 10], index in EMOTIONS
+    emotion: np.ndarray  # int [N, 10], index in KEMDY.emotions
     valence: np.ndarray  # int [N, 10], 1–5
     arousal: np.ndarray  # int [N, 10], 1–5
 
@@ -152,8 +152,8 @@ def total_emotion(emotions: np.ndarray, layout: str) -> str:
     >>> total_emotion(np.array([3, 3, 6, 6, 4]), "kemdy20")
     'neutral;disqust'
     """
-    counts = np.bincount(emotions, minlength=len(EMOTIONS))
-    winners = {EMOTIONS[k] for k in np.flatnonzero(counts == counts.max())}
+    counts = np.bincount(emotions, minlength=len(KEMDY.emotions))
+    winners = {KEMDY.emotions[k] for k in np.flatnonzero(counts == counts.max())}
     total = ";".join(e for e in TIE_ORDER[layout] if e in winners)
     return total.replace("disgust", "disqust") if layout == "kemdy20" else total
 
@@ -164,7 +164,7 @@ def _rating_cells(votes: Votes, i: int, layout: str) -> list[str]:
     means = [_number(x.sum() / len(x), 1) for x in (valence, arousal)]
     cells = [total_emotion(votes.emotion[i], layout), *means]
     for e, v, a in zip(votes.emotion[i], valence, arousal, strict=True):
-        cells += [EMOTIONS[e], str(v), str(a)]
+        cells += [KEMDY.emotions[e], str(v), str(a)]
     return cells
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY, Space
 from erc.model.adaptation import variety
 
 SIMULATED = (
@@ -83,7 +84,7 @@ class Learned:
         return SIMULATED if self.simulated else None
 
 
-def counted(emotions: np.ndarray, dimensions: np.ndarray) -> dict[str, Any]:
+def counted(emotions: np.ndarray, dimensions: np.ndarray, space: Space = KEMDY) -> dict[str, Any]:
     """What `meta["learned"]` holds of training rows.
 
     Args:
@@ -94,9 +95,8 @@ def counted(emotions: np.ndarray, dimensions: np.ndarray) -> dict[str, Any]:
     2
     """
     shares = (np.nan_to_num(emotions) >= SHARE).sum(0)
-    valence, arousal = np.isfinite(dimensions).sum(0)
+    rated = np.isfinite(dimensions).sum(0)
     return {
-        "emotions": dict(zip(EMOTIONS, shares.tolist(), strict=True)),
-        "valence": int(valence),
-        "arousal": int(arousal),
+        "emotions": dict(zip(space.emotions, shares.tolist(), strict=True)),
+        **dict(zip(space.names, rated.tolist(), strict=True)),
     }

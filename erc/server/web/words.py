@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from erc.base.cells import guard
+from erc.base.space import KEMDY
 from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
@@ -15,7 +16,7 @@ from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
 from erc.scores.results import Human, Results, System
 from erc.scores.selective import TYPICAL
-from erc.scores.tables import COLUMNS
+from erc.scores.tables import columns
 from erc.server.web.figures import (
     bars,
     colour,
@@ -250,7 +251,7 @@ def _scores(results: Results) -> str:
     shown: dict[str, System | Human] = {results.fullest.name: results.fullest}
     if results.human.scores:
         shown["one rater"] = results.human  # simulated ones, where the speech is
-    head = "".join(f'<th scope="col">{COLUMNS[m]}</th>' for m in SCORES)
+    head = "".join(f'<th scope="col">{columns(KEMDY)[m]}</th>' for m in SCORES)
     rows = "".join(
         f'<tr><th scope="row">{safe(name)}</th>'
         + "".join(f"<td>{_number(row.scores.get(m))}</td>" for m in SCORES)
