@@ -13,14 +13,14 @@ import sys
 
 import numpy as np
 
-from erc.scores.alignment import Space, align
+from erc.scores.alignment import Mapped, align
 
 NULLS = ("nothing", "speakers", "emotions", "both")
 PRIOR = (0.05, 0.05, 0.15, 0.4, 0.2, 0.1, 0.05)
 SPEAKERS, EACH, WIDTH = 8, 14, 12  # speakers, utterances of each, features
 
 
-def draw(rng: np.random.Generator, null: str) -> Space:
+def draw(rng: np.random.Generator, null: str) -> Mapped:
     """Features and ratings whose maps have nothing to do with each other."""
     who = np.repeat(np.arange(SPEAKERS), EACH)
     n, normal = len(who), rng.standard_normal
@@ -32,7 +32,7 @@ def draw(rng: np.random.Generator, null: str) -> Space:
     if null in ("emotions", "both"):
         features += 1.5 * normal((7, WIDTH))[label]
         rated += normal((7, 2))[label]
-    return Space(features, rated, label, who.astype(str), np.arange(n).astype(str))
+    return Mapped(features, rated, label, who.astype(str), np.arange(n).astype(str))
 
 
 def simulate(

@@ -51,7 +51,7 @@ def gflop(fusion: str, dim: int, options: dict[str, Any]) -> tuple[float, float]
 
     net = build_fusion(fusion, dim, options).eval()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        net([torch.zeros(1, net.vector_size)] * 2)
+        net([torch.zeros(1, net.vector_size)] * 2, [torch.ones(1, dtype=torch.bool)] * 2)
     return counter.get_total_flops() / 1e9, sum(p.numel() for p in net.parameters()) / 1e6
 
 

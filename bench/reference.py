@@ -45,13 +45,19 @@ def lengths(n: int, seed: int | None = 0, longest: float = 15.0) -> np.ndarray:
 
 
 def recordings(sizes: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
-    """int16 PCM of these lengths: noise with the slow loudness of syllables (4 Hz), no two alike."""
+    """int16 PCM of these lengths, no two alike: cut from simulated voices, in which speech is found."""
+    from erc.base.audio import load_int16
+
     rng = np.random.default_rng(seed)
-    t = np.arange(60 * RATE) / RATE
-    bank = rng.normal(0, 3000, len(t)) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
+    voices = load_int16(Path(__file__).parents[1] / "docs/samples/meeting.ogg")
+    bank = np.resize(voices, 60 * RATE) + rng.normal(0, 30, 60 * RATE)
     for size in sizes:
         start = rng.integers(len(bank) - size)
-        yield (bank[start : start + size] * rng.uniform(0.2, 1.5)).astype(np.int16)
+        yield (
+            (bank[start : start + size] * rng.uniform(0.2, 1.5))
+            .clip(-32768, 32767)
+            .astype(np.int16)
+        )
 
 
 def corpus(folder: Path, n: int, seed: int = 0) -> Path:

@@ -9,7 +9,7 @@ import soundfile
 import soxr
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.base.voice import Delivery, cast, speak
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes import Runtime, Spec
@@ -67,7 +67,7 @@ class Heard(Runtime):
     def fuse(self, encoded):
         pooled = encoded.pooled
         seconds, loud = pooled["speech"].T
-        logits = np.zeros((len(seconds), len(EMOTIONS)), np.float32)
+        logits = np.zeros((len(seconds), len(KEMDY.emotions)), np.float32)
         logits[:, 2], logits[:, 4] = 20 * loud, seconds / 4
         letters = pooled["text"][:, 0] if "text" in pooled else np.zeros(len(seconds))
         return logits, np.stack([1 + letters / 10, 1 + 10 * loud], 1).astype(np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from erc.corpora.utterance import Rating, Utterance
-from erc.scores.alignment import Space
+from erc.scores.alignment import Mapped
 from erc.scores.results import Human, Results, System
 from erc.scores.scored import Scored
 
@@ -65,7 +65,7 @@ def results(*systems: Scored, human: dict[str, float] | None = None, **changed: 
 CENTRES = np.array([[2.6, 3.9], [1.8, 3.7], [1.5, 4.2], [3, 2.8], [4.4, 3.9], [1.7, 2.0], [1.4, 3]])
 
 
-def space(kind: str, n: int = 210, seed: int = 0) -> Space:
+def space(kind: str, n: int = 210, seed: int = 0) -> Mapped:
     """A feature space that is ("planted") or is not ("random") a linear map of the ratings."""
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 7
@@ -73,7 +73,7 @@ def space(kind: str, n: int = 210, seed: int = 0) -> Space:
     planted = (va - 3) @ rng.normal(size=(2, 40)) + rng.normal(0, 0.2, (n, 40))
     x = planted if kind == "planted" else rng.normal(size=(n, 40))
     speaker = rng.integers(0, 8, n).astype(str)
-    return Space(x, va, label, speaker, np.arange(n).astype(str))
+    return Mapped(x, va, label, speaker, np.arange(n).astype(str))
 
 
 def rated(rng, items, raters=4, group="A", speakers=6, missing=0.1):
@@ -85,7 +85,7 @@ def rated(rng, items, raters=4, group="A", speakers=6, missing=0.1):
             Rating(
                 f"E{r}",
                 int(truth if rng.random() < 0.6 else rng.integers(7)),
-                *map(float, rng.integers(1, 6, 2)),
+                tuple(map(float, rng.integers(1, 6, 2))),
             )
             for r in range(raters)
             if rng.random() > missing

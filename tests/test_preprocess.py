@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from erc import corpora
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError
+from erc.base.space import KEMDY
 from erc.preprocess import get_folds, make_total_df, split
 
 SESSIONS19 = [f"Session{i:02d}" for i in range(1, 21)]
@@ -24,7 +24,7 @@ def manifest(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "a.wav").touch()
-    head = ",".join(["id,audio,text,speaker,session,emotion", *EMOTIONS, "valence,arousal"])
+    head = ",".join(["id,audio,text,speaker,session,emotion", *KEMDY.emotions, "valence,arousal"])
     (folder / "manifest.csv").write_text(
         f"{head}\n"
         "a,a.wav,hi,s1,x,,1,0,0,0,1,0,0,4,3.5\n"
@@ -41,13 +41,13 @@ def test_table(manifest: Path) -> None:
     df = table.df
     assert list(df) == [
         "id", "corpus", "audio", "text", "speaker", "gender", "session", "dialogue", "emotion",
-        *EMOTIONS, "valence", "arousal", "raters",
+        *KEMDY.emotions, "valence", "arousal", "raters",
     ]  # fmt: skip
     assert df.emotion.tolist() == ["surprise;happy", "neutral", ""]
     assert df.audio.tolist() == [str(manifest / "a.wav"), None, str(manifest / "a.wav")]
     assert df.text.tolist() == ["hi", 'yes, "b"', None]
     assert df.raters.tolist() == [2, 10, 0]
-    assert df[list(EMOTIONS)].isna().all(axis=1).tolist() == [False, False, True]
+    assert df[list(KEMDY.emotions)].isna().all(axis=1).tolist() == [False, False, True]
     assert table.report.dropped == {"recording not found": 1}
     text = str(table)
     for line in (
@@ -212,14 +212,16 @@ def test_simulated_corpora_end_to_end(tmp_path: Path) -> None:
     table = make_total_df(tmp_path, save_path=str(tmp_path / "total.csv"))
     assert table.name == "kemdy19+kemdy20"
     assert len(table.df) == 32
-    assert (table.df[list(EMOTIONS)].sum(axis=1) == 10).all()
+    assert (table.df[list(KEMDY.emotions)].sum(axis=1) == 10).all()
     assert set(table.df.raters) == {10}
     df = table.df
     sides = split(df.session, df.speaker, df.corpus, 1, 2).sides
     assert set(df.session[sides["test"]]) == {"Session02"}
     assert set(df.corpus[sides["train"]]) == {"kemdy19", "kemdy20"}
     again = corpora.load("manifest", tmp_path / "total.csv")
-    assert [u.votes for u in again.utterances] == df[list(EMOTIONS)].apply(tuple, axis=1).tolist()
+    assert [u.votes for u in again.utterances] == df[list(KEMDY.emotions)].apply(
+        tuple, axis=1
+    ).tolist()
     assert all(u.audio.is_file() for u in again.utterances)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import erc
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.cli.program import main
 
 COUNT = 50
@@ -26,7 +26,10 @@ def recordings(kemdy19, kemdy20) -> list[tuple[str, str]]:
 def numbers(rows) -> np.ndarray:
     """[N, 9]: probabilities, valence, arousal."""
     return np.array(
-        [[*(r["probabilities"][e] for e in EMOTIONS), r["valence"], r["arousal"]] for r in rows]
+        [
+            [*(r["probabilities"][e] for e in KEMDY.emotions), r["valence"], r["arousal"]]
+            for r in rows
+        ]
     )
 
 

@@ -1,6 +1,6 @@
 """Votes → soft → PeakL, sharpened and majority labels. Works on numpy arrays and torch tensors.
 
-Every function takes labels in its last axis (K of them, in the order of a `Space`) and any leading shape,
+Every function takes labels in its last axis (K ≥ 2, in the order of a `Space`) and any leading shape,
 and returns the kind of array it was given. A row of nan means "no emotion label" and stays nan.
 """
 
@@ -24,7 +24,7 @@ def soft(votes: Any) -> Any:
         [..., K], rows sum to 1.
 
     Raises:
-        LabelError: a negative or infinite vote, a row without any vote, or a single number.
+        LabelError: a negative or infinite vote, a row without any vote, or fewer than two columns.
 
     >>> soft(np.array([9, 0, 0, 1, 0, 0, 0])).tolist()
     [0.9, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0]
@@ -61,7 +61,7 @@ def peakl(soft: Any) -> Any:
         [..., K], rows sum to 1.
 
     Raises:
-        LabelError: a row does not sum to 1 (votes go through `soft` first), or a single number.
+        LabelError: a row does not sum to 1 (votes go through `soft` first), or fewer than two columns.
 
     >>> peakl(np.array([0.9, 0, 0, 0.1, 0, 0, 0])).round(6).tolist()
     [0.939436, 0.0, 0.0, 0.060564, 0.0, 0.0, 0.0]
@@ -130,8 +130,10 @@ def floating(x: Any) -> tuple[Any, Any]:
     else:
         xp, x = np, np.asarray(x)
         x = x if np.issubdtype(x.dtype, np.floating) else x.astype(np.float64)
-    if x.ndim == 0:
-        raise LabelError("labels need a column for each emotion; got a single number")
+    if x.ndim == 0 or x.shape[-1] < 2:
+        raise LabelError(
+            f"labels need a column for each of two or more emotions; got shape {tuple(x.shape)}"
+        )
     return xp, x
 
 

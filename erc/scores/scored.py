@@ -238,7 +238,10 @@ def read(path: str | Path, own: Space | None = None) -> dict[str, Scored]:
         )
     kinds = dict.fromkeys(("system", *NAMES, "emotion", "predicted", "tie"), str)
     try:
-        own = own or _named(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+        header = list(pd.read_csv(path, nrows=0, encoding="utf-8-sig").columns)
+        if lost := [n for n in ("system", "id", "speaker", "emotion") if n not in header]:
+            raise ValueError(f"it has no column '{lost[0]}'")
+        own = own or _named(header)
         numbers = (*own.names, *(SAID[1] + name for name in own.names))
         numbers += tuple(before + e for before in (SAID[0], TRUE) for e in own.emotions)
         optional = ("seconds", "typicality")
@@ -248,7 +251,7 @@ def read(path: str | Path, own: Space | None = None) -> dict[str, Scored]:
             path, dtype=kinds | dict.fromkeys(blank, float), keep_default_na=False,
             na_values=blank, index_col=False, encoding="utf-8-sig",
         )  # fmt: skip
-        for name in ("system", "id", "speaker", "emotion", *numbers):
+        for name in numbers:
             if name not in frame:
                 raise ValueError(f"it has no column '{name}'")
         return {
@@ -270,8 +273,9 @@ def _quoted(cell: str) -> str:
 def _named(columns: Iterable[str]) -> Space:
     """The label space that columns of predictions name."""
     emotions, names = ([c.removeprefix(p) for c in columns if c.startswith(p)] for p in SAID)
-    if not emotions:
-        raise ValueError(f"it has no column '{SAID[0]}…'")
+    voted = [c.removeprefix(TRUE) for c in columns if c.startswith(TRUE)]
+    if lost := [e for e in voted if e not in emotions] or [""] * (not emotions):
+        raise ValueError(f"it has no column '{SAID[0]}{lost[0]}'")
     return space(emotions, dict.fromkeys(names, (1.0, 5.0)))
 
 

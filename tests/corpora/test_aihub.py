@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from erc import corpora
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CorpusError, LabelError
+from erc.base.space import KEMDY
 from erc.corpora import Corpus
 from erc.studies.experiment import run
 
@@ -43,12 +43,21 @@ def test_an_utterance(tmp_path: Path) -> None:
         "a", "aihub", "헐! 나 어떡해, 정말", "M", "sad",
     )  # fmt: skip
     assert u.audio == folder / "wav" / "a.wav"
-    votes = dict(zip(EMOTIONS, u.votes, strict=True))
-    assert votes == dict.fromkeys(EMOTIONS, 0) | {"sad": 2, "angry": 1, "neutral": 1, "happy": 1}
-    assert [EMOTIONS[r.emotion] for r in u.ratings] == ["sad", "sad", "angry", "neutral", "happy"]
-    assert math.isnan(u.valence)
-    assert math.isnan(u.arousal)
-    assert math.isnan(u.ratings[0].valence)
+    votes = dict(zip(KEMDY.emotions, u.votes, strict=True))
+    assert votes == dict.fromkeys(KEMDY.emotions, 0) | {
+        "sad": 2,
+        "angry": 1,
+        "neutral": 1,
+        "happy": 1,
+    }
+    assert [KEMDY.emotions[r.emotion] for r in u.ratings] == [
+        "sad",
+        "sad",
+        "angry",
+        "neutral",
+        "happy",
+    ]
+    assert all(map(math.isnan, (*u.dimensions, *u.ratings[0].dimensions)))
     assert corpora.layout(folder) == "aihub"
 
 

@@ -71,7 +71,7 @@ def test_total_that_differs_is_counted_and_ratings_win(tree20: Tree20, total: li
     corpus = tree20.load()
     assert corpus.report.corrected == {"total differs from its ten raters; ratings win": 1}
     assert corpus.utterances[0].votes == (0, 0, 0, 0, 6, 4, 0)
-    assert corpus.utterances[0].valence == 3
+    assert corpus.utterances[0].dimensions[0] == 3
 
 
 def test_total_mean_is_rounded_to_one_decimal(tree20: Tree20) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from kemdy_trees import F1, HAPPY6, M1, RATERS, Tree19, rating_cells, small19
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_kemdy19_utterance(tree19: Tree19) -> None:
     assert m.audio == tree19.root / "wav/Session01/Sess01_script01" / f"{M1}.wav"
     assert m.text == "hello"
     assert m.votes == (0, 0, 0, 0, 6, 4, 0)
-    assert (m.valence, m.arousal) == pytest.approx((4.0, 1.2))
+    assert m.dimensions == pytest.approx((4.0, 1.2))
     assert [r.rater for r in m.ratings] == RATERS
-    assert m.ratings[1] == ("Eval02M", EMOTIONS.index("happy"), 2.0, 1.0)
+    assert m.ratings[1] == ("Eval02M", KEMDY.emotions.index("happy"), (2.0, 1.0))
     assert m.rater_group == "19-A"
     assert (f.id, f.speaker) == (F1, "Sess01F")
     assert sum(corpus.report.dropped.values()) == 1  # M1 in the F file

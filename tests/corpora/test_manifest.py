@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from erc import corpora
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, CorpusError, LabelError
+from erc.base.space import KEMDY
 from erc.corpora import Corpus
 
 ROW = {"id": "a", "audio": "a.wav", "text": "hi", "speaker": "s", "session": "s", "emotion": "sad"}
@@ -54,11 +54,11 @@ def test_formats_are_equal(tmp_path: Path, suffix: str) -> None:
         )  # fmt: skip
         assert a.audio == root / "a.wav"
         assert a.votes == (0, 0, 0, 0, 0, 1, 0)
-        assert (a.valence, a.arousal) == (4.5, 1.0)
+        assert a.dimensions == (4.5, 1.0)
         assert a.dialogue.startswith("7")  # numbers with gaps are written 7.0
         assert b.audio is None
         assert b.gender == ""
-        assert math.isnan(b.valence)
+        assert math.isnan(b.dimensions[0])
 
 
 def test_seven_votes_with_other_names(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_word_for_no_emotion_and_a_number_for_one(tmp_path: Path) -> None:
     ]
     corpus = load(tmp_path, rows, emotion_map={"xxx": None, 5: "angry"})
     assert [u.votes for u in corpus.utterances] == [None, (0, 0, 1, 0, 0, 0, 0)]
-    assert corpus.utterances[0].valence == 4
+    assert corpus.utterances[0].dimensions[0] == 4
     assert corpus.report.dropped == {"not labelled": 1}
 
 
@@ -170,8 +170,7 @@ def test_required_columns_and_cells(tmp_path: Path, column: str) -> None:
     ("row", "message"),
     [
         (without("audio", "text"), "no column audio or text"),
-        (without("emotion"), "no labels.*or votes in seven columns"),
-        (without("emotion", valence=3), "no labels"),
+        (without("emotion"), "no labels.*or votes in 7 columns"),
         (without("emotion", happy=1, sad=2), "no column of votes for surprise, fear.*write 0"),
         (ROW | {"happy": 1, "sad": 2}, "no column of votes for surprise, fear.*write 0"),
         (ROW | MISSPELT, r"no column of votes for surprise \(did you mean 'suprise'\?\)"),
@@ -250,8 +249,42 @@ def test_real_manifests(shared: Path, name: str, speakers: int, emotions: int) -
     corpus = corpora.find(shared / "corpora" / name)
     table = pd.read_csv(shared / "corpora" / name / "manifest.csv", dtype=str)
     assert [u.id for u in corpus.utterances] == table.id.tolist()
-    assert [EMOTIONS[u.votes.index(1)] for u in corpus.utterances] == table.emotion.tolist()
+    assert [KEMDY.emotions[u.votes.index(1)] for u in corpus.utterances] == table.emotion.tolist()
     assert [u.dialogue for u in corpus.utterances] == table.sentence.tolist()
     assert len({u.speaker for u in corpus.utterances}) == speakers
     assert len({u.votes for u in corpus.utterances}) == emotions
     assert not corpus.report.dropped
+
+
+def test_a_space_of_its_own(tmp_path: Path) -> None:
+    """Nine emotions, three dimensions on 1–7: columns of these names, and no others."""
+    emotions = [
+        "anger",
+        "boredom",
+        "contempt",
+        "disgust",
+        "fear",
+        "joy",
+        "neutral",
+        "sadness",
+        "pride",
+    ]
+    scales = {name: [1, 7] for name in ("valence", "arousal", "dominance")}
+    row = {k: v for k, v in ROW.items() if k != "emotion"}
+    rows = [
+        row | dict.fromkeys(emotions, 0) | {"boredom": 3, "joy": 1, "dominance": 6.5},
+        row | {"id": "b", "emotion": "happy"} | dict.fromkeys(emotions, ""),
+        row | {"id": "c", "dominance": 1, "valence": 7},
+    ]
+    corpus = load(tmp_path, rows, emotions=emotions, dimensions=scales)
+    a, b, c = corpus.utterances
+    assert corpus.space.emotions == tuple(emotions)
+    assert dict(zip(emotions, a.votes))["boredom"] == 3
+    assert b.votes == tuple(float(e == "joy") for e in emotions)  # another spelling of it
+    assert (c.votes, c.dimensions[0], c.dimensions[2]) == (None, 7, 1)
+    with pytest.raises(LabelError, match=r"row 2: dominance 7\.5 is outside 1–7"):
+        load(tmp_path, [rows[0] | {"dominance": 7.5}], emotions=emotions, dimensions=scales)
+    with pytest.raises(LabelError, match="'surprise' is not one of anger, boredom"):
+        load(tmp_path, [rows[1] | {"emotion": "surprise"}], emotions=emotions)
+    with pytest.raises(ConfigError, match="label space"):
+        load(tmp_path, rows, emotions="anger")

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.sentences import PREDICATE, TAIL, sentence, transcript
+from erc.base.space import KEMDY
 from erc.base.voice import Delivery, cast, speak
 from erc.corpora.simulated import PANELS, SESSIONS, TURNS, latents, rate, write_tree
 from erc.corpora.simulated.kemdy_writer import TIE_ORDER, total_emotion
@@ -125,7 +125,7 @@ def test_totals_are_means_and_majorities_of_the_raters(
                 assert float(total[k]) == pytest.approx(marks.mean(), abs=1e-9)
                 assert re.fullmatch(r"[1-5](\.[1-9])?", total[k])
             counts = Counter(cells[:, 0].tolist())
-            assert set(counts) <= set(EMOTIONS)
+            assert set(counts) <= set(KEMDY.emotions)
             top = {e for e, n in counts.items() if n == max(counts.values())}
             names = total[0].split(";")
             assert {n.replace("disqust", "disgust") for n in names} == top

@@ -41,7 +41,7 @@ def test_labels_and_single_ratings_come_back(kemdy19, tmp_path):
         assert (u.votes, u.ratings, u.text, u.speaker) == (
             raw[u.id].votes, raw[u.id].ratings, raw[u.id].text, raw[u.id].speaker,
         )  # fmt: skip
-        assert u.valence == raw[u.id].valence
+        assert u.dimensions == raw[u.id].dimensions
     assert np.array_equal(built.votes()[0], raw[built.column("id")[0]].votes)
 
 

@@ -11,6 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_kappa
 
 from erc.base.errors import LabelError
+from erc.base.space import KEMDY
 from erc.corpora.utterance import Rating, Utterance
 from erc.labels.agreement import (
     alpha_from_counts,
@@ -47,7 +48,9 @@ def table(rng, raters=10, items=200, missing=0.0, loner=None):
         np.where(rng.random(x.shape) < missing, np.nan, x) for x in (emotion, valence, arousal)
     ]
     names = tuple(f"Eval{i:02d}" for i in range(raters))
-    return RatingTable("A", names, tuple(map(str, range(items))), *values)
+    return RatingTable(
+        "A", names, tuple(map(str, range(items))), KEMDY, values[0], np.array(values[1:])
+    )
 
 
 def test_fleiss_kappa_is_statsmodels(rng):
@@ -142,7 +145,7 @@ def test_alpha_refuses_unknown_levels():
 
 
 def test_pairwise_correlation_is_numpys_over_shared_items(rng):
-    x = table(rng, 5, 60, missing=0.3).valence
+    x = table(rng, 5, 60, missing=0.3).dimensions[0]
     found = pairwise_correlation(x)
     for i in range(5):
         for j in range(5):
@@ -180,7 +183,7 @@ def test_alike_raters_few_raters_and_silent_raters_are_no_outliers(rng):
     assert outlier_raters(table(rng)) == none
     assert outlier_raters(table(rng, raters=3, loner=1)) == none
     silent = table(rng)
-    for values in (silent.emotion, silent.valence, silent.arousal):
+    for values in (silent.emotion, *silent.dimensions):
         values[4] = np.nan
     assert outlier_raters(silent) == none
     assert outlier_raters(table(rng, missing=1.0)) == none
@@ -194,7 +197,7 @@ def test_summary_of_two_groups_and_anonymous_votes(rng):
     t = table(rng, items=80, loner=5)
     rated = [
         utterance(i, tuple(
-            Rating(name, int(t.emotion[r, i]), t.valence[r, i], t.arousal[r, i])
+            Rating(name, int(t.emotion[r, i]), tuple(t.dimensions[:, r, i]))
             for r, name in enumerate(t.raters)
             if (r, i) != (0, 0)  # one rating is missing
         ), group=("A", "B")[i >= 40])
@@ -209,7 +212,7 @@ def test_summary_of_two_groups_and_anonymous_votes(rng):
     )
     assert second.kappa["emotion"] == pytest.approx(statsmodels_kappa(counts))
     assert second.alpha["arousal ordinal"] == pytest.approx(
-        krippendorff.alpha(t.arousal[:, 40:], level_of_measurement="ordinal")
+        krippendorff.alpha(t.dimensions[1][:, 40:], level_of_measurement="ordinal")
     )
     assert (votes.group, votes.utterances, votes.complete) == ("v votes", 6, 0)
     assert math.isnan(votes.kappa["emotion"])  # 8 and 9 votes

@@ -10,8 +10,8 @@ import pytest
 import torch
 from scipy.stats import entropy as scipy_entropy
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import LabelError
+from erc.base.space import KEMDY
 from erc.labels import entropy, hard, peakl, soft, tied, va_centroids
 
 NAN = float("nan")
@@ -32,7 +32,7 @@ LIBRARIES = pytest.mark.parametrize("array", [np.asarray, torch.tensor], ids=["n
 
 def row(**votes):
     """row(neutral=9, angry=1) → seven floats."""
-    return [float(votes.get(e, 0)) for e in EMOTIONS]
+    return [float(votes.get(e, 0)) for e in KEMDY.emotions]
 
 
 def literal_peakl(y):
@@ -142,11 +142,25 @@ def test_peakl_refuses_what_is_no_distribution(array, bad):
 
 
 @LIBRARIES
-@pytest.mark.parametrize("shape", [(), (6,), (7, 2), (0,)])
-def test_seven_columns_are_needed(array, shape):
+@pytest.mark.parametrize("shape", [(), (1,), (7, 1), (0,)])
+def test_two_columns_are_needed(array, shape):
     for function in (soft, peakl, hard, tied):
-        with pytest.raises(LabelError, match="labels need 7 columns"):
+        with pytest.raises(LabelError, match="labels need a column for each of two or more"):
             function(array(np.ones(shape)))
+
+
+@LIBRARIES
+@pytest.mark.parametrize("k", [2, 4, 9])
+def test_any_number_of_emotions(array, k):
+    """The formula of the published system, with K in the place of 7."""
+    votes = np.random.default_rng(k).integers(0, 6, (20, k)) + np.eye(k)[0]
+    y = votes / votes.sum(1, keepdims=True)
+    entropies = np.array([-sum(p * np.log(p) for p in line if p) for line in y])
+    peak = np.maximum(0, y - np.tanh(entropies)[:, None] / k)
+    mass = peak.sum(1, keepdims=True)
+    wanted = np.where(mass > 0, peak / np.where(mass > 0, mass, 1), y)
+    np.testing.assert_allclose(np.asarray(peakl(soft(array(votes)))), wanted, atol=1e-6)
+    assert np.asarray(hard(array(y))).sum(-1) == pytest.approx(np.ones(20))
 
 
 def test_tied_is_a_shared_maximum():
@@ -165,7 +179,7 @@ def test_tie_goes_to_the_nearest_centroid(array):
     """At each tied emotion's own centroid that emotion wins; an untied majority ignores ratings."""
     tie = array([0.0, 0, 1 / 3, 1 / 3, 1 / 3, 0, 0])
     for emotion in ("angry", "neutral", "happy"):
-        k = EMOTIONS.index(emotion)
+        k = KEMDY.emotions.index(emotion)
         found = hard(tie, array(CENTROIDS[k] + 0.05), array(CENTROIDS))
         assert np.asarray(found).tolist() == row(**{emotion: 1})
     # nearest of all is sad, which is not among the tied: of those, neutral lies nearest
@@ -193,11 +207,11 @@ def test_without_rating_or_centroid_the_first_emotion_wins(array):
     unknown, rating = array([[NAN, NAN]]), array([[1.9, 2.6]])
     no_centroids = array(np.full((7, 2), NAN))
     for va, centroids in ((None, None), (unknown, array(CENTROIDS)), (rating, no_centroids)):
-        assert np.asarray(hard(tie, va, centroids)).argmax() == EMOTIONS.index("fear")
+        assert np.asarray(hard(tie, va, centroids)).argmax() == KEMDY.emotions.index("fear")
     no_fear = CENTROIDS.copy()
     no_fear[1] = NAN  # an emotion without a centroid never wins against one with
     far = array([[5.0, 5.0]])
-    assert np.asarray(hard(tie, far, array(no_fear))).argmax() == EMOTIONS.index("sad")
+    assert np.asarray(hard(tie, far, array(no_fear))).argmax() == KEMDY.emotions.index("sad")
 
 
 def test_lists_and_centroids_from_numpy_are_taken():
@@ -211,7 +225,7 @@ def test_centroids_are_means_of_untied_rated_utterances():
     y = np.concatenate([y, np.full((1, 7), NAN)])
     va = np.array([[2, 3], [1, 2], [NAN, 2], [5, 5], [4, 4], [3, 3]])
     found = va_centroids(y, va)
-    assert found[EMOTIONS.index("sad")].tolist() == [1.5, 2.5]
-    assert found[EMOTIONS.index("happy")].tolist() == [4, 4]
+    assert found[KEMDY.emotions.index("sad")].tolist() == [1.5, 2.5]
+    assert found[KEMDY.emotions.index("happy")].tolist() == [4, 4]
     assert np.isnan(found[[0, 1, 2, 3, 6]]).all()
     assert np.isnan(va_centroids(np.empty((0, 7)), np.empty((0, 2)))).all()

@@ -135,7 +135,7 @@ def corpus(session, utterances=120, seed=0):
     found = []
     for i in range(utterances):
         ratings = tuple(
-            Rating(f"Eval{r}", int(votes.emotion[i, k]), *map(float, (v, a)))
+            Rating(f"Eval{r}", int(votes.emotion[i, k]), (float(v), float(a)))
             for k, (r, v, a) in enumerate(
                 zip(names.split(), votes.valence[i], votes.arousal[i], strict=True)
             )
@@ -152,14 +152,14 @@ def test_the_simulated_outlier_gets_a_low_weight_in_arousal_only(session):
     utterances, deaf = corpus(session)
     (panel,) = learn(utterances).values()
     place = panel.raters.index(deaf)
-    others = np.delete(panel.arousal, place)
-    assert panel.arousal[place] < 0.2 < 0.6 < others.min()
+    others = np.delete(panel.dimensions[1], place)
+    assert panel.dimensions[1][place] < 0.2 < 0.6 < others.min()
     assert panel.emotion[place] > 0.8 * np.median(panel.emotion)
-    assert panel.valence[place] > 0.8 * np.median(panel.valence)
+    assert panel.dimensions[0][place] > 0.8 * np.median(panel.dimensions[0])
     truth = latents("kemdy19", session, 120).arousal
     (table,) = rating_matrix(utterances).values()
     weighted = panel.label(table)[1][:, 1]
-    plain = np.nanmean(table.arousal, 0)
+    plain = np.nanmean(table.dimensions[1], 0)
     assert np.corrcoef(weighted, truth)[0, 1] > np.corrcoef(plain, truth)[0, 1]
 
 
@@ -173,6 +173,6 @@ def test_groups_are_learned_apart_and_strangers_get_the_mean():
     for rule in ("reliability", "dawid_skene"):
         labels, va = panels["1"].label(other, rule)  # ten strangers: all weigh the same
         np.testing.assert_allclose(labels.sum(1), 1)
-        np.testing.assert_allclose(va[:, 0], np.nanmean(other.valence, 0))
+        np.testing.assert_allclose(va[:, 0], np.nanmean(other.dimensions[0], 0))
     with pytest.raises(LabelError, match="did you mean 'dawid_skene'"):
         panels["1"].label(other, "dawid_sken")

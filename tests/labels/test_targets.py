@@ -159,7 +159,7 @@ def test_whom_to_trust_is_learned_from_training_sessions_only(data):
         u
         if i in training
         else dataclasses.replace(
-            u, ratings=tuple(r._replace(emotion=0, valence=1.0, arousal=1.0) for r in u.ratings)
+            u, ratings=tuple(r._replace(emotion=0, dimensions=(1.0, 1.0)) for r in u.ratings)
         )
         for i, u in enumerate(utterances)
     ]

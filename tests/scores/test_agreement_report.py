@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from erc.__main__ import main
-from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS, heat_map
+from erc.base.space import KEMDY
 from erc.corpora import find
 from erc.corpora import simulated as synthetic
 from erc.labels.agreement import krippendorff_alpha
@@ -34,13 +34,13 @@ def test_command_names_the_outlier_and_writes_json_and_heat_maps(tree, tmp_path,
     assert "95 % interval over 6 speakers" in printed
     found = json.loads((out / "agreement.json").read_text())
     (table,) = rating_matrix(find(tree).utterances).values()
-    alpha = krippendorff_alpha(table.valence, "ordinal")
+    alpha = krippendorff_alpha(table.dimensions[0], "ordinal")
     assert found["groups"][0]["alpha"]["valence ordinal"] == pytest.approx(alpha)
     assert found["outliers"]["19-A"]["arousal"] == ["Eval06M"]
     assert found["weights"]["19-A"]["arousal"]["Eval06M"] < 0.2
     pairs = np.array(found["pairwise"]["19-A"]["valence"], float)
     assert pairs.shape == (10, 10)
-    assert pairs[0, 1] == pytest.approx(np.corrcoef(table.valence[:2])[0, 1])
+    assert pairs[0, 1] == pytest.approx(np.corrcoef(table.dimensions[0][:2])[0, 1])
     assert found["one_rater"]["f1_macro"]["low"] < found["one_rater"]["f1_macro"]["high"]
     assert (out / "agreement-19-A.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -57,7 +57,7 @@ def test_a_corpus_without_raters_says_so(tmp_path, capsys):
 def test_one_colour_an_emotion_and_a_heat_map_with_holes():
     from erc.base.figures import figure, png
 
-    assert tuple(COLOURS) == EMOTIONS
+    assert tuple(COLOURS) == KEMDY.emotions
     assert len(set(COLOURS.values())) == 7
     fig, ax = figure()
     heat_map(ax, [[np.nan, 0.5], [-0.25, np.nan]], ["a", "b"], marked=["b"])

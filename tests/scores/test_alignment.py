@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from bench import alignment as nulls
 from erc.base.errors import ConfigError
 from erc.scores import alignment
-from erc.scores.alignment import Distances, Space, align, procrustes_r2
+from erc.scores.alignment import Distances, Mapped, align, procrustes_r2
 
 
 def test_a_linear_map_of_the_ratings_is_found():
@@ -108,7 +108,7 @@ def test_few_utterances_or_emotions_are_refused():
     with pytest.raises(ConfigError, match="this split has 7 and 7"):
         one.take(np.arange(7))
     with pytest.raises(ConfigError, match="14 and 1"):
-        Space(one.features, one.valence_arousal, np.zeros(14, int), one.speaker, one.id)
+        Mapped(one.features, one.valence_arousal, np.zeros(14, int), one.speaker, one.id)
 
 
 def test_constant_features_have_no_alignment():

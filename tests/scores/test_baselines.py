@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.scores import baselines
 from erc.scores.baselines import BASELINES, Side, cues
 
@@ -15,8 +15,8 @@ def side(n=300, seed=0, **changed):
     """Loud speech is angry and aroused, quiet speech sad; the sentence says valence."""
     rng = np.random.default_rng(seed)
     level = rng.normal(size=n)
-    kind = np.where(level > 0.5, EMOTIONS.index("angry"), EMOTIONS.index("neutral"))
-    kind[level < -0.5] = EMOTIONS.index("sad")
+    kind = np.where(level > 0.5, KEMDY.emotions.index("angry"), KEMDY.emotions.index("neutral"))
+    kind[level < -0.5] = KEMDY.emotions.index("sad")
     word = rng.integers(5, size=n)
     valence, arousal = 1.0 + word, 3 + level.clip(-2, 2)
     columns = {

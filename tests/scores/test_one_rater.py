@@ -40,8 +40,8 @@ def test_every_rater_is_scored_against_the_others(rng):
                 else:
                     truth.append(votes.argmax())
                     guess.append(own[0].emotion)
-                rating.append(own[0].valence)
-                rest.append(np.mean([r.valence for r in others]))
+                rating.append(own[0].dimensions[0])
+                rest.append(np.mean([r.dimensions[0] for r in others]))
             macro.append(f1_score(truth, guess, average="macro"))
             valence.append(audmetric.concordance_cc(rest, rating))
     found = one_rater(utterances)
@@ -56,7 +56,7 @@ def test_every_rater_is_scored_against_the_others(rng):
 def test_unanimous_raters_reach_one(rng):
     utterances = [
         Utterance(str(i), "c", None, "t", "s", "1", None, ratings=tuple(
-            Rating(f"E{r}", i % 7, 1 + i % 5, 1 + i % 4) for r in range(5)))
+            Rating(f"E{r}", i % 7, (1 + i % 5, 1 + i % 4)) for r in range(5)))
         for i in range(20)
     ]  # fmt: skip
     found = one_rater(utterances)
@@ -71,7 +71,7 @@ def test_unanimous_raters_reach_one(rng):
     [
         [],
         [Utterance("a", "acted", None, "t", "s", "1", (0, 0, 0, 1, 0, 0, 0))],
-        [Utterance("a", "c", None, "t", "s", "1", None, ratings=(Rating("E1", 3, 4, 2),))],
+        [Utterance("a", "c", None, "t", "s", "1", None, ratings=(Rating("E1", 3, (4, 2)),))],
     ],
 )
 def test_nobody_to_compare_with_is_nan(utterances):

@@ -24,7 +24,7 @@ def rated(one, right=0.6, raters=6, seed=0):
             one.id[i], "c", None, "t", one.speaker[i], "1", None, rater_group="A",
             ratings=tuple(
                 Rating(f"E{r}", int(k if rng.random() < right else rng.integers(7)),
-                       *np.clip(va + rng.normal(0, 1, 2), 1, 5))
+                       tuple(np.clip(va + rng.normal(0, 1, 2), 1, 5)))
                 for r in range(raters)
             ),
         )
@@ -41,7 +41,7 @@ def test_one_seat_is_one_rater_and_two_are_pairs_against_the_rest():
     for metric in ("accuracy", "uar", "f1_macro", "ccc_valence", "ccc_arousal"):
         assert found.sizes[1][metric].value == pytest.approx(single[metric]), metric
     said = np.array([[r.emotion for r in u.ratings] for u in utterances])
-    valence = np.array([[r.valence for r in u.ratings] for u in utterances])
+    valence = np.array([[r.dimensions[0] for r in u.ratings] for u in utterances])
     hits, agree = [], []
     for pair in itertools.combinations(range(4), 2):
         rest = [r for r in range(4) if r not in pair]

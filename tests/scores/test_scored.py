@@ -13,8 +13,8 @@ from scipy.stats import t
 from sklearn import metrics as sk
 
 from erc.base.cells import FORMULA
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, LabelError
+from erc.base.space import KEMDY
 from erc.scores.scored import NAMES, Scored, pool, read, write
 
 UGLY = [
@@ -25,7 +25,7 @@ UGLY = [
 # predictions.csv as it was written before there was a column for the corpus.
 EARLIER = (
     "system,id,speaker,session,gender,seconds,emotion,predicted,tie,"
-    + ",".join(f"{x}_{e}" for x in ("p", "votes") for e in EMOTIONS)
+    + ",".join(f"{x}_{e}" for x in ("p", "votes") for e in KEMDY.emotions)
     + ",valence,predicted_valence,arousal,predicted_arousal\n"
     "speech,a1,NA,01,F,2.500000,happy,sad,False,0,0,0,0,0.250000,0.750000,0,"
     "0,0,0,0,0.600000,0.400000,0,2.500000,3.000000,4.000000,3.500000\n"
@@ -73,9 +73,12 @@ def test_a_file_of_an_earlier_version(tmp_path):
     assert speech.session.tolist() == ["01", "01"]
     assert speech.gender.tolist() == ["F", ""]
     assert speech.corpus.tolist() == ["", ""]
-    assert speech.label.tolist() == [EMOTIONS.index("happy"), -1]
-    assert speech.predicted.tolist() == [EMOTIONS.index("sad"), EMOTIONS.index("neutral")]
-    assert speech.votes[0, EMOTIONS.index("happy")] == 0.6
+    assert speech.label.tolist() == [KEMDY.emotions.index("happy"), -1]
+    assert speech.predicted.tolist() == [
+        KEMDY.emotions.index("sad"),
+        KEMDY.emotions.index("neutral"),
+    ]
+    assert speech.votes[0, KEMDY.emotions.index("happy")] == 0.6
     assert np.isnan(speech.votes[1]).all()
     np.testing.assert_array_equal(speech.ratings, [[2.5, 4.0], [np.nan, np.nan]])
     np.testing.assert_array_equal(speech.dimensions, [[3.0, 3.5], [3.0, 1.0]])

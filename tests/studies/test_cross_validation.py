@@ -13,9 +13,9 @@ from scipy import stats
 from sklearn.metrics import accuracy_score
 
 from erc.__main__ import main
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
+from erc.base.space import KEMDY
 from erc.corpora import simulated
 from erc.scores.results import Results
 from erc.scores.scored import pool, read, write
@@ -23,7 +23,7 @@ from erc.studies import folds as studies_folds
 from erc.studies.cross_validation import cross_validate
 from erc.studies.study_tables import Table
 
-LABELS = dict.fromkeys(EMOTIONS, 1 / 7)
+LABELS = dict.fromkeys(KEMDY.emotions, 1 / 7)
 DATA = {
     "sides": {
         side: {"n": 42, "minutes": 2.0, "speakers": 6, "sessions": 3, "ties": 1,
@@ -104,7 +104,7 @@ def test_the_folder_holds_answers_tables_and_the_command(study):
     assert written["command"].endswith("seeds=3")
     assert set(written["seeds"]) == {"0", "1", "2"}
     matrix = [line.split(",") for line in (folder / "confusion.csv").read_text().splitlines()]
-    assert matrix[0] == ["rated", *EMOTIONS]
+    assert matrix[0] == ["rated", *KEMDY.emotions]
     assert (
         sum(int(line[k + 1]) for k, line in enumerate(matrix[1:]))
         == (rows.label == rows.predicted).sum()

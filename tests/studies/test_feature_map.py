@@ -9,9 +9,9 @@ import sklearn.decomposition
 from planted_scores import answers, results, space
 from scipy.spatial.distance import pdist
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
-from erc.scores.alignment import Space, align
+from erc.base.space import KEMDY
+from erc.scores.alignment import Mapped, align
 from erc.scores.scored import write
 from erc.studies import feature_map as embedding
 
@@ -37,7 +37,7 @@ def test_a_run_is_embedded_from_what_training_kept(tmp_path):
     rows = np.arange(60) != 7
     label = np.where(said.tie, -1, said.label)
     want = align(
-        Space(
+        Mapped(
             *(x[rows] for x in (features.astype(np.float32), rated, label, said.speaker, said.id))
         )
     )
@@ -72,7 +72,7 @@ def test_files(tmp_path):
     lines = (tmp_path / "embedding.csv").read_text().splitlines()
     assert lines[0] == "id,emotion,valence,arousal,x,y"
     assert len(lines) == 43
-    assert lines[1].split(",")[1] == EMOTIONS[0]
+    assert lines[1].split(",")[1] == KEMDY.emotions[0]
     assert (tmp_path / "embedding.png").read_bytes().startswith(b"\x89PNG")
 
 

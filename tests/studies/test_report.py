@@ -11,9 +11,9 @@ import pytest
 from planted_scores import answers, results
 from sklearn import metrics as sk
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import write_json
+from erc.base.space import KEMDY
 from erc.scores import breakdown
 from erc.scores.scored import Scored, write
 from erc.scores.selective import areas
@@ -53,7 +53,7 @@ def run(rows, tmp_path_factory):
         risk=areas(rows),
     )  # fmt: skip
     found.write(folder / "results.json")
-    labels = {kind: dict.fromkeys(EMOTIONS, 1 / 7) for kind in ("votes", "PeakL", "majority")}
+    labels = {kind: dict.fromkeys(KEMDY.emotions, 1 / 7) for kind in ("votes", "PeakL", "majority")}
     side = {"n": n, "minutes": 1.5, "speakers": 6, "sessions": 3, "ties": 2, "labels": labels}
     group = {"group": "19-A", "raters": 10, "utterances": n, "kappa": {"emotion": 0.512},
              "alpha": {"emotion nominal": 0.513}, "outliers": {"arousal": ["Eval06M"]}}  # fmt: skip
@@ -155,7 +155,7 @@ def test_numbers_are_those_of_the_files(html, rows):
     }
     for name, value in expected.items():
         assert re.search(rf"{name} ?{value:.3f} ?\[0\.\d{{3}}, 0\.\d{{3}}\]", text), name
-    for k, emotion in enumerate(EMOTIONS):
+    for k, emotion in enumerate(KEMDY.emotions):
         precision, recall, f1, n = (
             x[0] for x in sk.precision_recall_fscore_support(label, guess, labels=[k])
         )

@@ -10,9 +10,9 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge as Theirs
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.numbers import softmax
+from erc.base.space import KEMDY
 from erc.model.linear import UNSEEN, Discriminant, Ridge
 from erc.recognizer import load
 from erc.scores.metrics import uar
@@ -37,7 +37,7 @@ def corpus(
     speaker = np.arange(n) % speakers
     z = rng.standard_normal((n, d)) + rng.standard_normal((speakers, d))[speaker]
     z += strength * rng.standard_normal((4, d))[emotion]
-    return z, np.eye(len(EMOTIONS))[emotion], speaker
+    return z, np.eye(len(KEMDY.emotions))[emotion], speaker
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)

@@ -10,8 +10,8 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from planted_scores import answers, results
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.space import KEMDY
 from erc.scores.plots import calibration, confusion_matrix
 from erc.scores.results import ADAPTED
 from erc.scores.scored import write
@@ -51,7 +51,7 @@ def log(tmp_path, name, *overrides):
 def test_csv(tmp_path):
     assert len(log(tmp_path, "csv")) == 1
     table = pd.read_csv(tmp_path / "confusion.csv", index_col=0)
-    assert list(table.index) == list(table.columns) == list(EMOTIONS)
+    assert list(table.index) == list(table.columns) == list(KEMDY.emotions)
     assert table.to_numpy().tolist() == MATRIX
     for name in ("confusion", "calibration"):
         assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
