@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from erc.base.console import console
 from erc.cli.check_findings import ERROR, NOTE, SEVERITIES, WARNING, remedy_of, severity_of
 from erc.cli.command import QUIET, Option, command
-from erc.cli.corpus import CORPUS, EMOTION_MAP, ROOT
+from erc.cli.corpus import CORPUS, MANIFEST, ROOT
 
 if TYPE_CHECKING:
     from erc.cli.check_corpus import Diagnosis
@@ -21,7 +21,7 @@ EXAMPLES = 3
     ROOT,
     Option("--json", "every finding with all its places", flag=True),
     Option("--workers", "recordings read at once", type=int, default=4),
-    EMOTION_MAP,
+    *MANIFEST,
     QUIET,
 )
 def check(
@@ -29,8 +29,8 @@ def check(
     root: str,
     json: bool,
     workers: int,
-    emotion_map: dict[str, str | None] | None,
     quiet: bool,
+    **manifest: Any,
 ) -> int:
     """Find what is wrong with a corpus before it costs a training run.
 
@@ -44,7 +44,7 @@ def check(
 
     from erc.cli.check_corpus import examine
 
-    found = examine(Path(root), corpus, workers, quiet, emotion_map)
+    found = examine(Path(root), corpus, workers, quiet, manifest)
     if json:
         print(dumps(found.to_dict(), indent=2, ensure_ascii=False))
     else:

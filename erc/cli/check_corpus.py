@@ -75,12 +75,12 @@ def examine(
     corpus: str | None = None,
     workers: int = 4,
     quiet: bool = True,
-    emotion_map: dict[str, str | None] | None = None,
+    manifest: Mapping[str, Any] | None = None,
 ) -> Diagnosis:
     """Read annotation, transcripts and every recording; one broken file never stops it.
 
     Args:
-        emotion_map: of a manifest, see `erc.base.emotions.emotion_words`.
+        manifest: options of `erc.corpora.manifest.read`; None: their defaults.
     """
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
@@ -90,8 +90,7 @@ def examine(
     places = locate(root, name)
     chart, utterances = Chart(), []
     for kind, path in places:
-        takes = "emotion_map" in options_of(kind)
-        options = {"emotion_map": emotion_map} if emotion_map and takes else {}
+        options = {k: v for k, v in (manifest or {}).items() if v and k in options_of(kind)}
         utterances += _read(kind, path, chart, options)
     heard = _hear(utterances, workers, quiet)
     sounds = [sound for _, sound in heard]

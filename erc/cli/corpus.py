@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from erc.cli.command import OVERRIDES, Option, command
 
 CORPUS = Option("corpus", "kemdy19 | … (default: what ROOT looks like)", count="?")
@@ -18,9 +20,23 @@ def word_map(pairs: str) -> dict[str, str | None]:
     return {word: meant or None for word, _, meant in words}
 
 
-EMOTION_MAP = Option(
-    "--emotion-map", "what other words mean, in a manifest: excited=happy,xxx= (no emotion)",
-    type=word_map, metavar="WORD=EMOTION,…",
+def scales(pairs: str) -> dict[str, list[float]]:
+    """`valence=1:7,dominance=1:7` → what `dimensions` takes.
+
+    >>> scales("valence=1:7,dominance=-1:1")
+    {'valence': [1.0, 7.0], 'dominance': [-1.0, 1.0]}
+    """
+    words = (pair.partition("=") for pair in pairs.split(","))
+    return {name: [float(x) for x in ends.split(":")] for name, _, ends in words}
+
+
+MANIFEST = (  # how a manifest is read; other corpora say so themselves
+    Option("--emotion-map", "what other words mean, in a manifest: excited=happy,xxx= (no emotion)",
+           type=word_map, metavar="WORD=EMOTION,…"),
+    Option("--emotions", "what a manifest is rated in (default: KEMDy's seven)",
+           type=lambda words: words.split(","), metavar="EMOTION,…"),
+    Option("--dimensions", "and on which scales (default: valence=1:5,arousal=1:5)",
+           type=scales, metavar="NAME=LOW:HIGH,…"),
 )  # fmt: skip
 
 
@@ -43,26 +59,27 @@ def synth(out_dir: str, layout: str, sessions: int, utterances: int, seed: int) 
     Option("--corpus", "kemdy19 | kemdy20 | aihub | manifest (default: by its files)"),
     Option("--folds", "number of folds by session, or 'session'", default="5"),
     Option("--workers", "recordings decoded at once", type=int, default=2),
-    EMOTION_MAP,
+    *MANIFEST,
 )
-def prepare(
-    root: str, corpus: str | None, folds: str, workers: int, emotion_map: dict[str, str | None]
-) -> None:
+def prepare(root: str, corpus: str | None, folds: str, workers: int, **manifest: Any) -> None:
     """Decode a corpus into the cache and report what was dropped."""
     from erc.datasets import HF_KEMD
 
     count = "session" if folds == "session" else int(folds)
-    print(
-        HF_KEMD(root, "all", 0, corpus, num_folds=count, num_proc=workers, emotion_map=emotion_map)
-    )
+    print(HF_KEMD(root, "all", 0, corpus, num_folds=count, num_proc=workers, **manifest))
 
 
-@command(CORPUS, ROOT, Option("-o --output", "for agreement.json and heat maps", metavar="DIR"))
-def agreement(corpus: str | None, root: str, output: str | None) -> None:
+@command(
+    CORPUS,
+    ROOT,
+    Option("-o --output", "for agreement.json and heat maps", metavar="DIR"),
+    *MANIFEST,
+)
+def agreement(corpus: str | None, root: str, output: str | None, **manifest: Any) -> None:
     """How far the raters of a corpus agree, and what one of them reaches."""
     from erc.scores.agreement import report
 
-    report(root, corpus, output)
+    report(root, corpus, output, **manifest)
 
 
 @command(OVERRIDES)

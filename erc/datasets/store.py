@@ -167,7 +167,7 @@ class Store:
     def ratings(self) -> np.ndarray:
         """[N, D] means over raters in the units of their scales; nan: unrated."""
         flat = self.table["dimensions"].combine_chunks().flatten().to_numpy()
-        return flat.reshape(len(self), len(self.space.dimensions))
+        return flat.reshape(len(self), len(self.space.dimensions)).copy()  # Arrow's is read-only
 
 
 def build(

@@ -120,17 +120,20 @@ def _number(x: float | None, std: float = np.nan) -> str:
     return f"{x:.3f}" if np.isnan(std) else f"{x:.3f} ± {std:.3f}"
 
 
-def report(root: str, name: str | None = None, output: str | None = None) -> dict[str, Any]:
+def report(
+    root: str, name: str | None = None, output: str | None = None, **options: Any
+) -> dict[str, Any]:
     """Print the agreement of a corpus; recordings are not read.
 
     Args:
         root: corpus folder or manifest; name: its corpus, None: what it looks like.
         output: folder for `agreement.json` and one `agreement-GROUP.png` a rater group.
+        options: those of the corpus, see `erc.corpora.load`.
 
     Returns:
         What `agreement.json` holds; see `measure`.
     """
-    corpus = find(root, name)
+    corpus = find(root, name, **options)
     found, summary = measure(corpus)
     print(text(found, summary))
     if output:

@@ -14,6 +14,7 @@ import numpy as np
 from erc.base.cells import guard
 from erc.base.errors import ConfigError
 from erc.base.files import atomic, write_json
+from erc.base.space import KEMDY, Space
 from erc.scores.alignment import Mapped, align
 from erc.scores.results import Results
 from erc.scores.scored import read
@@ -88,7 +89,7 @@ def embed(run: str, output: str | Path | None = None, seed: int = 0) -> dict[str
     found |= {"simulated": results.simulated}
     target.mkdir(parents=True, exist_ok=True)
     write_json(target / "embedding.json", found)
-    write_map(target, mapped, results)
+    write_map(target, mapped, results.simulated, results.space)
     print(f"{table(found)}\nwrote embedding.json, embedding.csv and embedding.png to {target}")
     return found
 
@@ -105,20 +106,20 @@ def _features(folder: Path) -> np.ndarray:
     return predict_split(parts, "test")[0].features
 
 
-def write_map(folder: Path, mapped: Mapped, results: Results) -> None:
+def write_map(folder: Path, mapped: Mapped, simulated: bool, space: Space = KEMDY) -> None:
     """embedding.csv (a row an utterance: id, emotion, valence, arousal, x, y) and embedding.png."""
     import pandas as pd
 
     from erc.scores.plots import embedding_map, png
 
     placed = plane(mapped.features, mapped.valence_arousal, mapped.label)
-    names = np.array([*results.space.emotions, ""])[mapped.label]
+    names = np.array([*space.emotions, ""])[mapped.label]
     frame = pd.DataFrame({"id": list(map(guard, mapped.id)), "emotion": names})
     frame[["valence", "arousal"]] = mapped.valence_arousal
     frame[["x", "y"]] = placed
     with atomic(folder / "embedding.csv") as temporary:
         frame.to_csv(temporary, index=False, float_format="%.4f")
-    figure = embedding_map(mapped.valence_arousal, placed, names, results.simulated, results.space)
+    figure = embedding_map(mapped.valence_arousal, placed, names, simulated, space)
     png(figure, folder / "embedding.png")
 
 

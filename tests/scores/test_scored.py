@@ -186,7 +186,7 @@ def test_other_files_are_refused_by_name(tmp_path):
         "dimensions of utterance 0-001": [head, rows[0], rows[1][:-1]],
         "no column 'system'": [["a", "b"], ["1", "2"]],
         "not what erc writes": [head, [*rows[0][:-1], "high"]],
-        "joyful": [head, [x.replace(rows[0][head.index("emotion")], "joyful") for x in rows[0]]],
+        "jolly": [head, [x.replace(rows[0][head.index("emotion")], "jolly") for x in rows[0]]],
     }
     for words, lines in cases.items():
         with file.open("w", encoding="utf-8", newline="") as out:

@@ -39,7 +39,7 @@ def log(tmp_path, name, *overrides):
         logger.finalize("success")  # as Lightning does before we add to it
     rng = np.random.default_rng(0)
     figures = {
-        "confusion": confusion_matrix(MATRIX),
+        "confusion": confusion_matrix(MATRIX, KEMDY.emotions),
         "calibration": calibration(rng.dirichlet(np.ones(7), 50), np.arange(50) % 7),
     }
     for logger in started:
