@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.figures import ACCENTS, COLOURS, figure, save
+from erc.base.space import KEMDY
 from erc.labels import majority, peakl, sharpen, soft
 
 TARGETS = {
@@ -27,7 +27,7 @@ def draw(path: Path) -> Path:
     """Left: a leading emotion against its share of votes. Right: one utterance, six–three–one."""
     fig, (left, right) = figure(1, 2, (4.2, 3.2))
     share = np.linspace(0, 1, 201)
-    votes = np.zeros((len(share), len(EMOTIONS)))
+    votes = np.zeros((len(share), len(KEMDY.emotions)))
     votes[:, 4], votes[:, 0] = share, 1 - share  # happy or surprise
     for i, (name, target) in enumerate(TARGETS.items()):
         bold = name == "PeakL"
@@ -37,7 +37,7 @@ def draw(path: Path) -> Path:
     left.legend(loc="upper left", fontsize=8)
     example = soft(np.array([3, 0, 0, 1, 6, 0, 0]))
     bottom = np.zeros(len(TARGETS))
-    for k, emotion in enumerate(EMOTIONS):
+    for k, emotion in enumerate(KEMDY.emotions):
         height = np.array([target(example)[k] for target in TARGETS.values()])
         if height.any():
             right.bar(list(TARGETS), height, bottom=bottom, color=COLOURS[emotion], label=emotion)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.corpora.utterance import Utterance
 from erc.labels import entropy, peakl, soft, tied
 from erc.labels.agreement import alpha_from_counts
@@ -38,9 +38,9 @@ def crema_d(file: Path) -> dict[str, tuple[list[Utterance], int]]:
     ties: dict[str, int] = defaultdict(int)
     with file.open(encoding="latin-1", newline="") as lines:
         for row in csv.DictReader(lines):
-            votes = [0.0] * len(EMOTIONS)  # surprise was not on offer
+            votes = [0.0] * len(KEMDY.emotions)  # surprise was not on offer
             for letter, emotion in LETTERS.items():
-                votes[EMOTIONS.index(emotion)] = float(row[letter])
+                votes[KEMDY.emotions.index(emotion)] = float(row[letter])
             name, clip = PRESENTATIONS[row[""][0]], row["fileName"]
             actor = clip.split("_")[0]
             clips[name].append(Utterance(clip, name, None, None, actor, actor, tuple(votes)))

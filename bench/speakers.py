@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from bench.harness import Row, table
-from erc.base.emotions import EMOTIONS
 from erc.base.numbers import softmax
+from erc.base.space import KEMDY
 from erc.model.adaptation import VARIETY, against, baseline, variety
 from erc.scores.metrics import uar
 from erc.training.adaptation import adapt_table
@@ -42,7 +42,7 @@ class Clips:
     """Recordings after the encoder."""
 
     features: Tensor  # [N, …]
-    emotion: np.ndarray  # [N] place in EMOTIONS
+    emotion: np.ndarray  # [N] place in KEMDY.emotions
     speaker: np.ndarray  # [N] text
 
     def __getitem__(self, rows: np.ndarray) -> Clips:
@@ -71,7 +71,7 @@ class Head:
     def of(cls, train: Clips, adapt: bool) -> Head:
         mean = train.features.mean(0)
         scale = train.features.std(0, correction=0).clamp(min=1e-12)
-        target, features = np.eye(len(EMOTIONS))[train.emotion], train.features
+        target, features = np.eye(len(KEMDY.emotions))[train.emotion], train.features
         if adapt:
             heard = torch.ones(len(features), dtype=torch.bool)
             features = adapt_table(features, train.speaker.tolist(), heard, mean, target)
@@ -103,7 +103,7 @@ def folds(clips: Clips, adapt: bool) -> Folds:
 
 def score(clips: Clips, heads: Folds, say: Callable[[Head, Clips], np.ndarray]) -> float:
     """UAR of all held-out recordings together; `say` gives their scores."""
-    said = np.zeros((len(clips.emotion), len(EMOTIONS)))
+    said = np.zeros((len(clips.emotion), len(KEMDY.emotions)))
     for out, head in heads:
         said[out] = say(head, clips[out])
     return uar(clips.emotion, said.argmax(1))

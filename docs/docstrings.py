@@ -38,7 +38,7 @@ PUBLIC = (  # heading, words, (module, names)
             ("datasets", "HF_KEMD"), ("datasets.view", "View Example"),
             ("corpora", "load"), ("corpora.utterance", "Utterance Report"),
             ("labels", "soft entropy peakl majority sharpen tied hard va_centroids"),
-            ("base.emotions", "emotion_index"),
+            ("base.space", "Space Dimension space"),
         ],
     ),
     (

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from erc.base import audio
-from erc.base.emotions import EMOTIONS
 from erc.base.figures import COLOURS, figure, save
+from erc.base.space import KEMDY
 from erc.base.text import clean
 from erc.datasets import HF_KEMD
 from erc.labels.regions import REGION, regions_of
@@ -42,14 +42,14 @@ def typical(folder: Path) -> tuple[Path, dict[str, float], tuple[float, float]]:
     rows = pd.read_csv(folder / "run" / "predictions.csv")
     rows = rows[(rows.system == "speech + text") & (rows.emotion == rows.predicted)]
     rows = rows[rows.emotion != "neutral"]
-    votes = rows[[f"votes_{e}" for e in EMOTIONS]].to_numpy()
+    votes = rows[[f"votes_{e}" for e in KEMDY.emotions]].to_numpy()
     rows = rows[((votes > 0).sum(1) >= 4) & (rows.seconds >= LEAST_SECONDS)]
-    votes, said = (rows[[f"{k}_{e}" for e in EMOTIONS]].to_numpy() for k in ("votes", "p"))
+    votes, said = (rows[[f"{k}_{e}" for e in KEMDY.emotions]].to_numpy() for k in ("votes", "p"))
     distance = np.array([jensen_shannon(p[None], q[None]) for p, q in zip(said, votes)])
     i = int(np.argsort(distance)[len(distance) // 2])
     row = rows.iloc[i]
     path = next((folder / "corpus").glob(f"wav/*/*/{row.id}.wav"))
-    return path, dict(zip(EMOTIONS, votes[i].tolist())), (row.valence, row.arousal)
+    return path, dict(zip(KEMDY.emotions, votes[i].tolist())), (row.valence, row.arousal)
 
 
 def draw(folder: Path, out: Path) -> list[Path]:
@@ -109,7 +109,7 @@ def _input(axes: Any, path: Path, text: str, look: dict[str, Any]) -> None:
 def _bars(axes: Any, votes: dict[str, float], answer: Prediction, look: dict[str, Any]) -> None:
     """Seven pairs of bars: the raters' above, the model's below."""
     widest = max(*votes.values(), *answer.probabilities.values())
-    for row, emotion in enumerate(EMOTIONS):
+    for row, emotion in enumerate(KEMDY.emotions):
         colour, best = COLOURS[emotion], emotion == answer.label
         shares = (votes[emotion], answer.probabilities[emotion])
         axes.barh(-row + 0.2, shares[0], 0.32, color=(colour, look["tint"]), ec=colour, lw=1.2)

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.base.voice import cast
 from erc.corpora.simulated import CENTROIDS, say, voice
 from erc.timeline.subtitles import clock
@@ -25,8 +25,8 @@ PAUSE = 1.2  # s between the turns of the conversation
 
 def utterance(emotion: str) -> tuple[np.ndarray, str]:
     """int16 samples, and what is said."""
-    rng = np.random.default_rng([SEED, EMOTIONS.index(emotion)])
-    affect = CENTROIDS[EMOTIONS.index(emotion)]
+    rng = np.random.default_rng([SEED, KEMDY.emotions.index(emotion)])
+    affect = CENTROIDS[KEMDY.emotions.index(emotion)]
     text = say(affect, rng)
     return voice(text, affect, cast("F", rng), rng), text
 
@@ -38,7 +38,7 @@ def conversation(plan: str) -> tuple[np.ndarray, str]:
     silence = 0.001 * rng.standard_normal(int(PAUSE * SAMPLE_RATE)) * 32767
     sound, cues, length = [silence], [], len(silence)
     for number, emotion in enumerate(plan.split(), 1):
-        affect = CENTROIDS[EMOTIONS.index(emotion)] + 0.2 * rng.standard_normal(3)
+        affect = CENTROIDS[KEMDY.emotions.index(emotion)] + 0.2 * rng.standard_normal(3)
         text = say(affect, rng)
         said = voice(text, affect, people[number % 2], rng)
         times = (clock(x / SAMPLE_RATE, comma=True) for x in (length, length + len(said)))
@@ -58,7 +58,7 @@ def voices() -> dict[str, tuple[np.ndarray, str]]:
 def samples() -> None:
     """A clip and a meeting with its transcript, which the guides answer for."""
     SAMPLES.mkdir(exist_ok=True)
-    happy, rng = CENTROIDS[EMOTIONS.index("happy")], np.random.default_rng(SEED)
+    happy, rng = CENTROIDS[KEMDY.emotions.index("happy")], np.random.default_rng(SEED)
     clip = voice("정말 좋았어", happy, cast("F", rng), rng)
     meeting, text = conversation("neutral sad angry happy happy")
     soundfile.write(SAMPLES / "clip.wav", clip, SAMPLE_RATE)
