@@ -15,6 +15,7 @@ import numpy as np
 
 from erc.base.errors import ConfigError
 from erc.base.files import atomic
+from erc.base.space import SPELLINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,12 @@ COLOURS = {
     "sad": "#0072B2",
     "disgust": "#009E73",
 }
+# Further ones, at least 15 apart (CIE L*a*b*) from these and each other with and without a deficiency,
+# and to be told from white and from a dark page.
+MORE = (
+    "#8800EE", "#884422", "#88CC66", "#6644CC", "#AA0088", "#8888EE", "#CCAAAA", "#EE0044", "#AA0044",
+)  # fmt: skip
+KNOWN = COLOURS | {"contempt": MORE[0], "boredom": MORE[1]}
 ACCENTS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")  # for series that are no emotions
 DIVERGING, SEQUENTIAL = "PuOr", "viridis"  # both readable without red–green vision
 STYLE: dict[str, Any] = {
@@ -46,6 +53,32 @@ STYLE: dict[str, Any] = {
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
 }
+
+
+def colours(emotions: Sequence[str]) -> dict[str, str]:
+    """A colour for each emotion, the same wherever these are drawn.
+
+    The seven, contempt and boredom have their own, also where they are spelled otherwise; the others
+    have one of `MORE` by their name, or the next that is free. Beyond sixteen some share one.
+
+    >>> colours(["sad", "happiness", "boredom"])
+    {'sad': '#0072B2', 'happiness': '#E69F00', 'boredom': '#884422'}
+    """
+    found = {e: KNOWN[e] for e in emotions if e in KNOWN}
+    for e in emotions:
+        usual = next((KNOWN[group[0]] for group in SPELLINGS if e in group), None)
+        if usual and usual not in found.values():
+            found[e] = usual
+    for e in (e for e in emotions if e not in found):
+        first = crc32(e.encode()) % len(MORE)
+        turned = (*MORE[first:], *MORE[:first])
+        found[e] = next((c for c in turned if c not in found.values()), turned[0])
+    return {e: found[e] for e in emotions}
+
+
+def colour(emotion: str, among: Sequence[str] = ()) -> str:
+    """The colour of an emotion `among` those it is drawn with."""
+    return colours(among or (emotion,))[emotion]
 
 
 def figure(
@@ -132,8 +165,3 @@ def heat_map(
                 j, i, text, ha="center", va="center", size=6, color="white" if dark else "black"
             )
     return image
-
-
-def colour(emotion: str) -> str:
-    """The colour of an emotion, the same wherever it is drawn; other than of the seven by its name."""
-    return COLOURS.get(emotion) or ACCENTS[crc32(emotion.encode()) % len(ACCENTS)]
