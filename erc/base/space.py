@@ -36,7 +36,11 @@ POLES = {
 }
 MOST = 64  # emotions or dimensions of a space
 NAME = r"[^\W_][\w +-]{0,39}"  # of one; it becomes a column, a key, a word in a sentence
-RESERVED = frozenset({"file", "label", "confidence", "emotion", "id", "text", "speaker", "error"})
+RESERVED = frozenset(  # columns and keys beside which a dimension stands under its own name
+    "file label confidence emotion id text speaker error probability probabilities modalities abstain "
+    "conflict prediction_set duration heard band_hz narrow_band typicality simulated model reason start "
+    "end explanation time system corpus session gender seconds predicted tie".split()
+)
 
 
 class Dimension(NamedTuple):
