@@ -28,6 +28,7 @@ import numpy as np
 from erc.base import errors
 from erc.base.errors import AudioError, ConfigError, ErcError
 from erc.base.sources import name_of
+from erc.base.space import Space
 from erc.recognizer.prediction import Failure, Prediction
 
 RETRIES = 2  # times that a busy server is asked again
@@ -64,6 +65,7 @@ class Client:
         self.api_key = api_key or os.environ.get("ERC_API_KEY")
         self._parts, self._prefix = parts, parts.path.rstrip("/")
         self._local = threading.local()
+        self._spaces: dict[str, Space] = {}  # NAME@VERSION of a model → what it answers in
 
     def predict(
         self,
@@ -88,7 +90,8 @@ class Client:
         parts = [_file("file", audio, sampling_rate)] if audio is not None else []
         fields = {"text": text, "top_k": top_k, "sets": sets}
         body = json.dumps(physiology) if physiology else None
-        return _prediction(json.loads(self._post("predict", parts, **fields, physiology=body)))
+        self._meet()
+        return self._prediction(json.loads(self._post("predict", parts, **fields, physiology=body)))
 
     def explain(self, audio: Any = None, text: str | None = None) -> dict[str, Any]:
         """The answer with its `explanation`: shares of the modalities, moments, words."""
@@ -98,6 +101,7 @@ class Client:
     def predict_many(self, inputs: Iterable[Any]) -> Iterator[Prediction | Failure]:
         """Recordings, or (recording, text), in order; a bad one gives a `Failure` in its place."""
         source = iter(inputs)
+        self._meet()
         while window := [_pair(one) for one in islice(source, BATCH)]:
             parts: list[Part] = []
             failed: dict[int, Failure] = {}
@@ -108,7 +112,7 @@ class Client:
                     failed[i] = Failure(name_of(audio), str(error))
             results = json.loads(self._post("predict/batch", parts))["results"] if parts else []
             answers = iter(results)
-            yield from (failed.get(i) or _result(next(answers)) for i in range(len(window)))
+            yield from (failed.get(i) or self._result(next(answers)) for i in range(len(window)))
 
     def timeline(
         self, audio: Any, transcript: str | Path | None = None, format: str = "json", **options: Any
@@ -129,6 +133,30 @@ class Client:
     def info(self) -> dict[str, Any]:
         """What the server says of its model and limits."""
         return json.loads(self._ask("GET", "/info"))
+
+    def _prediction(self, values: dict[str, Any]) -> Prediction:
+        values.pop("explanation", None)
+        return Prediction.from_dict(values, self._space(values.get("model", "")))
+
+    def _result(self, values: dict[str, Any]) -> Prediction | Failure:
+        if "error" in values:
+            return Failure(values["file"], values["error"]["message"])
+        return self._prediction(values)
+
+    def _meet(self, again: bool = False) -> None:
+        """Ask what the model behind the server answers in.
+
+        Once, before the first question: a server that stops answers what it has accepted, nothing new.
+        """
+        if again or not self._spaces:
+            facts = self.info()
+            self._spaces[facts.get("id", "")] = Space.from_json(facts)
+
+    def _space(self, model: str) -> Space:
+        """Of the model that said something; asked again when it is another than before."""
+        if model not in self._spaces:
+            self._meet(again="" not in self._spaces)  # an earlier version does not say which it is
+        return self._spaces.get(model) or next(reversed(self._spaces.values()))
 
     def _post(self, route: str, parts: list[Part], **fields: Any) -> bytes:
         parts = parts + [_field(k, v) for k, v in fields.items() if v is not None]
@@ -226,18 +254,6 @@ def _form(parts: list[Part], boundary: str) -> bytes:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{named}\r\n\r\n'
         pieces += [head.encode("utf-8"), content, b"\r\n"]
     return b"".join([*pieces, f"--{boundary}--\r\n".encode()])
-
-
-def _prediction(values: dict[str, Any]) -> Prediction:
-    values.pop("explanation", None)
-    tuples: dict[str, Any] = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
-    return Prediction(**values | tuples)
-
-
-def _result(values: dict[str, Any]) -> Prediction | Failure:
-    if "error" in values:
-        return Failure(values["file"], values["error"]["message"])
-    return _prediction(values)
 
 
 def _raised(status: int, answer: bytes) -> ErcError:

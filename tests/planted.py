@@ -9,7 +9,7 @@ import soundfile
 import soxr
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.space import KEMDY
+from erc.base.space import KEMDY, Space
 from erc.base.voice import Delivery, cast, speak
 from erc.recognizer import Recognizer
 from erc.recognizer.runtimes import Runtime, Spec
@@ -79,3 +79,33 @@ def recognizer(max_seconds: float | None = None, meta=None, **options) -> Recogn
     modalities = options.pop("modalities", ("speech", "text"))
     config = {"meta": {"prediction": settings} | (meta or {})}
     return Recognizer(Heard(modalities), config, lambda text: [len(text)], **options)
+
+
+def model_folder(folder: Path, space: Space, meta=None, **options) -> Path:
+    """A model of speech and text, tiny and random, that answers in this space; options: of the model."""
+    import torch
+    from transformers import BertConfig, Wav2Vec2Config
+
+    from erc.base.sentences import sentence
+    from erc.model.emotion import EmotionModel
+    from erc.model.encoders import SpeechEncoder, TextEncoder
+    from erc.model.folder import checkpoint
+    from erc.model.pretrained import build
+    from erc.model.tokenizer import train_tokenizer
+
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    front = {"conv_dim": (16,) * 7, "feat_extract_norm": "layer", "do_stable_layer_norm": True}
+    front |= {"num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2}
+    torch.manual_seed(0)
+    speech = SpeechEncoder(build(Wav2Vec2Config(**size, **front, intermediate_size=32)))
+    text = TextEncoder(build(BertConfig(vocab_size=300, **size, intermediate_size=32)))
+    model = EmotionModel(speech, text, space=space, dim=16, fusion="concat", **options)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "encoder" not in name:
+                p.add_(torch.randn_like(p) * 0.3)
+    rng = np.random.default_rng(0)
+    tokenizer = train_tokenizer([sentence(3, 3, rng) for _ in range(200)], 300)
+    settings = {"prediction": {"txt_max_length": 40}} | (meta or {})
+    checkpoint.save(folder, model, tokenizer=tokenizer, meta=settings)
+    return folder

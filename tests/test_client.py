@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from erc.base.errors import AudioError, ConfigError
+from erc.base.space import KEMDY, space
 from erc.client import Client, ServerError, _file, _form
 from erc.recognizer.prediction import Failure, Prediction
 
@@ -17,9 +18,12 @@ ANSWER = {
 }  # fmt: skip
 
 
+OWN = space(["joy", "boredom"], {"valence": [-1, 1], "dominance": [1, 7]})
+
+
 @pytest.fixture
-def stub():
-    """A server that gives the answers it was told to, and keeps what it was asked."""
+def stub(info):
+    """A server that gives the answers it was told to, and keeps what it was asked to predict."""
     asked, answers = [], []
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,6 +40,15 @@ def stub():
             self.end_headers()
             self.wfile.write(data)
 
+        def do_GET(self) -> None:
+            assert self.path.endswith("/info")
+            info["asked"] += 1
+            data = json.dumps({k: v for k, v in info.items() if k != "asked"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
         def log_message(self, *_) -> None:
             pass
 
@@ -45,6 +58,12 @@ def stub():
     yield f"http://127.0.0.1:{server.server_port}", asked, answers
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def info():
+    """What GET /info says, and how often it was asked; an older server says less."""
+    return {"emotions": list(KEMDY.emotions), "asked": 0}
 
 
 def error(kind: str, message: str = "why") -> dict:
@@ -59,6 +78,26 @@ def test_an_answer_becomes_a_prediction_and_the_connection_stays(stub):
     assert asked[0][0] == "/prefix/v1/predict"
     assert asked[0][1]["Authorization"] == "Bearer secret"
     assert asked[0][3] == asked[1][3]  # the same port: one connection
+
+
+def test_values_have_the_scale_of_the_model_that_is_asked_for_once(stub, info):
+    url, _, answers = stub
+    info |= OWN.to_json() | {"id": "mine@1"}
+    shares = {"label": "boredom", "probabilities": {"joy": 0.25, "boredom": 0.75}}
+    own = ANSWER | shares | {"valence": -0.5, "dominance": 6.5, "model": "mine@1"}
+    del own["arousal"]
+    answers += [(200, {}, own), (200, {}, own | {"dominance": None})]
+    answers += [(200, {}, ANSWER | {"model": "other@2"})]
+    client = Client(url)
+    first, second = client.predict(text="a"), client.predict(text="b")
+    assert (first.space, first.dimensions) == (OWN, {"valence": -0.5, "dominance": 6.5})
+    assert "valence −0.50 of −1 … 1, dominance 6.5 of 1–7" in repr(first)
+    assert first.to_dict().items() >= own.items()
+    assert (second.dimensions, second.arousal) == ({"valence": -0.5}, None)
+    assert info["asked"] == 1
+    info |= KEMDY.to_json() | {"id": "other@2"}  # the server was started anew with another model
+    assert client.predict(text="c").space == KEMDY
+    assert info["asked"] == 2
 
 
 def test_a_busy_server_is_asked_again_and_then_believed(stub, monkeypatch):

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from erc import __version__
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.base.files import fingerprint
 from erc.base.progress import progress
+from erc.base.space import Space
 from erc.cli.command import MODEL, QUIET, Option, command
 from erc.cli.predict_inputs import Input, Inputs, collect
 from erc.cli.predict_resume import Resumable, Screen, alone
-from erc.cli.predict_rows import FORMATS, Json, writer
-from erc.model.folder import CARD
+from erc.cli.predict_rows import FORMATS, Json, form, only_ascii
+from erc.model.folder import CARD, read_config
 from erc.model.folder.find import find_model
 
 LONG = 2  # windows; a longer recording is one for `erc timeline`
@@ -43,7 +43,7 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
     ),
     Option("-o --output", "goes on where it was stopped", metavar="FILE"),
     Option("--overwrite", "start -o anew", flag=True),
-    Option("--top-k", "the K most probable emotions", type=int, default=7, metavar="K"),
+    Option("--top-k", "the K most probable emotions (default: all)", type=int, metavar="K"),
     Option("--abstain", "mark answers below P", type=float, default=0.0, metavar="P"),
     Option(
         "--sets", "emotions that hold what most raters say this often, e.g. 0.9", type=float,
@@ -56,10 +56,10 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
 )  # fmt: skip
 def predict(
     files: list[str], text: str | None, model: str | None, format: str | None, output: str | None,
-    overwrite: bool, top_k: int, abstain: float, sets: float | None, workers: int, device: str,
+    overwrite: bool, top_k: int | None, abstain: float, sets: float | None, workers: int, device: str,
     runtime: str, quiet: bool,
 ) -> int:  # fmt: skip
-    """Emotion, valence and arousal of recordings.
+    """Emotion and dimensions (valence, arousal …) of recordings.
 
     With `output`, rows are kept window by window (see `predict_resume`): interrupted and started
     again, the file is byte for byte what it would have been.
@@ -72,23 +72,24 @@ def predict(
         ConfigError: nothing to predict, contradicting options, or an output that is something else.
         CheckpointError: no model.
     """
-    if not 1 <= top_k <= len(EMOTIONS):
-        raise ConfigError(f"--top-k {top_k}: there are {len(EMOTIONS)} emotions; give 1–7")
     if not 0 <= abstain <= 1:
         raise ConfigError(f"--abstain {abstain:g}: a confidence lies between 0 and 1")
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
     output = None if output == "-" else output
-    form = writer(format, output, top_k)
+    kind = form(format, output)
     named = collect(files, text, getattr(sys.stdin, "buffer", None))
     inputs, folder = named.found, find_model(model)
+    space = Space.from_json(read_config(folder))
+    _check_top(top_k, len(space.emotions))
+    rows = kind(space, top_k, only_ascii(output))
     _list_unread(named, quiet)
     with ExitStack() as stack:
         sink: Resumable | Screen = Screen()
         if output:
             settings = _settings(
-                folder, inputs, top_k=top_k, abstain=abstain, sets=sets, runtime=runtime,
-                device=device, format=form.name,
+                folder, inputs, top_k=top_k or len(space.emotions), abstain=abstain, sets=sets,
+                runtime=runtime, device=device, format=rows.name,
             )  # fmt: skip
             stack.enter_context(alone(output))
             sink = Resumable(output, settings, overwrite)
@@ -112,11 +113,11 @@ def predict(
             at_once, long = (recognizer.window or math.inf) / SAMPLE_RATE, 0
             with progress("recordings", len(inputs), quiet, sink.rows) as advance:
                 for window in _windows(results):
-                    _keep(window, form, sink)
+                    _keep(window, rows, sink)
                     seconds = [getattr(one, "duration", None) or 0.0 for one in window]
                     long += sum(length > LONG * at_once for length in seconds)
                     advance(len(window))
-            sink.append(form.tail(), 0)
+            sink.append(rows.tail(), 0)
             sink.finish()
         except KeyboardInterrupt:
             kept = f"; {sink.rows} of {len(inputs)} rows are kept, the same command goes on there"
@@ -133,6 +134,14 @@ def predict(
             failed = f", {sink.failures} failed" if sink.failures else ""
             _say(f"wrote {output}: {sink.rows} rows{failed}", quiet)
         return 1 if sink.failures or named.unread else 0
+
+
+def _check_top(top_k: int | None, emotions: int) -> None:
+    if top_k is not None and not 1 <= top_k <= emotions:
+        allowed = f"there are {emotions} emotions; give 1–{emotions}"
+        raise ConfigError(
+            f"--top-k {top_k}: {allowed if emotions else 'this model names no emotions'}"
+        )
 
 
 def _keep(window: list[Any], form: Json, sink: Resumable | Screen) -> None:

@@ -11,21 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.cells import guarded
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.space import Space
 
 DIGITS = 6
-NOTE = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
 OF_TURNS = ("vtt", "eaf")  # what only a recording with turns can be written as
 
 
 class Json:
-    """One JSON object a line."""
+    """One JSON object a line.
+
+    Args:
+        space: what the model answers in.
+        top_k: so many emotions are shown; None: all.
+        ascii: the screen cannot show more.
+    """
 
     name = "json"
 
-    def __init__(self, top_k: int, ascii: bool = False):
-        self.top_k, self.ascii = top_k, ascii
+    def __init__(self, space: Space, top_k: int | None = None, ascii: bool = False):
+        self.space, self.top_k, self.ascii = space, top_k, ascii
 
     def head(self) -> str:
         """What comes before the first row."""
@@ -46,31 +51,30 @@ class Csv(Json):
     name = "csv"
 
     def head(self) -> str:
-        from erc.recognizer.prediction import COLUMNS
-
-        return ",".join(COLUMNS) + "\n"
+        return ",".join(self._columns()) + "\n"
 
     def row(self, values: dict[str, Any]) -> str:
-        from erc.recognizer.prediction import COLUMNS
+        from erc.recognizer.prediction import cells
 
-        row = _rounded(values, self.top_k)
-        row = guarded(row)
-        row |= {f"p_{e}": p for e, p in row.pop("probabilities", {}).items()}
-        row |= {f"typicality_{m}": x for m, x in (row.pop("typicality", None) or {}).items()}
-        row |= {k: "+".join(v) for k, v in row.items() if isinstance(v, list)}
-        cells = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
+        row = cells(guarded(_rounded(values, self.top_k)))
+        row = {k: f"{v:.{DIGITS}f}" if isinstance(v, float) else v for k, v in row.items()}
         line = io.StringIO()
-        csv.DictWriter(line, COLUMNS, restval="", lineterminator="\n").writerow(cells)
+        csv.DictWriter(line, self._columns(), restval="", lineterminator="\n").writerow(row)
         return line.getvalue()
+
+    def _columns(self) -> tuple[str, ...]:
+        from erc.recognizer.prediction import columns
+
+        return columns(self.space)
 
 
 class Table(Json):
-    """For people: the most probable emotions, valence and arousal; drawn when all rows are there."""
+    """For people: the most probable emotions, and dimensions; drawn when all rows are there."""
 
     name = "table"
 
-    def __init__(self, top_k: int, ascii: bool = False):
-        super().__init__(min(top_k, 2) if top_k == len(EMOTIONS) else top_k)
+    def __init__(self, space: Space, top_k: int | None = None, ascii: bool = False):
+        super().__init__(space, min(2, len(space.emotions)) if top_k is None else top_k)
         self.rows: list[dict[str, Any]] = []
 
     def row(self, values: dict[str, Any]) -> str:
@@ -84,13 +88,14 @@ class Table(Json):
         from rich.text import Text
 
         from erc.recognizer.prediction import least
+        from erc.recognizer.scales import legend, number
 
-        emotions = ["emotion", *["then"] * (self.top_k - 1)]
+        most = max(self.top_k or 0, 1)  # without emotions, the column says why there is nothing
+        emotions = ["emotion" if self.space.emotions else "", *["then"] * (most - 1)]
         columns: list[Column | str] = [
             Column("file", overflow="fold"),
             *emotions,
-            "valence",
-            "arousal",
+            *self.space.names,
             "typical",
             "from",
             "",
@@ -100,17 +105,17 @@ class Table(Json):
             if "error" in row:
                 grid.add_row(Text(name), Text("failed", "red"))
                 continue
-            best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[: self.top_k]
+            best = sorted(row["probabilities"].items(), key=lambda item: -item[1])[:most]
             told = [f"{e} {p:.0%}" for e, p in best] or [row["reason"]]
-            told += [""] * (self.top_k - len(told))
-            placed = [row["valence"], row["arousal"]]
+            told += [""] * (most - len(told))
+            placed = [(d, row[d.name]) for d in self.space.dimensions]
             notes = ["unsure"] * row["abstain"] + ["conflict"] * bool(row["conflict"])
             notes += ["one of " + ", ".join(among)] if (among := row["prediction_set"]) else []
             notes += ["narrow band"] * bool(row["narrow_band"])
             grid.add_row(
                 Text(name),
                 *(Text(one, "" if i else "bold") for i, one in enumerate(told)),
-                *("" if x is None else f"{x:.1f}" for x in placed),
+                *("" if x is None else number(d, x) for d, x in placed),
                 f"{usual:.0%}" if (usual := least(row["typicality"], 2)) <= 1 else "",
                 " + ".join(row["modalities"]),
                 Text(" ".join(notes), "yellow"),
@@ -118,7 +123,8 @@ class Table(Json):
         console = Console()
         with console.capture() as captured:
             console.print(grid)
-            console.print(NOTE, style="dim")
+            if self.space.dimensions:
+                console.print(legend(self.space), style="dim")
         return captured.get()
 
 
@@ -126,7 +132,7 @@ WRITERS = {form.name: form for form in (Table, Json, Csv)}
 FORMATS = (*WRITERS, *OF_TURNS)
 
 
-def writer(format: str | None, output: str | None, top_k: int) -> Json:
+def form(format: str | None, output: str | None) -> type[Json]:
     """By --format, else by the output's name, else a table for people and JSON for programs."""
     if format is None:
         suffix = Path(output).suffix.removeprefix(".") if output else ""
@@ -140,8 +146,13 @@ def writer(format: str | None, output: str | None, top_k: int) -> Json:
         )
     if format == "table" and output:
         raise ConfigError("a table is for the screen; give -o with --format json or csv")
+    return WRITERS[format]
+
+
+def only_ascii(output: str | None) -> bool:
+    """Whether the rows go to a screen or pipe that takes no other letters."""
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    return WRITERS[format](top_k, ascii=not output and not encoding.startswith("utf"))
+    return not output and not encoding.startswith("utf")
 
 
 def _short(files: list[str]) -> list[str]:
@@ -157,7 +168,7 @@ def _short(files: list[str]) -> list[str]:
     return [os.path.relpath(f, shared) if shared and os.path.dirname(f) else f for f in files]
 
 
-def _rounded(row: dict[str, Any], top_k: int) -> dict[str, Any]:
+def _rounded(row: dict[str, Any], top_k: int | None) -> dict[str, Any]:
     """Floats with `DIGITS` decimals; the `top_k` most probable emotions, all in their usual order."""
     row = {k: round(v, DIGITS) if isinstance(v, float) else v for k, v in row.items()}
     if row.get("typicality"):
@@ -166,5 +177,5 @@ def _rounded(row: dict[str, Any], top_k: int) -> dict[str, Any]:
     if "probabilities" in row:
         p = {k: round(v, DIGITS) for k, v in row["probabilities"].items()}
         best = sorted(p.items(), key=lambda item: -item[1])[:top_k]
-        row["probabilities"] = p if top_k == len(EMOTIONS) else dict(best)
+        row["probabilities"] = dict(best) if top_k is not None and top_k < len(p) else p
     return row

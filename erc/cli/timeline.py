@@ -36,7 +36,7 @@ def timeline(
     plot: str | None, vad: str | None, max_turn: float, overlap: float, smooth: float, runtime: str,
     quiet: bool,
 ) -> int:  # fmt: skip
-    """Emotion, valence and arousal of every turn of a long recording.
+    """Emotion and dimensions (valence, arousal …) of every turn of a long recording.
 
     Returns:
         0, or 1 if some turn failed.

@@ -113,19 +113,27 @@ class WhisperStates(nn.Module):
 
 
 class FuseGraph(nn.Module):
-    """`EmotionModel.fuse`: features and presence of every modality, in order → scores."""
+    """`EmotionModel.fuse`: features and presence of every modality, in order → `outputs`."""
 
     def __init__(self, model: EmotionModel):
         super().__init__()
         self.model = model.eval()
 
-    def forward(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def outputs(self) -> list[str]:
+        """Logits [B, K] and dimensions [B, D] in their own units; what there is none of is left out."""
+        space = self.model.space
+        return ["logits"] * bool(space.emotions) + ["dimensions"] * bool(space.dimensions)
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         model, half = self.model, len(given) // 2
         pooled, present = given[:half], list(given[half:])
         branches = model.branches.values()
         vectors = [b.project(x, p) for b, x, p in zip(branches, pooled, present, strict=True)]
         scores = model.head(model.fusion(vectors, present))
-        return scores[:, :-2], scores[:, -2:]
+        logits, placed = scores.tensor_split([len(model.space.emotions)], 1)
+        found = logits, model.gain * placed + model.offset
+        return tuple(x for x in found if x.shape[1])
 
 
 def front(branch: Branch) -> dict[str, int] | None:

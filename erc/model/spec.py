@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
+from erc.base.space import Space
+
+if TYPE_CHECKING:
     from erc.model.emotion import EmotionModel
 
 
@@ -87,3 +90,16 @@ def padded(steps: int, front: dict[str, int] | None) -> int:
         return steps
     whole = -(-steps // front["step"]) * front["step"] + front["after"]
     return min(max(whole, front["least"]), front["most"])
+
+
+def scores(outputs: Sequence[np.ndarray], space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [B, K] and dimensions [B, D] of what the graph "fuse" gives.
+
+    Args:
+        outputs: logits if there are emotions, then dimensions if there are some.
+        space: of the model.
+    """
+    left, none = iter(outputs), np.zeros((len(outputs[0]), 0), np.float32)
+    return next(left, none) if space.emotions else none, next(
+        left, none
+    ) if space.dimensions else none

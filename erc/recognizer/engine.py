@@ -16,9 +16,9 @@ import numpy as np
 
 from erc.base import audio
 from erc.base.buckets import by_budget, gather, pad
-from erc.base.emotions import EMOTIONS, SCALE
 from erc.base.errors import CheckpointError, ConfigError, ErcError
 from erc.base.numbers import softmax
+from erc.base.space import Space
 from erc.base.text import normalise
 from erc.labels.regions import Regions
 from erc.model.adaptation import VARIETY, variety
@@ -78,6 +78,11 @@ class Engine:
         return self.runtime.spec
 
     @cached_property
+    def space(self) -> Space:
+        """The emotions and dimensions that the model answers in."""
+        return Space.from_json(self.config)
+
+    @cached_property
     def learned(self) -> Learned:
         """What the model has learned from."""
         return Learned.of(self.config)
@@ -119,7 +124,8 @@ class Engine:
 
     def __repr__(self) -> str:
         takes = " + ".join(self.spec.modalities)
-        gives = f"{len(EMOTIONS)} emotions, valence, arousal"
+        count = len(self.space.emotions)
+        gives = ", ".join([f"{count} emotions"] * bool(count) + list(self.space.names))
         return f"{type(self).__name__}({takes} → {gives}; {self.runtime.name})"
 
     def predict(
@@ -129,7 +135,7 @@ class Engine:
         sampling_rate: int | None = None,
         physiology: Mapping[str, Any] | None = None,
     ) -> Prediction:
-        """Emotion, valence and arousal of one recording.
+        """Emotion and dimensions of one recording.
 
         One that is longer than the model hears at once is heard in windows over its speech, whose
         answers are averaged by their length; `timeline` answers for each of its turns.
@@ -300,35 +306,36 @@ class Engine:
         return gather(len(clips), np.array(rows, int), found, width, sequence)
 
     def score(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities [N, 7], and valence and arousal [N, 2] within 1–5.
+        """Probabilities [N, K], and dimensions [N, D] within their scales.
 
         A probability is 0 where the emotion was never learned; all are where none was.
         """
-        logits, va = self.runtime.fuse(encoded)
-        if not (np.isfinite(logits).all() and np.isfinite(va).all()):
+        logits, dimensions = self.runtime.fuse(encoded)
+        if not (np.isfinite(logits).all() and np.isfinite(dimensions).all()):
             raise CheckpointError(
                 f"{self.model or 'the model'} answers nan; its weights are damaged"
             )
         logits = logits.astype(np.float64) / self.temperature
-        masked = [EMOTIONS.index(emotion) for emotion in self.learned.not_offered]
-        if len(masked) == len(EMOTIONS):
-            return np.zeros_like(logits), va.astype(np.float64).clip(*SCALE)
+        placed, emotions = self.space.clip(dimensions.astype(np.float64)), self.space.emotions
+        masked = [emotions.index(emotion) for emotion in self.learned.not_offered]
+        if len(masked) == len(emotions):
+            return np.zeros_like(logits), placed
         logits[:, masked] = -np.inf
-        return softmax(logits), va.astype(np.float64).clip(*SCALE)
+        return softmax(logits), placed
 
     def _prediction(self, clip: Clip, scores: np.ndarray | None = None) -> Prediction:
-        """Of probabilities, valence, arousal, and typicality of modalities; None: of `clip.reason`."""
+        """Of probabilities, dimensions, and typicality of modalities; None: of `clip.reason`."""
         if scores is None:
             numbers = unsaid(clip.reason or "")
         else:
-            *shares, valence, arousal = map(float, scores[: len(EMOTIONS) + 2])
-            found = map(float, scores[len(EMOTIONS) + 2 :])
-            known = {m: None if x != x else x for m, x in zip(self.held_out.typicality, found)}
+            k, names = len(self.space.emotions), self.space.names
+            shares, placed, found = np.split(scores, [k, k + len(names)])
+            known = {
+                m: None if x != x else x for m, x in zip(self.held_out.typicality, found.tolist())
+            }
             never = self.learned.unlearned
-            dimensions = (
-                None if "valence" in never else valence, None if "arousal" in never else arousal
-            )  # fmt: skip
-            numbers = said(shares, *dimensions, known or None, self)
+            dimensions = {n: x for n, x in zip(names, placed.tolist()) if n not in never}
+            numbers = said(shares.tolist(), dimensions, known or None, self)
         made = Prediction(
             file=clip.name,
             **numbers,
@@ -339,6 +346,7 @@ class Engine:
             narrow_band=self.learned.narrower(clip.band_hz),
             simulated=self.learned.simulated,
             model=self.model,
+            space=self.space,
         )
         return self.with_set(made)
 

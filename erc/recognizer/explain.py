@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import factorial
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
 from erc.model.encoded import subsets
 from erc.recognizer.clip import Clip
@@ -45,7 +44,8 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"prediction": self.prediction.to_dict()}
+        rest = {one.name: getattr(self, one.name) for one in fields(self)}
+        return rest | {"prediction": self.prediction.to_dict()}
 
 
 def explain(engine: Engine, clip: Clip) -> Explanation:
@@ -68,7 +68,7 @@ def explain(engine: Engine, clip: Clip) -> Explanation:
     prediction = engine.answer([clip])[0]
     if prediction.label is None:
         return Explanation(prediction, 0.0, {}, [], [])
-    label = EMOTIONS.index(prediction.label)
+    label = engine.space.emotions.index(prediction.label)
     nothing, shares = shapley(engine, clip, label)
     return Explanation(
         prediction,

@@ -11,19 +11,18 @@ from typing import Any
 
 from erc.base.console import console
 from erc.base.effort import words
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
-from erc.base.space import KEMDY
+from erc.base.space import Space
 from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
 from erc.model.folder.learned import Learned
 from erc.model.folder.weights import shapes
+from erc.scores.metrics import cccs
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import columns, number
 
-SHOWN = ("uar", "f1_weighted", "f1_macro", "ccc_valence", "ccc_arousal", "js_distance", "ece")
-ON_PAGE = ("uar", "f1_weighted", "ccc_valence", "ccc_arousal", "ece")
+NOT_ON_PAGE = ("f1_macro", "js_distance")
 LICENCES = "- licences carried along:"  # a line of the card
 
 
@@ -47,13 +46,13 @@ def show(model: str | None = None, as_json: bool = False) -> int:
 def info(folder: Path) -> dict[str, Any]:
     """The facts of a model folder as plain JSON; None where the folder does not say.
 
-    Keys: folder, id, default (why it answers when none is named), takes, gives, not_offered,
-    calibrated, encoders, fusion,
+    Keys: folder, id, default (why it answers when none is named), takes, gives, emotions and
+    dimensions (name → [low, high]) of its label space, not_offered, calibrated, encoders, fusion,
     parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
     temperature, abstention, licences, not_for.
     """
     config = read_config(folder)
-    built, meta = config["model"], config["meta"]
+    built, meta, space = config["model"], config["meta"], Space.from_json(config)
     settings, learned = meta.get("prediction", {}), Learned.of(config)
     results = (
         Results.from_json(meta["results"], str(folder / CONFIG)) if "results" in meta else None
@@ -66,9 +65,10 @@ def info(folder: Path) -> dict[str, Any]:
         "default": _default(folder),
         "takes": list(parts),
         "gives": [
-            *(e for e in EMOTIONS if e not in learned.not_offered),
-            *(f"{name} 1–5" for name in ("valence", "arousal") if name not in learned.unlearned),
+            *(e for e in space.emotions if e not in learned.not_offered),
+            *(f"{d.name} {d.range}" for d in space.dimensions if d.name not in learned.unlearned),
         ],
+        **space.to_json(),
         "not_offered": learned.missing,
         "calibrated": learned.calibrated,
         "encoders": {name: _encoder(part) for name, part in parts.items()},
@@ -81,7 +81,7 @@ def info(folder: Path) -> dict[str, Any]:
         "data": results and results.corpus,
         "simulated": results and results.simulated,
         "protocol": results and _protocol(results),
-        **_scores(results),
+        **_scores(results, space),
         "temperature": settings.get("temperature"),
         "licences": _licences(folder / CARD),
         "effort": meta.get("effort"),
@@ -126,18 +126,25 @@ def _protocol(results: Results) -> str:
     )
 
 
-def _scores(results: Results | None) -> dict[str, Any]:
+def _shown(space: Space) -> list[str]:
+    """The scores that are told of a model that answers in this space."""
+    found = ["uar", "f1_weighted", "f1_macro", *cccs(space), "js_distance", "ece"]
+    return found if space.emotions else list(cccs(space))
+
+
+def _scores(results: Results | None, space: Space) -> dict[str, Any]:
     """`scores` and `intervals` by system, the human reference last; null where undefined."""
     if results is None:
         return {"scores": {}, "intervals": {}}
     rows: dict[str, System | Human] = {**results.systems, HUMAN: results.human}
+    shown = _shown(space)
     return {
         "scores": {
-            name: {m: _known(row.scores.get(m)) for m in SHOWN} for name, row in rows.items()
+            name: {m: _known(row.scores.get(m)) for m in shown} for name, row in rows.items()
         },
         "intervals": {
             name: {
-                m: list(map(_known, system.intervals[m])) for m in SHOWN if m in system.intervals
+                m: list(map(_known, system.intervals[m])) for m in shown if m in system.intervals
             }
             for name, system in results.systems.items()
         },
@@ -212,13 +219,15 @@ def _table(facts: dict[str, Any]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", *(columns(KEMDY)[m] for m in ON_PAGE), box=None, pad_edge=False)
+    space = Space.from_json(facts)
+    told, titles = [m for m in _shown(space) if m not in NOT_ON_PAGE], columns(space)
+    table = Table("", *(titles[m] for m in told), box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for system, scores in facts["scores"].items():
         between = facts["intervals"].get(system, {})
-        lows = [Text(_range(between.get(m)), "dim") for m in ON_PAGE]
-        table.add_row(system, *(number(scores[m]) for m in ON_PAGE))
+        lows = [Text(_range(between.get(m)), "dim") for m in told]
+        table.add_row(system, *(number(scores[m]) for m in told))
         if any(lows):
             table.add_row("", *lows)
     return table

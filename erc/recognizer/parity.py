@@ -10,6 +10,7 @@ import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import AudioError, ConfigError
+from erc.base.numbers import differences
 from erc.scores.tables import grid
 
 if TYPE_CHECKING:
@@ -55,18 +56,18 @@ def compare(reference: Recognizer, other: Recognizer, inputs: list[Clip]) -> dic
     """Differences over `inputs`, plain JSON.
 
     Returns:
-        max_probability, max_valence, max_arousal: largest absolute difference of an answer;
-        label_agreement: share of equal labels; pooled: modality → largest ‖a − b‖ / ‖a‖ of an
-        utterance's features a (of the reference).
+        max_probability, and max_valence … of every dimension, as if its scale were 1–5: largest
+        absolute difference of an answer; label_agreement: share of equal labels, 1 where there are no
+        emotions; pooled: modality → largest ‖a − b‖ / ‖a‖ of an utterance's features a (of the
+        reference).
     """
     a, b = reference.encode_all(inputs), other.encode_all(inputs)
-    (p, va), (q, wb) = reference.score(a), other.score(b)
+    one, two, space = reference.score(a), other.score(b), reference.space
+    labels = [np.argmax(p, 1) if space.emotions else np.zeros(len(p)) for p, _ in (one, two)]
     return {
         "reference": reference.runtime.name,
-        "max_probability": float(np.abs(p - q).max()),
-        "max_valence": float(np.abs(va - wb)[:, 0].max()),
-        "max_arousal": float(np.abs(va - wb)[:, 1].max()),
-        "label_agreement": float((p.argmax(1) == q.argmax(1)).mean()),
+        **differences(one, two, space),
+        "label_agreement": float((labels[0] == labels[1]).mean()),
         "pooled": {name: _relative(a.pooled[name], b.pooled[name]) for name in a.pooled},
     }
 
@@ -74,11 +75,11 @@ def compare(reference: Recognizer, other: Recognizer, inputs: list[Clip]) -> dic
 def table(report: dict[str, Any]) -> str:
     """What `compare` found, for people; `report` also holds `runtime` and `inputs`."""
     rows = [
-        ["largest difference of a probability", f"{report['max_probability']:.1e}"],
-        ["largest difference of valence", f"{report['max_valence']:.1e}"],
-        ["largest difference of arousal", f"{report['max_arousal']:.1e}"],
-        ["same label", f"{report['label_agreement']:.1%}"],
+        [f"largest difference of {'a ' * (name == 'max_probability')}{name[4:]}", f"{off:.1e}"]
+        for name, off in report.items()
+        if name.startswith("max_")
     ]
+    rows += [["same label", f"{report['label_agreement']:.1%}"]]
     rows += [
         [f"relative error of the {name} features", f"{error:.1e}"]
         for name, error in report["pooled"].items()

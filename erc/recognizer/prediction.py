@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import optional
+from erc.base.space import KEMDY, Space
 from erc.labels.regions import Regions, conflicts
 from erc.model.encoded import MODALITIES
+from erc.recognizer import scales
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_SPEECH = "no speech found"
 OF_TURNS = ("start", "end", "speaker", "text")
-COLUMNS = ("file", "label", "valence", "arousal", "confidence", "modalities", "abstain",
-           "conflict", "prediction_set", *(f"p_{e}" for e in EMOTIONS), "duration", "heard",
-           "band_hz", "narrow_band", *(f"typicality_{m}" for m in MODALITIES), "simulated", "model",
-           "reason", "error")  # fmt: skip
+TUPLES = ("modalities", "prediction_set")  # which JSON has as lists
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,11 +28,10 @@ class Prediction:
     Attributes:
         file: path of the recording, or what stands for it.
         label: most probable emotion; None: there is none, and `reason` says why.
-        probabilities: of the seven emotions; they sum to 1 and estimate the share of raters who
+        probabilities: of the K emotions of `space`; they sum to 1 and estimate the share of raters who
             would choose each. 0: the model never learned it. {}: there is no label.
-        valence: 1 negative … 5 positive; None: the model never learned it.
-        arousal: 1 calm … 5 excited; None: as valence.
-        confidence: probability of the label, 1/7 … 1; None: there is no label.
+        dimensions: those of `space` that the model has learned, in their own units.
+        confidence: probability of the label, 1/K … 1; None: there is no label.
         modalities: what the answer rests on: "speech", "text", "physiology", or several.
         abstain: better shown to a person than used: the confidence is below `erc.load(abstain=…)`, or
             the typicality of a modality below `erc.load(typical=…)`.
@@ -56,17 +53,17 @@ class Prediction:
         reason: why there is no label.
         start, end: of a turn in a long recording, s.
         text, speaker: what is said in a turn, and by whom.
+        space: the emotions and dimensions that the model answers in, with their scales.
 
-    >>> p = Prediction("a.wav", "happy", {"happy": 0.7, "neutral": 0.3}, 4.1, 3.2, 0.7, ("speech",))
-    >>> p
+    >>> placed = {"valence": 4.1, "arousal": 3.2}
+    >>> Prediction("a.wav", "happy", {"happy": 0.7, "neutral": 0.3}, placed, 0.7, ("speech",))
     Prediction(a.wav: happy 70 %, neutral 30 %; valence 4.1, arousal 3.2 of 1–5; from speech)
     """
 
     file: str
     label: str | None
     probabilities: dict[str, float]
-    valence: float | None
-    arousal: float | None
+    dimensions: dict[str, float]
     confidence: float | None
     modalities: tuple[str, ...]
     abstain: bool = False
@@ -84,16 +81,21 @@ class Prediction:
     end: float | None = None
     text: str | None = None
     speaker: str | None = None
+    space: Space = field(default=KEMDY)
 
-    def top(self, k: int = 7) -> list[tuple[str, float]]:
-        """The k most probable emotions with their probabilities, most probable first."""
+    def top(self, k: int | None = None) -> list[tuple[str, float]]:
+        """The k most probable emotions with their probabilities, most probable first; None: all."""
         return sorted(self.probabilities.items(), key=lambda item: -item[1])[:k]
 
     @property
-    def dimensions(self) -> dict[str, float]:
-        """Valence and arousal, as far as the model has learned them."""
-        both = {"valence": self.valence, "arousal": self.arousal}
-        return {name: value for name, value in both.items() if value is not None}
+    def valence(self) -> float | None:
+        """How pleasant, on its scale of `space`; None: the model does not know, or never learned it."""
+        return self.dimensions.get("valence")
+
+    @property
+    def arousal(self) -> float | None:
+        """How excited; as `valence`."""
+        return self.dimensions.get("arousal")
 
     @property
     def answered(self) -> bool:
@@ -101,24 +103,48 @@ class Prediction:
         return bool(self.label or self.dimensions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `start`, `end`, `text` and `speaker` only of a turn."""
-        values = asdict(self)
-        values |= {k: list(v) for k, v in values.items() if isinstance(v, tuple)}
-        return {k: v for k, v in values.items() if k not in OF_TURNS or v is not None}
+        """Plain values for JSON: every dimension of the model under its own name, None: never learned;
+        `start`, `end`, `text` and `speaker` only of a turn. What the model says of itself, its scales,
+        is said once, by `erc info` or GET /info, and not here."""
+        values: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == "dimensions":
+                values |= {name: value.get(name) for name in self.space.names}
+            elif one.name != "space" and (value is not None or one.name not in OF_TURNS):
+                value = list(value) if isinstance(value, tuple) else value
+                values[one.name] = dict(value) if isinstance(value, dict) else value
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], space: Space = KEMDY) -> Self:
+        """The inverse of `to_dict`, of a model that answers in this space.
+
+        >>> p = Prediction("a", None, {}, {"arousal": 2.5}, None, ("speech",), reason="no emotion")
+        >>> Prediction.from_dict(p.to_dict()) == p
+        True
+        """
+        found = {name: values.get(name) for name in space.names}
+        known = {name: value for name, value in found.items() if value is not None}
+        rest = {name: value for name, value in values.items() if name not in found}
+        rest |= {name: tuple(rest[name]) for name in TUPLES if rest.get(name) is not None}
+        return cls(**rest, dimensions=known, space=space)
 
     def __repr__(self) -> str:
         where = f" {self.start:.2f}–{self.end:.2f} s" if self.start is not None else ""
         best = ", ".join(f"{emotion} {p:.0%}".replace("%", " %") for emotion, p in self.top(2))
-        placed = ", ".join(f"{name} {value:.1f}" for name, value in self.dimensions.items())
         source = f"from {' + '.join(self.modalities)}" if self.modalities else ""
-        said = (best or self.reason, placed and f"{placed} of 1–5", source)
+        said = (best or self.reason, scales.said(self.space, self.dimensions), source)
         notes = " · abstains" * self.abstain + " · conflict" * bool(self.conflict)
         notes += " · SIMULATED model" * self.simulated
         return f"Prediction({self.file}{where}: {'; '.join(filter(None, said))}{notes})"
 
 
 class Thresholds(Protocol):
-    """What a recognizer knows of when an answer is doubtful."""
+    """What a recognizer knows of its answers, and of when one is doubtful."""
+
+    @property
+    def space(self) -> Space: ...
 
     @property
     def abstain(self) -> float: ...
@@ -134,27 +160,27 @@ class Thresholds(Protocol):
 
 def said(
     shares: Sequence[float],
-    valence: float | None,
-    arousal: float | None,
+    dimensions: dict[str, float],
     typicality: Mapping[str, float | None] | None,
     thresholds: Thresholds,
 ) -> dict[str, Any]:
     """The fields of a `Prediction` that follow from the numbers of a model.
 
     Args:
-        shares: probabilities in the order of `EMOTIONS`; all 0: the model has learned no emotion.
+        shares: [K] probabilities of the emotions; all 0, or none: the model has learned no emotion.
+        dimensions: name → value, of those that the model has learned.
     """
-    confidence = max(shares)
-    label = EMOTIONS[shares.index(confidence)]
-    numbers: dict[str, Any] = {"valence": valence, "arousal": arousal, "typicality": typicality}
+    confidence, emotions = max(shares, default=0), thresholds.space.emotions
+    numbers: dict[str, Any] = {"dimensions": dimensions, "typicality": typicality}
     if not confidence:
         return unsaid("this model has learned no emotion") | numbers
-    fits = None
-    if valence is not None and arousal is not None:
-        fits = conflicts(label, valence, arousal, thresholds.regions)
+    label, fits = emotions[shares.index(confidence)], None
+    if "valence" in dimensions and "arousal" in dimensions:
+        placed = dimensions["valence"], dimensions["arousal"]
+        fits = conflicts(label, *placed, thresholds.regions)
     return numbers | {
         "label": label,
-        "probabilities": dict(zip(EMOTIONS, shares, strict=True)),
+        "probabilities": dict(zip(emotions, shares, strict=True)),
         "confidence": confidence,
         "abstain": confidence < thresholds.abstain or least(typicality, 1) < thresholds.typical,
         "conflict": fits,
@@ -163,8 +189,8 @@ def said(
 
 def unsaid(reason: str) -> dict[str, Any]:
     """The same fields where there is no answer."""
-    numbers = dict.fromkeys(("label", "valence", "arousal", "confidence"))
-    return numbers | {"probabilities": {}, "reason": reason}
+    nothing: dict[str, Any] = {"label": None, "confidence": None, "reason": reason}
+    return nothing | {"probabilities": {}, "dimensions": {}}
 
 
 def least(typicality: Mapping[str, float | None] | None, otherwise: float) -> float:
@@ -188,26 +214,56 @@ class Failure:
         return asdict(self)
 
 
-def table(results: Iterable[Prediction | Failure]) -> pd.DataFrame:
-    """One row a result, in order: file, label, valence, …, p_surprise … p_disgust, error."""
+def columns(*spaces: Space) -> tuple[str, ...]:
+    """The columns of a table of answers in these label spaces, a turn's own left out.
+
+    >>> from erc.base.space import Dimension
+    >>> columns(Space(("joy", "boredom"), (Dimension("pain"),)))[:4]
+    ('file', 'label', 'pain', 'confidence')
+    """
+    emotions = dict.fromkeys(e for space in spaces for e in space.emotions)
+    names = dict.fromkeys(name for space in spaces for name in space.names)
+    return (
+        "file", "label", *names, "confidence", "modalities", "abstain", "conflict", "prediction_set",
+        *(f"p_{e}" for e in emotions), "duration", "heard", "band_hz", "narrow_band",
+        *(f"typicality_{m}" for m in MODALITIES), "simulated", "model", "reason", "error",
+    )  # fmt: skip
+
+
+def table(results: Iterable[Prediction | Failure], space: Space | None = None) -> pd.DataFrame:
+    """One row a result, in order: file, label, valence, …, p_surprise … p_disgust, error.
+
+    Args:
+        space: whose emotions and dimensions have columns; None: that of the answers, KEMDy's where all
+            have failed.
+    """
     with optional("a table"):
         import pandas as pd
 
+    results = list(results)
+    spaces = [space] if space else list(
+        dict.fromkeys(one.space for one in results if isinstance(one, Prediction))
+    )  # fmt: skip
     rows = [row(result) for result in results]
     turns = [c for c in OF_TURNS if any(c in values for values in rows)]
-    return pd.DataFrame(rows, columns=["file", *turns, *COLUMNS[1:]])
+    return pd.DataFrame(rows, columns=["file", *turns, *columns(*(spaces or [KEMDY]))[1:]])
 
 
 def row(result: Prediction | Failure) -> dict[str, Any]:
-    """A result as cells of a table, by the names in `COLUMNS` (and `OF_TURNS`)."""
-    values = result.to_dict()
+    """A result as cells of a table, by the names in `columns` (and `OF_TURNS`)."""
+    return cells(result.to_dict())
+
+
+def cells(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of what `to_dict` gave."""
+    values = dict(values)
     values |= {f"p_{e}": p for e, p in values.pop("probabilities", {}).items()}
     values |= {f"typicality_{m}": x for m, x in (values.pop("typicality", None) or {}).items()}
     return values | {k: "+".join(v) for k, v in values.items() if isinstance(v, list)}
 
 
 def entropy(probabilities: Mapping[str, float]) -> float:
-    """H(p) = −Σ p ln p: 0 where the model expects raters to agree, ln 7 ≈ 1.95 at most.
+    """H(p) = −Σ p ln p: 0 where the model expects raters to agree, ln K at most.
 
     >>> round(entropy({"happy": 0.5, "sad": 0.5}), 4)
     0.6931

@@ -12,14 +12,16 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ErcError
+from erc.base.space import Space
 from erc.recognizer import Recognizer
+from erc.recognizer.scales import count, ends
 from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.gate import Gate
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, json_response, problem_of
-from erc.server.schemas import PredictForm, PredictRequest, TimelineForm
+from erc.server.schemas import PredictForm, PredictRequest, TimelineForm, of
 from erc.server.service import Service
 from erc.server.settings import Settings
 from erc.server.uploads import read_items, read_timeline
@@ -67,16 +69,17 @@ def create_app(
 
 
 def _predicting(app: FastAPI, service: Service) -> None:
-    settings = service.settings
+    settings, space = service.settings, service.recognizer.space
+    said, as_json, as_form = answers(space), of(PredictRequest, space), of(PredictForm, space)
 
     @app.post(
-        "/v1/predict", summary="Emotion, valence and arousal of one utterance",
-        response_model=schemas.Answer, responses=ERRORS,
-        openapi_extra=_body(_form(PredictForm, file=FILE), PredictRequest.model_json_schema()),
+        "/v1/predict", summary=f"{_gives(space)} of one utterance",
+        response_model=said.one, responses=ERRORS,
+        openapi_extra=_body(_form(as_form, file=FILE), as_json.model_json_schema()),
     )  # fmt: skip
     async def predict(request: Request) -> Response:
         [result] = await service.answer(
-            request, await read_items(request, False, service.settings.queue)
+            request, await read_items(request, False, settings.queue, space)
         )
         if isinstance(result, BaseException):
             raise result
@@ -87,14 +90,14 @@ def _predicting(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/predict/batch", summary="Many utterances; a bad one fails alone, the order is kept",
-        response_model=schemas.BatchAnswer, responses=ERRORS,
+        response_model=said.batch, responses=ERRORS,
         openapi_extra=_body(
-            _form(PredictForm, file=files, text=texts),
-            {"type": "array", "items": PredictRequest.model_json_schema()},
+            _form(as_form, file=files, text=texts),
+            {"type": "array", "items": as_json.model_json_schema()},
         ),
     )  # fmt: skip
     async def predict_batch(request: Request) -> Response:
-        items = await read_items(request, True, settings.queue)
+        items = await read_items(request, True, settings.queue, space)
         results = await service.answer(request, items)
         return json_response(
             {
@@ -111,7 +114,7 @@ def _predicting(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/timeline", summary="Turns of a long recording with an answer each",
-        response_model=schemas.TimelineAnswer, responses={200: {"content": other}, **ERRORS},
+        response_model=said.timeline, responses={200: {"content": other}, **ERRORS},
         openapi_extra=_body(_form(TimelineForm, file=FILE, transcript=FILE | {
             "description": "A .srt, .vtt or .json file."})),
     )  # fmt: skip
@@ -151,16 +154,13 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
             {
                 "version": __version__,
                 "model": about.get("model", ""),
+                "id": one.model,
                 "simulated": one.learned.simulated,
                 "modalities": list(one.spec.modalities),
-                "emotions": list(EMOTIONS),
+                **one.space.to_json(),
                 "not_offered": one.learned.missing,
                 "calibrated": one.learned.calibrated,
-                "scales": {
-                    "probabilities": "0–1; estimated share of raters, all seven sum to 1",
-                    "valence": "1 negative … 5 positive",
-                    "arousal": "1 calm … 5 excited",
-                },
+                "scales": _scales(one.space),
                 "runtime": one.runtime.name,
                 "limits": {k: getattr(s, k) for k in (*limits, "timeout")},
                 "licences": about.get("licences", []),
@@ -179,6 +179,20 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
         there = {getattr(route, "path", "") for route in app.routes}
         path = "/web" if "/web" in there else "/openapi.json"
         return RedirectResponse(request.scope["root_path"] + path)
+
+
+def _scales(space: Space) -> dict[str, str]:
+    """What the numbers of an answer mean, in words."""
+    many = count(len(space.emotions))
+    shares = {"probabilities": f"0–1; estimated share of raters, all {many} sum to 1"}
+    return (shares if space.emotions else {}) | {d.name: ends(d) for d in space.dimensions}
+
+
+def _gives(space: Space) -> str:
+    """In words, e.g. "Emotion, valence and arousal"."""
+    *others, last = [*["emotion"] * bool(space.emotions), *space.names]
+    words = f"{', '.join(others)} and {last}" if others else last
+    return words[0].upper() + words[1:]
 
 
 async def _failed(_: Request, error: Exception) -> Response:
@@ -210,7 +224,7 @@ def _openapi(app: FastAPI, root: str) -> dict[str, Any]:
         schema = get_openapi(
             title="erc", version=__version__, routes=app.routes,
             servers=[{"url": root}] if root else None,
-            description="Emotion, valence and arousal from speech and transcript.",
+            description=f"{_gives(app.state.service.recognizer.space)} from speech and transcript.",
         )  # fmt: skip
         schema["components"]["securitySchemes"] = {
             "bearer": {"type": "http", "scheme": "bearer"},

@@ -68,9 +68,9 @@ class Service:
             why = {"explanation": {k: values[k] for k in ("nothing", "shares", "time", "words")}}
         if options.sets:
             prediction = self.recognizer.with_set(prediction, options.sets)
-        top = {"probabilities": dict(prediction.top(options.top_k))}
-        fewer = options.top_k < len(prediction.probabilities)
-        return prediction.to_dict() | (top if fewer else {}) | why
+        fewer = options.top_k is not None and options.top_k < len(prediction.probabilities)
+        top = {"probabilities": dict(prediction.top(options.top_k))} if fewer else {}
+        return prediction.to_dict() | top | why
 
     async def timeline(
         self, request: Request, name: str, data: bytes, segments: Any, options: dict[str, Any]

@@ -16,8 +16,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from erc.base.errors import AudioError, ConfigError, did_you_mean
+from erc.base.space import KEMDY, Space
 from erc.server.problems import Problem, problem_of, too_large
-from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm
+from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm, of
 
 M = TypeVar("M", bound=BaseModel)
 VALUES = 1_000_000  # in the JSON of one request: parsing holds up everybody else
@@ -40,8 +41,13 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 40
 
 
-async def read_items(request: Request, many: bool, most: int) -> list[Item | Problem]:
+async def read_items(
+    request: Request, many: bool, most: int, space: Space = KEMDY
+) -> list[Item | Problem]:
     """The utterances of a request; with `many`, a bad one is a Problem in its place.
+
+    Args:
+        space: what the model that is asked answers in.
 
     Raises:
         Problem: the body as a whole cannot be used, or has more than `most` utterances.
@@ -52,14 +58,16 @@ async def read_items(request: Request, many: bool, most: int) -> list[Item | Pro
         values = _validated(LIST.validate_python, value) if many else [value]
         values = [asked | one if isinstance(one, dict) else one for one in values]
         _check_count(len(values), most)
-        return [_or_problem(_json_item, value, many) for value in values]
+        kind = of(PredictRequest, space)
+        return [_or_problem(lambda v: _json_item(v, kind), value, many) for value in values]
+    kind = of(PredictForm, space)
     form = await read_form(request)
     files, texts = _files(form, "file"), form.getlist("text")
     _check_count(len(files), most)
     if not many:
         if len(files) > 1:
             raise Problem(422, "ConfigError", "one file at a time; for more POST /v1/predict/batch")
-        return [form_item(files[0] if files else None, asked | _fields(form))]
+        return [form_item(files[0] if files else None, asked | _fields(form), kind)]
     if texts and len(texts) != len(files):
         raise Problem(
             422, "ConfigError", f"{len(texts)} texts for {len(files)} files; give as many"
@@ -67,14 +75,18 @@ async def read_items(request: Request, many: bool, most: int) -> list[Item | Pro
     common = asked | _fields(form, "text")
     each = zip(files, texts or [""] * len(files), strict=True)
     return [
-        _or_problem(lambda f: form_item(*f), (file, common | ({"text": t} if t else {})), True)
+        _or_problem(
+            lambda f: form_item(f[0], f[1], kind), (file, common | ({"text": t} if t else {})), True
+        )
         for file, t in each
     ]
 
 
-def form_item(file: UploadFile | None, fields: dict[str, Any]) -> Item:
+def form_item(
+    file: UploadFile | None, fields: dict[str, Any], kind: type[PredictForm] = PredictForm
+) -> Item:
     """One utterance of a form."""
-    options = validated(PredictForm, fields)
+    options = validated(kind, fields)
     name, audio = (name_of(file), file.file.read()) if file else ("<text>", None)
     return Item(name, audio, options, options.physiology)
 
@@ -149,8 +161,8 @@ def _parsed(body: bytes) -> Any:
         raise Problem(422, "ConfigError", "body: not JSON") from None
 
 
-def _json_item(value: Any) -> Item:
-    one = validated(PredictRequest, value)
+def _json_item(value: Any, kind: type[PredictRequest]) -> Item:
+    one = validated(kind, value)
     try:
         audio = decoded(one.audio) if one.audio is not None else None
     except (binascii.Error, ValueError):

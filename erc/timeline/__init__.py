@@ -107,6 +107,7 @@ def timeline(
         bin=envelope.seconds,
         unspoken=unspoken,
         simulated=recognizer.learned.simulated,
+        space=recognizer.space,
         settings={"vad": vad, "max_turn": max_turn, "window": window, "overlap": overlap}
         | {"smooth": smooth, "runtime": recognizer.runtime.name}
         | (asdict(rule) if vad == "silero" else {}),

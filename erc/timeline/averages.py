@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.recognizer.prediction import Prediction, Thresholds, said
 
 
 def vector(prediction: Prediction) -> np.ndarray:
-    """[9]: probabilities of `EMOTIONS`, valence, arousal; nan: never learned."""
-    shares = [prediction.probabilities.get(e, 0.0) for e in EMOTIONS]
-    dimensions = (prediction.valence, prediction.arousal)
-    return np.array([*shares, *(math.nan if x is None else x for x in dimensions)])
+    """[K + D]: probabilities of its space's emotions, then dimensions; nan: never learned."""
+    shares = [prediction.probabilities.get(e, 0.0) for e in prediction.space.emotions]
+    return np.array([*shares, *(prediction.dimensions.get(n, nan) for n in prediction.space.names)])
 
 
 def mean(
     predictions: Sequence[Prediction], weights: Sequence[float], thresholds: Thresholds
 ) -> Prediction:
-    """Weighted mean of probabilities, valence and arousal; the label is that of the mean."""
+    """Weighted mean of probabilities and dimensions; the label is that of the mean."""
     named = [(p, w) for p, w in zip(predictions, weights) if p.label]
     predictions, weights = zip(*named) if named else (predictions, weights)
     values = np.average([vector(p) for p in predictions], axis=0, weights=weights)
@@ -39,7 +37,7 @@ def _typical(
     found: dict[str, float | None] = {}
     for name in predictions[0].typicality or {}:
         of = [(p.typicality or {}).get(name) for p in predictions]
-        known = np.ma.masked_invalid([math.nan if x is None else x for x in of])
+        known = np.ma.masked_invalid([nan if x is None else x for x in of])
         mean = np.ma.average(known, weights=weights)
         found[name] = None if mean is np.ma.masked else float(mean)
     return found or None
@@ -84,13 +82,8 @@ def _spread(x: np.ndarray, t: np.ndarray, tau: float) -> np.ndarray:
 
 def _with(prediction: Prediction, values: np.ndarray, thresholds: Thresholds) -> Prediction:
     """The prediction with other numbers, and all that follows from them."""
-    *shares, valence, arousal = map(float, values)
-    known = prediction.dimensions
-    numbers = said(
-        shares,
-        valence if "valence" in known else None,
-        arousal if "arousal" in known else None,
-        prediction.typicality,
-        thresholds,
-    )
-    return thresholds.with_set(replace(prediction, **numbers))
+    space, numbers = prediction.space, values.tolist()
+    shares, placed = numbers[: len(space.emotions)], numbers[len(space.emotions) :]
+    known = {n: x for n, x in zip(space.names, placed) if n in prediction.dimensions}
+    made = said(shares, known, prediction.typicality, thresholds)
+    return thresholds.with_set(replace(prediction, **made))

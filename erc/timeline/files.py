@@ -3,7 +3,7 @@
 .csv   a turn a row: file, start and end in s, speaker, text, label, …
 .json  everything, with the envelope
 .vtt   WebVTT: a cue a turn, coloured by emotion, for any player beside the recording
-.eaf   ELAN 3.0: tier emotion, and below it valence, arousal, speaker and text
+.eaf   ELAN 3.0: tier emotion, and below it the dimensions, speaker and text
 .png .svg  the plot
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,19 +19,22 @@ from xml.etree import ElementTree as Xml
 
 from erc.base.cells import guarded
 from erc.base.console import console
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError, did_you_mean
+from erc.base.figures import colours
 from erc.base.files import atomic
+from erc.base.space import Space
 from erc.model.folder.learned import SIMULATED
-from erc.recognizer.prediction import COLUMNS, NO_SPEECH, Failure, row
+from erc.recognizer.prediction import NO_SPEECH, Failure, columns, row
+from erc.recognizer.scales import answered, digits, legend, number
 from erc.timeline.record import Record
 from erc.timeline.subtitles import clock, escape
 
 SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 MIME = {".wav": "audio/x-wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg"}
-OF_EMOTION = ("valence", "arousal", "speaker", "text")  # tiers below the emotion's
-SCALES = "valence 1 negative … 5 positive, arousal 1 calm … 5 excited"
+MAIN = "emotion"  # the tier that the others hang on; without emotions its annotations say why
+SAID = ("speaker", "text")
+IDENTIFIER = r"[^\W\d]\w*"  # of a class in WebVTT, which is one of CSS
 
 
 def write(timeline: Record, format: str, sink: TextIO) -> None:
@@ -73,7 +77,7 @@ def save(timeline: Record, path: str | Path, format: str | None = None) -> Path:
 
 
 def _csv(timeline: Record, sink: TextIO) -> None:
-    fields = ["file", "start", "end", "speaker", "text", *COLUMNS[1:]]
+    fields = ["file", "start", "end", "speaker", "text", *columns(timeline.space)[1:]]
     rows = csv.DictWriter(sink, fields, lineterminator="\n")
     rows.writeheader()
     rows.writerows(guarded(row(turn)) for turn in timeline.turns)
@@ -86,29 +90,46 @@ def _json(timeline: Record, sink: TextIO) -> None:
 
 def _vtt(timeline: Record, sink: TextIO) -> None:
     """Cue: `happy 62 % · valence 3.8 · arousal 3.2`, below it who says what."""
-    from erc.base.figures import COLOURS
-
     blocks = [f"WEBVTT - {escape(Path(timeline.file).name)}: emotion of each turn"]
-    blocks += [f"NOTE\n{SCALES}; the number beside an emotion is its probability"]
+    told = [legend(timeline.space)] if timeline.space.dimensions else []
+    told += ["the number beside an emotion is its probability"] if timeline.space.emotions else []
+    blocks += [f"NOTE\n{'; '.join(told)}"]
     blocks += [f"NOTE\n{SIMULATED}"] if timeline.simulated else []
-    blocks += ["\n".join(["STYLE", *(f"::cue(.{e}) {{ color: {COLOURS[e]} }}" for e in EMOTIONS)])]
+    classes, hues = _classes(timeline.space), colours(timeline.space.emotions)
+    style = [f"::cue(.{name}) {{ color: {hues[e]} }}" for e, name in classes.items()]
+    blocks += ["\n".join(["STYLE", *style])] if style else []
     blocks += [] if timeline.turns else [f"NOTE\n{NO_SPEECH}"]
-    for number, turn in enumerate(timeline.turns, 1):
-        lines = [str(number), f"{clock(turn.start)} --> {clock(turn.end)}"]
+    for count, turn in enumerate(timeline.turns, 1):
+        lines = [str(count), f"{clock(turn.start)} --> {clock(turn.end)}"]
         if isinstance(turn, Failure):
             lines.append(f"failed: {escape(turn.error)}")
         else:
             doubt = " (unsure)" * turn.abstain
-            emotion = escape(turn.reason or "")
+            says_why = timeline.space.emotions or not turn.dimensions
+            emotion = escape(turn.reason or "") if says_why else ""
             if turn.label:
-                emotion = f"<c.{turn.label}>{turn.label} {turn.confidence:.0%}</c>{doubt}"
-            placed = [f"{name} {value:.1f}" for name, value in turn.dimensions.items()]
-            lines.append(" · ".join([emotion, *placed]))
+                share = f"{turn.label} {turn.confidence:.0%}"
+                emotion = f"<c.{classes[turn.label]}>{share}</c>{doubt}"
+            known = answered(timeline.space, turn.dimensions)
+            placed = [f"{d.name} {number(d, x)}" for d, x in known]
+            lines.append(" · ".join(filter(None, [emotion, *placed])))
         if turn.text or turn.speaker:
             voice = f"<v {escape(turn.speaker)}>" if turn.speaker else ""
             lines.append(voice + escape(turn.text or "…"))
         blocks.append("\n".join(lines))
     sink.write("\n\n".join(blocks) + "\n")
+
+
+def _classes(space: Space) -> dict[str, str]:
+    """Emotion → its class in the style of subtitles: its name if that can be one.
+
+    >>> _classes(Space(("sad", "very sad")))
+    {'sad': 'sad', 'very sad': 'emotion-1'}
+    """
+    return {
+        e: e if re.fullmatch(IDENTIFIER, e) else f"emotion-{k}"
+        for k, e in enumerate(space.emotions)
+    }
 
 
 def _eaf(timeline: Record, sink: TextIO) -> None:
@@ -133,22 +154,22 @@ def _eaf(timeline: Record, sink: TextIO) -> None:
     tiers = {
         name: Xml.SubElement(document, "TIER", {"TIER_ID": name, "LINGUISTIC_TYPE_REF": kind} | of)
         for name, kind, of in (
-            ("emotion", "emotion", {}),
-            *((n, "property", {"PARENT_REF": "emotion"}) for n in OF_EMOTION),
+            (MAIN, "emotion", {}),
+            *((n, "property", {"PARENT_REF": MAIN}) for n in (*timeline.space.names, *SAID)),
         )
     }
     _time_slots(timeline, times)
     count = 0
     for i, turn in enumerate(timeline.turns, 1):
-        for name, value in _annotations(turn):
+        for name, value in _annotations(turn, timeline.space):
             count += 1
             place = {"ANNOTATION_ID": f"a{count}"}
-            if name == "emotion":
+            if name == MAIN:
                 parent = f"a{count}"
                 place |= {"TIME_SLOT_REF1": f"ts{i}b", "TIME_SLOT_REF2": f"ts{i}e"}
             else:
                 place |= {"ANNOTATION_REF": parent}
-            kind = "ALIGNABLE_ANNOTATION" if name == "emotion" else "REF_ANNOTATION"
+            kind = "ALIGNABLE_ANNOTATION" if name == MAIN else "REF_ANNOTATION"
             one = Xml.SubElement(Xml.SubElement(tiers[name], "ANNOTATION"), kind, place)
             Xml.SubElement(one, "ANNOTATION_VALUE").text = value
     Xml.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
@@ -174,14 +195,14 @@ def _time_slots(timeline: Record, times: Xml.Element) -> None:
         Xml.SubElement(times, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(value))
 
 
-def _annotations(turn: Any) -> list[tuple[str, str]]:
+def _annotations(turn: Any, space: Space) -> list[tuple[str, str]]:
     """Tier and value, the emotion first."""
     if isinstance(turn, Failure):
-        found = [("emotion", "failed")]
+        found = [(MAIN, "failed")]
     else:
-        found = [("emotion", turn.label or turn.reason)]
-        found += [(name, f"{value:.2f}") for name, value in turn.dimensions.items()]
-    said = [("speaker", turn.speaker), ("text", turn.text)]
+        found = [(MAIN, turn.label or turn.reason)]
+        found += [(d.name, f"{x:.{digits(d) + 1}f}") for d, x in answered(space, turn.dimensions)]
+    said = [(tier, getattr(turn, tier)) for tier in SAID]
     return found + [(tier, _legal(value)) for tier, value in said if value]
 
 
@@ -194,37 +215,33 @@ def _table(timeline: Record, sink: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None)
+    table, space = Table(box=None), timeline.space
     speakers = any(turn.speaker for turn in timeline.turns)
-    for name in (
-        "from",
-        "to",
-        *["speaker"] * speakers,
-        "emotion",
-        "",
-        "then",
-        "valence",
-        "arousal",
-    ):
+    emotions = ["emotion", "", "then"] if space.emotions else [""]
+    for name in ("from", "to", *["speaker"] * speakers, *emotions, *space.names):
         table.add_column(name, no_wrap=True)
     table.add_column("text")
     for turn in timeline.turns:
         times: list[Any] = [clock(turn.start)[:-2], clock(turn.end)[:-2]]  # tenths
         times += [Text(turn.speaker or "")] * speakers
         if isinstance(turn, Failure):
-            table.add_row(*times, "[red]failed[/red]", "", "", "", "", Text(turn.error))
+            blank = [""] * (len(emotions) - 1 + len(space.names))
+            table.add_row(*times, "[red]failed[/red]", *blank, Text(turn.error))
             continue
         best = [(f"[bold]{turn.reason}[/bold]", ""), ("", "")]
         if turn.label:
             best = [(f"[bold]{e}[/bold]" if not i else e, f"{p:.0%}") for i, (e, p) in
                     enumerate(turn.top(2))]  # fmt: skip
-        placed = [f"{x:.1f}" if x is not None else "" for x in (turn.valence, turn.arousal)]
         (first, p), then = best[0], " ".join(best[1])
-        table.add_row(*times, first, p, then, *placed, Text(turn.text or ""))
+        known = {d.name: number(d, x) for d, x in answered(space, turn.dimensions)}
+        placed = [known.get(name, "") for name in space.names]
+        told = [first, p, then] if space.emotions else [first * (not any(placed))]
+        table.add_row(*times, *told, *placed, Text(turn.text or ""))
     with console(file=sink) as page:
         page.print(table)
         page.print(repr(timeline), style="dim", markup=False, highlight=False)
-        page.print(SCALES, style="dim")
+        if space.dimensions:
+            page.print(legend(space), style="dim")
 
 
 WRITERS = {"csv": _csv, "json": _json, "vtt": _vtt, "eaf": _eaf, "table": _table}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import optional
+from erc.base.space import KEMDY, Space
 from erc.recognizer.prediction import NO_SPEECH, Failure, Prediction, table
 from erc.timeline.averages import vector
 from erc.timeline.subtitles import Segment
@@ -42,6 +42,7 @@ class Record:
         unspoken: segments of the transcript in which no speech was found; they were not used.
         settings: what the turns and answers were made with.
         simulated: the model was trained on simulated speech; it knows nothing of real voices.
+        space: the emotions and dimensions of the model's answers.
     """
 
     file: str
@@ -52,6 +53,7 @@ class Record:
     unspoken: list[Segment] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     simulated: bool = False
+    space: Space = KEMDY
 
     @property
     def predictions(self) -> list[Any]:
@@ -77,8 +79,8 @@ class Record:
         weights = [p.end - p.start for p in named]
         if not sum(weights):
             return []
-        mean = np.average([vector(p)[:-2] for p in named], axis=0, weights=weights)
-        return sorted(zip(EMOTIONS, map(float, mean)), key=lambda item: -item[1])
+        mean = np.average([vector(p) for p in named], axis=0, weights=weights)
+        return sorted(zip(self.space.emotions, mean.tolist()), key=lambda item: -item[1])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -87,6 +89,7 @@ class Record:
             "file": self.file,
             "duration": self.duration,
             "simulated": self.simulated,
+            **self.space.to_json(),
             "settings": self.settings,
             "turns": [turn.to_dict() for turn in self.turns],
             "unspoken": [segment._asdict() for segment in self.unspoken],
@@ -98,7 +101,7 @@ class Record:
         with optional("a table"):
             import pandas as pd
 
-        rows = table(self.turns)
+        rows = table(self.turns, self.space)
         for column in ("start", "end"):
             seconds = rows[column] if column in rows else pd.Series(dtype=float)
             rows[column] = pd.to_timedelta(seconds, unit="s").dt.round("ms")
@@ -107,18 +110,20 @@ class Record:
         return rows.set_index(["file", "start", "end"])
 
     def curves(self, step: float = 1.0) -> pd.DataFrame:
-        """Probabilities, valence and arousal every `step` s: of the turn at that time, else nan.
+        """Dimensions and probabilities every `step` s: of the turn at that time, else nan.
 
         Returns:
-            columns time (s, middle of a step), valence, arousal, p_surprise … p_disgust.
+            columns time (s, middle of a step), valence, arousal, p_surprise … p_disgust: those of the
+            model's space.
         """
         with optional("a table"):
             import pandas as pd
 
         time = (np.arange(math.ceil(self.duration / step)) + 0.5) * step
-        values = np.full((len(time), len(EMOTIONS) + 2), np.nan)
+        names = [*(f"p_{e}" for e in self.space.emotions), *self.space.names]
+        values = np.full((len(time), len(names)), np.nan)
         for turn in self.predictions:
             values[(time >= turn.start) & (time < turn.end)] = vector(turn)
-        names = [*(f"p_{e}" for e in EMOTIONS), "valence", "arousal"]
         found = pd.DataFrame(values, columns=names)
-        return found.assign(time=time)[["time", "valence", "arousal", *names[:-2]]]
+        k = len(self.space.emotions)
+        return found.assign(time=time)[["time", *names[k:], *names[:k]]]

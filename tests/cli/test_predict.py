@@ -20,8 +20,8 @@ import soundfile
 import torch
 
 from erc.__main__ import main
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.space import KEMDY
 from erc.cli.predict_inputs import collect
 from erc.cli.predict_resume import Resumable, alone
 from erc.model.emotion import EmotionModel
@@ -173,7 +173,7 @@ class TestForms:
         assert main(["predict", str(clips), "--model", str(model), "--quiet"]) == 0
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert len(rows) == 5
-        assert list(rows[0]["probabilities"]) == list(EMOTIONS)
+        assert list(rows[0]["probabilities"]) == list(KEMDY.emotions)
         numbers = [rows[0]["valence"], *rows[0]["probabilities"].values()]
         assert all(x == round(x, 6) for x in numbers)
 
@@ -197,7 +197,7 @@ class TestForms:
         assert row["abstain"] is True
         main([*words, "--format", "csv"])
         (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-        assert sum(bool(row[f"p_{e}"]) for e in EMOTIONS) == 2
+        assert sum(bool(row[f"p_{e}"]) for e in KEMDY.emotions) == 2
         main([*words, "--format", "table", "--abstain", "0.99"])
         table = capsys.readouterr().out
         assert "unsure" in table

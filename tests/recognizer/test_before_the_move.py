@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 import erc
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY
 from erc.base.text import clean
 from erc.corpora.simulated import write_tree
+from erc.model.folder import model_id
 from erc.recognizer.info import info
 
 OLD = Path(__file__).parents[1] / "data" / "before_the_move"
@@ -40,7 +41,7 @@ def test_it_says_of_each_recording_what_the_run_said(files, system):
     ]
     said = list(erc.load(OLD).predict_many(inputs))  # the run stands for its model
     found = [list(p.probabilities.values()) for p in said]
-    np.testing.assert_allclose(found, rows[[f"p_{e}" for e in EMOTIONS]], atol=2e-6)
+    np.testing.assert_allclose(found, rows[[f"p_{e}" for e in KEMDY.emotions]], atol=2e-6)
     wanted = rows[["predicted_valence", "predicted_arousal"]]
     np.testing.assert_allclose([(p.valence, p.arousal) for p in said], wanted, atol=1e-5)
     assert [p.label for p in said] == list(rows.predicted)
@@ -56,4 +57,7 @@ def test_it_is_known_and_goes_on_to_the_hub(tmp_path):
     weights = [folder / "model.safetensors" for folder in (tmp_path, OLD / "model")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
     written, old = (json.loads((w.parent / "config.json").read_text("utf-8")) for w in weights)
-    assert {k: v for k, v in written.items() if k != "files"} == old  # which has no hashes yet
+    said = {k: v for k, v in written.items() if k != "files"}  # the old one has no hashes yet
+    assert said == old | {"dimensions": {"valence": [1, 5], "arousal": [1, 5]}}
+    ids = model_id(OLD, old), model_id(tmp_path, written)
+    assert ids[0].split("@")[1] == ids[1].split("@")[1]  # it is the same model

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import erc
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.space import KEMDY
 from erc.recognizer import Clip, Recognizer
 from erc.recognizer.explain import explain, shapley
 from erc.recognizer.runtimes import Runtime, Spec
@@ -30,7 +30,7 @@ class Planted(Runtime):
         value = sum((i + 1.0) * t for i, t in enumerate(there)) + 3.0 * np.all(there, 0)
         value = value + 0.01 * sum(pooled[m][:, 0] * present[m] for m in self.spec.modalities)
         logits = np.zeros((len(value), 7), np.float32)
-        logits[:, EMOTIONS.index("happy")] = value
+        logits[:, KEMDY.emotions.index("happy")] = value
         return logits, np.full((len(value), 2), 3.0, np.float32)
 
 
@@ -53,7 +53,7 @@ def clip(loud: float = 1.0) -> Clip:
 
 
 def test_shapley_is_the_mean_over_both_orders(recognizer):
-    nothing, shares = shapley(recognizer, clip(), EMOTIONS.index("happy"))
+    nothing, shares = shapley(recognizer, clip(), KEMDY.emotions.index("happy"))
     p = {"": happy(0), "s": happy(1.01), "t": happy(2.45), "st": happy(6.46)}
     assert nothing == pytest.approx(p[""], abs=1e-6)
     speech = ((p["s"] - p[""]) + (p["st"] - p["t"])) / 2

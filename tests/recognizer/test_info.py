@@ -43,10 +43,10 @@ def test_not_a_model(tmp_path, capsys):
 
 def test_a_model_without_results(tmp_path, capsys):
     config = {"format": 1, "model": {"speech": {"model": {"model_type": "whisper"}}}, "meta": {}}
-    from erc.base.emotions import EMOTIONS
+    from erc.base.space import KEMDY
 
     (tmp_path / "config.json").write_text(
-        json.dumps(config | {"emotions": list(EMOTIONS)}), "utf-8"
+        json.dumps(config | {"emotions": list(KEMDY.emotions)}), "utf-8"
     )
     assert main(["info", str(tmp_path)]) == 0
     assert "speech: whisper" in capsys.readouterr().out

@@ -14,9 +14,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from erc.__main__ import main
-from erc.base.emotions import EMOTIONS
+from erc.base.space import KEMDY, Dimension, Space
 from erc.model.folder.learned import Learned, counted
-from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.app import create_app
 from erc.server.settings import Settings
 from erc.server.web import words as say
@@ -91,7 +91,7 @@ class TestSimulated:
 
 
 NEUTRAL_AND_SAD = {"learned": {
-    "emotions": dict.fromkeys(EMOTIONS, 0) | {"neutral": 40, "sad": 2, "angry": 9},
+    "emotions": dict.fromkeys(KEMDY.emotions, 0) | {"neutral": 40, "sad": 2, "angry": 9},
     "valence": 0, "arousal": 51,
 }}  # fmt: skip
 
@@ -140,14 +140,14 @@ class TestNeverLearned:
     def test_over_http(self, recognizer):
         with http(recognizer) as client:
             one = client.post("/v1/predict", json={"text": "좋아", "explain": True}).json()
-            schemas.Answer.model_validate(one)
+            answers().one.model_validate(one)
             assert one["valence"] is None
             assert one["probabilities"]["surprise"] == 0
             missing = client.get("/info").json()["not_offered"]
             assert missing == ["surprise", "fear", "happy", "disgust", "valence"]
 
     def test_a_model_of_dimensions_only_names_no_emotion(self):
-        rows = {"emotions": dict.fromkeys(EMOTIONS, 0), "valence": 9, "arousal": 9}
+        rows = {"emotions": dict.fromkeys(KEMDY.emotions, 0), "valence": 9, "arousal": 9}
         recognizer = planted.recognizer(meta={"learned": rows})
         one = recognizer.predict(recording())
         assert (one.label, one.probabilities, one.confidence) == (None, {}, None)
@@ -187,4 +187,9 @@ def test_training_rows_are_counted():
     targets = np.array([[0, 0, 0.5, 0.5, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0], [nan] * 7])
     found = counted(targets, np.array([[nan, 2], [nan, 3], [nan, nan]]))
     assert {e: n for e, n in found["emotions"].items() if n} == {"angry": 1, "neutral": 2}
-    assert (found["valence"], found["arousal"]) == (0, 2)
+    assert found["dimensions"] == {"valence": 0, "arousal": 2}
+    own = Space(("joy", "boredom"), (Dimension("dominance", 1, 7),))
+    found = counted(np.eye(2)[[1, 1]], np.array([[nan], [6]]), own)
+    assert found == {"emotions": {"joy": 0, "boredom": 2}, "dimensions": {"dominance": 1}}
+    learned = Learned.of({"meta": {"learned": found}, **own.to_json()})
+    assert (learned.not_offered, learned.unlearned, learned.missing) == (("joy",), (), ["joy"])

@@ -16,7 +16,7 @@ from erc.__main__ import main
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError
 from erc.recognizer import windows
-from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.app import create_app
 from erc.server.settings import Settings
 from erc.timeline.averages import vector
@@ -93,7 +93,7 @@ def test_over_http(told):
     with TestClient(create_app(recognizer, Settings()), base_url="http://127.0.0.1:8000") as client:
         post = {"files": {"file": ("a.wav", wav(told[0]))}}
         one = client.post("/v1/predict", **post).json()
-        schemas.Answer.model_validate(one)
+        answers().one.model_validate(one)
         alone = recognizer.predict(told[0], None, SAMPLE_RATE)
         assert one["probabilities"] == pytest.approx(alone.probabilities, rel=1e-5)
         assert (one["heard"], one["duration"]) == (alone.heard, alone.duration)

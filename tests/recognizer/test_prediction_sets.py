@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 import erc
 from erc.__main__ import main
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import ConfigError
+from erc.base.space import KEMDY
 from erc.model.folder import HELD_OUT, read_config, write_config
 from erc.model.folder.held_out import HeldOut
-from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.app import create_app
 from erc.server.settings import Settings
 
@@ -59,12 +59,12 @@ def test_only_where_asked_for_and_known():
 
 def test_an_emotion_that_was_never_learned_is_in_no_set():
     learned = {
-        "emotions": dict.fromkeys(EMOTIONS, 9) | {"fear": 0, "sad": 0},
+        "emotions": dict.fromkeys(KEMDY.emotions, 9) | {"fear": 0, "sad": 0},
         "valence": 1,
         "arousal": 1,
     }
     one = recognizer(sets=0.999, meta={"learned": learned}).predict(SPEECH, None, SAMPLE_RATE)
-    assert set(one.prediction_set) == set(EMOTIONS) - {"fear", "sad"}
+    assert set(one.prediction_set) == set(KEMDY.emotions) - {"fear", "sad"}
 
 
 def test_a_turn_has_the_set_of_its_own_answer():
@@ -83,7 +83,7 @@ def test_over_http_by_query_or_field():
         file = {"file": ("a.wav", wav())}
         for options in ({"params": {"sets": 0.9}}, {"data": {"sets": "0.9"}}):
             one = http.post("/v1/predict", files=file, **options).json()
-            schemas.Answer.model_validate(one)
+            answers().one.model_validate(one)
             assert one["prediction_set"] == expected
         assert http.post("/v1/predict", files=file).json()["prediction_set"] is None
         many = http.post(
@@ -109,7 +109,7 @@ def test_the_command_and_python(run, kemdy19, capsys, monkeypatch):
     words = ["predict", file, "--model", model, "--quiet", "--sets", "0.9"]
     assert main([*words, "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)["prediction_set"]
-    assert sorted(found) == sorted(EMOTIONS)
+    assert sorted(found) == sorted(KEMDY.emotions)
     assert main([*words[:-1], "0.5", "--format", "csv"]) == 0
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
     one = erc.load(model, sets=0.5).predict(file)

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 import erc
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, CheckpointError, ConfigError
+from erc.base.space import KEMDY
 from erc.recognizer import Failure
 
 
@@ -26,7 +26,7 @@ def clips(kemdy19) -> list[Path]:
 
 def test_a_prediction_says_everything(recognizer, clips):
     p = recognizer.predict(clips[0], text="정말 좋았어")
-    assert list(p.probabilities) == list(EMOTIONS)
+    assert list(p.probabilities) == list(KEMDY.emotions)
     assert sum(p.probabilities.values()) == pytest.approx(1)
     assert p.label == max(p.probabilities, key=p.probabilities.get)
     assert p.confidence == p.probabilities[p.label]

@@ -11,8 +11,8 @@ import pytest
 import erc
 from erc.base.buckets import by_budget
 from erc.base.devices import machine
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
+from erc.base.space import KEMDY
 from erc.labels.regions import conflicts, regions_of
 from erc.recognizer import runtimes
 from erc.recognizer.runtimes import Spec
@@ -131,8 +131,8 @@ def test_regions_are_means_and_deviations_of_the_ratings():
     rng = np.random.default_rng(0)
     va = rng.normal([4.0, 2.0], [0.5, 0.1], (2000, 2))
     emotions = np.zeros((2000, 7))
-    emotions[:, EMOTIONS.index("happy")] = 1
-    emotions[:4] = np.eye(7)[EMOTIONS.index("sad")]  # four: too few to tell a region
+    emotions[:, KEMDY.emotions.index("happy")] = 1
+    emotions[:4] = np.eye(7)[KEMDY.emotions.index("sad")]  # four: too few to tell a region
     va[5], emotions[6] = np.nan, np.nan
     found = regions_of(emotions, va)
     assert list(found) == ["happy"]

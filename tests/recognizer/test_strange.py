@@ -15,7 +15,7 @@ from erc.base.bandwidth import bandwidth
 from erc.recognizer import vad
 from erc.recognizer.prediction import NO_SPEECH
 from erc.recognizer.vad import has_speech
-from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.app import create_app
 from erc.server.settings import Settings
 from erc.server.web import words as say
@@ -91,7 +91,7 @@ def test_over_http():
             )
             assert answer.status_code == 200, answer.text
             one = answer.json()
-            schemas.Answer.model_validate(one)
+            answers().one.model_validate(one)
             assert (one["label"], one["reason"]) == (None, NO_SPEECH)
 
 

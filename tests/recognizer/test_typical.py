@@ -22,7 +22,7 @@ from erc.model.folder import HELD_OUT, read_config, write_config
 from erc.model.folder.held_out import HeldOut
 from erc.model.typicality import Normal, Typicality, summary
 from erc.recognizer import clip
-from erc.server import schemas
+from erc.server.answers import answers
 from erc.server.app import create_app
 from erc.server.settings import Settings
 from erc.server.web import words as say
@@ -76,7 +76,7 @@ def test_over_http_and_on_the_page():
     planted.soundfile.write(sink, FAR, SAMPLE_RATE, format="WAV")
     with TestClient(create_app(recognizer(), Settings()), base_url="http://127.0.0.1:8000") as http:
         one = http.post("/v1/predict", files={"file": ("a.wav", sink.getvalue())}).json()
-        schemas.Answer.model_validate(one)
+        answers().one.model_validate(one)
         assert (one["typicality"], one["abstain"]) == ({"speech": pytest.approx(0, abs=1e-4)}, True)
     page = say.answer(recognizer().predict(FAR, None, SAMPLE_RATE), {})
     assert "Unlike the training data" in page

@@ -20,8 +20,8 @@ import pytest
 from starlette import testclient
 
 import erc
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, ConfigError
+from erc.base.space import KEMDY
 from erc.client import Client, ServerError
 from erc.recognizer.prediction import Failure
 from erc.server.app import create_app
@@ -105,7 +105,7 @@ def error_of(response, status: int, kind: str) -> str:
 
 def numbers(values) -> np.ndarray:
     values = values if isinstance(values, dict) else values.to_dict()
-    return np.array([*(values["probabilities"][e] for e in EMOTIONS), values["valence"],
+    return np.array([*(values["probabilities"][e] for e in KEMDY.emotions), values["valence"],
                      values["arousal"]])  # fmt: skip
 
 

@@ -24,8 +24,9 @@ from erc.server.web.examples import simulated
 
 P = {"surprise": 0.05, "fear": 0.02, "angry": 0.03, "neutral": 0.2, "happy": 0.62, "sad": 0.05}
 HAPPY = Prediction(
-    "a.wav", "happy", P | {"disgust": 0.03}, 4.2, 3.4, 0.62, ("speech", "text"), True, True
-)
+    "a.wav", "happy", P | {"disgust": 0.03}, {"valence": 4.2, "arousal": 3.4}, 0.62,
+    ("speech", "text"), True, True,
+)  # fmt: skip
 REGIONS = {"happy": (4.0, 3.5, 0.4, 0.3), "sad": (1.8, 2.2, 0.5, 0.25)}
 
 

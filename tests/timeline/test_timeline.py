@@ -20,8 +20,8 @@ import soundfile
 import soxr
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import AudioError, ConfigError
+from erc.base.space import KEMDY, Space
 from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.windows import windows
 from erc.timeline import Timeline, TurnFailure, timeline, write
@@ -238,8 +238,9 @@ def test_smoothing_is_its_formula():
         start, end = at + rng.uniform(0, 3), at + rng.uniform(3, 6)
         p = rng.dirichlet(np.ones(7))
         turns.append(
-            Prediction("a", EMOTIONS[p.argmax()], dict(zip(EMOTIONS, p.tolist())),
-                       *rng.uniform(1, 5, 2).tolist(), p.max(), ("speech",), start=start, end=end)
+            Prediction("a", KEMDY.emotions[p.argmax()], dict(zip(KEMDY.emotions, p.tolist())),
+                       dict(zip(KEMDY.names, rng.uniform(1, 5, 2).tolist())), p.max(), ("speech",),
+                       start=start, end=end)
         )  # fmt: skip
         at = end
     x = np.array([vector(t) for t in turns])
@@ -249,7 +250,7 @@ def test_smoothing_is_its_formula():
     got = smoothed([*turns[:5], TurnFailure("a", "no"), *turns[5:]], 4.0, planted.recognizer())
     assert isinstance(got.pop(5), TurnFailure)
     np.testing.assert_allclose([vector(t) for t in got], expected)
-    assert [t.label for t in got] == [EMOTIONS[p] for p in expected[:, :7].argmax(1)]
+    assert [t.label for t in got] == [KEMDY.emotions[p] for p in expected[:, :7].argmax(1)]
     barely = smoothed(turns, 1e-3, planted.recognizer())
     np.testing.assert_allclose([vector(t) for t in barely], x)
 
@@ -300,7 +301,7 @@ def test_csv_round_trip(found, tmp_path):
     index = rows.index.to_frame()
     for column in ("start", "end"):
         np.testing.assert_allclose(index[column], [getattr(t, column) for t in found.turns])
-    for emotion in EMOTIONS:
+    for emotion in KEMDY.emotions:
         expected = [t.probabilities[emotion] for t in found.turns]
         np.testing.assert_allclose(rows[f"p_{emotion}"], expected)
     assert rows.label.tolist() == [t.label for t in found.turns]
@@ -309,7 +310,7 @@ def test_csv_round_trip(found, tmp_path):
 
 def test_json_round_trip(found, tmp_path):
     data = json.loads(found.save(tmp_path / "a.json").read_text("utf-8"))
-    turns = [Prediction(**t | {"modalities": tuple(t["modalities"])}) for t in data["turns"]]
+    turns = [Prediction.from_dict(turn, Space.from_json(data)) for turn in data["turns"]]
     assert turns == found.turns
     envelope = np.array([data["envelope"]["low"], data["envelope"]["high"]]).T
     np.testing.assert_allclose(envelope, found.envelope, atol=1e-4)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from erc.base import hub
-from erc.base.emotions import EMOTIONS
-from erc.base.errors import CheckpointError
+from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import fingerprint, read_json, recover, sha256, write_json
+from erc.base.space import KEMDY
 from erc.model.folder import schema
 
 MAX_CONFIG = 8 << 20  # bytes
@@ -22,6 +22,7 @@ ADDED = (
     "runtime",
     "files",
 )  # to a config.json by exports and `write_config`; they make no other model
+USUAL = KEMDY.to_json()["dimensions"]  # what a config.json meant before it said its dimensions
 EXPORTS = "exports"
 COPY = f"{EXPORTS}/onnx"  # what training leaves for machines without torch
 HELD_OUT = "held_out.npz"  # what speakers are like whom the model was not fitted to
@@ -63,14 +64,18 @@ def model_id(folder: Path, config: dict[str, Any]) -> str:
     """`NAME@VERSION`: what the folder is called, and eight digits that change with every training.
 
     The version stands for `config.json` without what `erc tune` adds to it: architecture, data,
-    scores, temperature. A copy has the version of its original.
+    scores, temperature. A copy has the version of its original, and one that says which `dimensions`
+    it has that of one from before they were said.
     """
     place = folder.resolve()
     if place.parent.name == "snapshots":  # of the hub: models--user--name/snapshots/…
         name = place.parent.parent.name.removeprefix("models--").replace("--", "/")
     else:
         name = (place.parent if place.name == "model" else place).name
-    return f"{name}@{fingerprint({k: v for k, v in config.items() if k not in ADDED})[:8]}"
+    own = {k: v for k, v in config.items() if k not in ADDED}
+    scales = list(own.pop("dimensions", USUAL).items())  # a list: their order counts
+    own |= {"dimensions": scales} if scales != list(USUAL.items()) else {}
+    return f"{name}@{fingerprint(own)[:8]}"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -88,14 +93,10 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{path}: format {config.get('format')!r:.40}; this version reads {FORMAT}"
             + ("" if "format" in config else " (is this a model folder of erc?)")
         )
-    if config.get("emotions") != list(EMOTIONS):
-        raise CheckpointError(
-            f"{path}: emotions {config.get('emotions')!r:.200}, but this version has {EMOTIONS}"
-        )
     try:
-        schema.CONFIG(config)
-    except schema.Unfit as unfit:
-        raise CheckpointError(f"{path}: {unfit}") from None
+        schema.check(config)
+    except (schema.Unfit, ConfigError) as problem:
+        raise CheckpointError(f"{path}: {problem}") from None
     if "files" in config and config["files"].get(CONFIG) != _digest(config):
         raise CheckpointError(
             f"{path}: is damaged, or was changed since it was written; copy the folder again, or delete "
@@ -145,6 +146,8 @@ def verify(folder: Path, config: dict[str, Any], words: bool) -> None:
 
 def _digest(config: dict[str, Any]) -> str:
     rest = {k: v for k, v in config.items() if k != "files"}
+    if "dimensions" in rest:  # a program that sorts keys would swap them, and nobody would see it
+        rest["dimensions"] = list(rest["dimensions"].items())
     text = json.dumps(rest, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers.initialization import no_init_weights
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import atomic
 from erc.base.hub import quiet
+from erc.base.space import Space
 from erc.model.emotion import EmotionModel
 from erc.model.folder import (
     CARD,
@@ -62,7 +62,7 @@ def save(
     """
     config = {
         "format": FORMAT,
-        "emotions": list(EMOTIONS),
+        **model.space.to_json(),
         "model": model.to_config(),
         "meta": meta or {},
     }
@@ -106,6 +106,7 @@ def load_as(kind: type[Model], folder: Path) -> Model:
     It is first built without memory, and of what it would weigh is compared with what the file holds.
     """
     config, path = read_config(folder), folder / WEIGHTS
+    space = Space.from_json(config)
     found = shapes(path)
     try:
         with (
@@ -113,11 +114,11 @@ def load_as(kind: type[Model], folder: Path) -> Model:
             no_init_weights(),
         ):  # random weights that are overwritten cost 8 s for a large encoder
             with torch.device("meta"):
-                plan = kind.from_config(config["model"]).state_dict()
+                plan = kind.from_config(config["model"], space).state_dict()
             wanted = {name: tuple(tensor.shape) for name, tensor in plan.items()}
             if problem := misfits(wanted, found):
                 raise CheckpointError(f"{path}: {problem}")
-            model = kind.from_config(config["model"])
+            model = kind.from_config(config["model"], space)
     except CheckpointError:
         raise
     except Exception as error:  # whatever the parts of a model raise of options that make no sense

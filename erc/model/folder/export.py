@@ -26,6 +26,7 @@ from torch.export import Dim
 
 from erc.base.errors import CheckpointError, ConfigError
 from erc.base.files import atomic, sha256
+from erc.base.numbers import differences
 from erc.model.branch import Branch
 from erc.model.emotion import EmotionModel
 from erc.model.encoded import subsets
@@ -44,7 +45,7 @@ from erc.model.folder import (
 from erc.model.folder.checkpoint import load_model
 from erc.model.graphs import EncodeGraph, FuseGraph, front
 from erc.model.physiology import PhysiologyEncoder
-from erc.model.spec import Spec, padded, scales_of
+from erc.model.spec import Spec, padded, scales_of, scores
 
 OPSET = 20
 SIZES = (1, 3, 8)  # of the noise to compare on; 2 is what the exporter saw
@@ -158,8 +159,9 @@ def compare(net: EmotionModel, out: Path, record: dict[str, Any]) -> dict[str, A
     """How far ONNX graphs that `write` made are from the model, on noise of other sizes than it saw.
 
     Returns:
-        max_probability, max_valence, max_arousal: largest difference of an answer, from every
-        subset of the modalities; pooled: modality → ‖a − b‖ / ‖a‖ of the features a. Plain JSON.
+        max_probability, and max_valence … of every dimension: largest difference of an answer, from
+        every subset of the modalities, where a scale is as long as 1–5; pooled: modality →
+        ‖a − b‖ / ‖a‖ of the features a. Plain JSON.
     """
     import onnxruntime
 
@@ -171,7 +173,8 @@ def compare(net: EmotionModel, out: Path, record: dict[str, Any]) -> dict[str, A
         ).run
         for key, file in record["graphs"].items()
     }
-    most, errors = np.zeros(3), dict.fromkeys(net.modalities, 0.0)
+    space, errors = net.space, dict.fromkeys(net.modalities, 0.0)
+    most = dict.fromkeys((f"max_{name}" for name in ("probability", *space.names)), 0.0)
     for size in SIZES:
         noise = {name: _noise(branch, size) for name, branch in net.branches.items()}
         encoded, inputs = net.encode(noise), {}
@@ -185,11 +188,12 @@ def compare(net: EmotionModel, out: Path, record: dict[str, Any]) -> dict[str, A
             heard = encoded.only(use)
             there = {f"present_{name}": x.numpy() for name, x in heard.present.items()}
             ours = net.fuse(heard, void_ok=True)
-            logits, va = map(torch.from_numpy, run["fuse"](None, inputs | there))
-            off = (ours.logits.softmax(-1) - logits.softmax(-1)).abs().max()
-            most = np.maximum(most, [off, *(ours.dimensions - va).abs().amax(0)])
-    names = ("max_probability", "max_valence", "max_arousal")
-    return {"inputs": "noise", **dict(zip(names, most.tolist())), "pooled": errors}
+            logits, placed = scores(run["fuse"](None, inputs | there), space)
+            p = [torch.as_tensor(x).softmax(-1).numpy() for x in (ours.logits, logits)]
+            one, other = (p[0], ours.dimensions.numpy()), (p[1], placed)
+            for name, off in differences(one, other, space).items():
+                most[name] = max(most[name], off) if off == off else off
+    return {"inputs": "noise", **most, "pooled": errors}
 
 
 def _carry(folder: Path, out: Path) -> None:
@@ -282,7 +286,8 @@ def _fuse(net: EmotionModel) -> Plan:
         pooled[f"pooled_{name}"] = torch.randn(3, *steps, *branch.shape)
         present[f"present_{name}"] = torch.ones(3, *steps, dtype=torch.bool)
         axes.append({0: Dim.DYNAMIC} | ({1: Dim.DYNAMIC} if varies else {}))
-    return Plan(FuseGraph(net), pooled | present, (*axes, *axes), ["logits", "valence_arousal"])
+    graph = FuseGraph(net)
+    return Plan(graph, pooled | present, (*axes, *axes), graph.outputs)
 
 
 def _quantise(path: Path, external: bool) -> None:

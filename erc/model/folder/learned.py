@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.space import KEMDY, Space
 from erc.model.adaptation import variety
 
@@ -26,15 +25,14 @@ class Learned:
 
     Attributes:
         emotions: how many training rows gave each a share of their target; None: not recorded.
-        valence, arousal: how many training rows had a target; None: not recorded.
+        dimensions: how many training rows had a rating on each; None: not recorded.
         band_hz: how far up the spectrum of nearly all training recordings reaches; None: not recorded.
         simulated: no person was recorded.
         calibrated: the temperature was fitted on other speakers than those it was scored on.
     """
 
     emotions: Mapping[str, int] | None = None
-    valence: int | None = None
-    arousal: int | None = None
+    dimensions: Mapping[str, int] | None = None
     band_hz: float | None = None
     simulated: bool = False
     calibrated: bool = False
@@ -42,12 +40,16 @@ class Learned:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Learned:
         """Of the `config.json` of a model folder; older ones do not record everything."""
-        meta = config["meta"]
+        meta, space = config["meta"], Space.from_json(config)
         results, rows = meta.get("results") or {}, meta.get("learned") or {}
+        # files of before wrote `valence` and `arousal` where `dimensions` is now
+        rated = rows.get("dimensions") or rows
         # only `strict` has a side of its own to fit on: `paper` fits on the one it scores
         fitted = results.get("protocol") == "strict" and results.get("temperature") != 1
         return cls(
-            **rows,
+            emotions=_in_order(space.emotions, rows.get("emotions")),
+            dimensions=_in_order(space.names, rated),
+            band_hz=rows.get("band_hz"),
             simulated=bool(results.get("simulated")),
             calibrated=bool(results.get("calibrated", fitted)),
         )
@@ -55,7 +57,7 @@ class Learned:
     @property
     def not_offered(self) -> tuple[str, ...]:
         """Emotions without a training row: no answer ever is one of them."""
-        return tuple(e for e in EMOTIONS if self.emotions is not None and not self.emotions[e])
+        return tuple(e for e, rows in (self.emotions or {}).items() if not rows)
 
     @property
     def variety(self) -> float:
@@ -66,12 +68,13 @@ class Learned:
     @property
     def unlearned(self) -> tuple[str, ...]:
         """Dimensions without a training row: every answer leaves them out."""
-        return tuple(name for name in ("valence", "arousal") if getattr(self, name) == 0)
+        return tuple(name for name, rows in (self.dimensions or {}).items() if not rows)
 
     @property
     def missing(self) -> list[str] | None:
         """Emotions and dimensions that are not offered; None: not recorded."""
-        return None if self.emotions is None else [*self.not_offered, *self.unlearned]
+        known = self.emotions is not None or self.dimensions is not None
+        return [*self.not_offered, *self.unlearned] if known else None
 
     def narrower(self, band_hz: float | None) -> bool | None:
         """Whether a recording lacks what the model heard in training; None: not known."""
@@ -84,19 +87,28 @@ class Learned:
         return SIMULATED if self.simulated else None
 
 
+def _in_order(
+    names: tuple[str, ...], rows: Mapping[str, int | None] | None
+) -> dict[str, int] | None:
+    """Of these names those that were counted; None: nothing was."""
+    found = {name: n for name in names if (n := (rows or {}).get(name)) is not None}
+    return found or None
+
+
 def counted(emotions: np.ndarray, dimensions: np.ndarray, space: Space = KEMDY) -> dict[str, Any]:
     """What `meta["learned"]` holds of training rows.
 
     Args:
-        emotions: [N, 7] targets; rows of nan taught none.
-        dimensions: [N, 2] targets; nan taught none.
+        emotions: [N, K] targets; rows of nan taught none.
+        dimensions: [N, D] targets; nan taught none.
+        space: what the columns are.
 
-    >>> counted(np.eye(7)[[3, 3, 5]], np.array([[4, np.nan]] * 3))["emotions"]["neutral"]
-    2
+    >>> counted(np.eye(7)[[3, 3, 5]], np.array([[4, np.nan]] * 3))["dimensions"]
+    {'valence': 3, 'arousal': 0}
     """
     shares = (np.nan_to_num(emotions) >= SHARE).sum(0)
     rated = np.isfinite(dimensions).sum(0)
     return {
         "emotions": dict(zip(space.emotions, shares.tolist(), strict=True)),
-        **dict(zip(space.names, rated.tolist(), strict=True)),
+        "dimensions": dict(zip(space.names, rated.tolist(), strict=True)),
     }

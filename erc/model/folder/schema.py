@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from erc.base.emotions import EMOTIONS
+from erc.base.space import MOST, NAME, Space
 
 Rule = Callable[[Any], None]
 
@@ -148,6 +148,10 @@ def record(
     return check
 
 
+def anything(value: Any) -> None:
+    """What another rule looks at."""
+
+
 def plain(value: Any, depth: int = 12) -> None:
     """JSON of reasonable size that nobody computes with."""
     if not depth:
@@ -228,82 +232,128 @@ BUILT = record(
     },
 )
 SAMPLES = 60 * 16_000  # 60 s; no encoder takes more at once
-META = record(
-    {},
-    {
-        "objective": text(r"\w{1,40}"),
-        "prediction": record(
-            {},
-            {
-                "temperature": real(1e-3, 1e3),
-                "wav_max_length": maybe(whole(1, 1 << 40)),
-                "txt_max_length": whole(1, WIDTH),
-                "adaptation": text(),
-                "physiology_baseline": text(),
-                "regions": table(items(real(0, 100), 4, 4), key="|".join(EMOTIONS)),
-            },
-            plain,
-        ),
-        "learned": maybe(
-            record(
+COUNTED = maybe(whole(0, 1 << 40))  # rows
+PLACE = real(-1e6, 1e6)  # on the scale of a dimension
+
+
+def _region(value: Any) -> None:
+    """Mean valence and arousal of an emotion, and their deviations."""
+    items(PLACE, 4, 4)(value)
+    items(real(1e-6, 1e6), 2, 2)(value[2:])
+
+
+def _named(rule: Rule, names: tuple[str, ...]) -> Rule:
+    """An object with some of these keys."""
+    return table(rule, key="|".join(map(re.escape, names)) or "(?!)")
+
+
+def _meta(space: Space) -> Rule:
+    return record(
+        {},
+        {
+            "objective": text(r"\w{1,40}"),
+            "prediction": record(
                 {},
                 {
-                    "emotions": maybe(table(whole(0, 1 << 40), key="|".join(EMOTIONS))),
-                    "valence": maybe(whole(0, 1 << 40)),
-                    "arousal": maybe(whole(0, 1 << 40)),
-                    "band_hz": maybe(real(0, 8000)),
+                    "temperature": real(1e-3, 1e3),
+                    "wav_max_length": maybe(whole(1, 1 << 40)),
+                    "txt_max_length": whole(1, WIDTH),
+                    "adaptation": text(),
+                    "physiology_baseline": text(),
+                    "regions": _named(_region, space.emotions),
                 },
-            )
-        ),
-        "results": maybe(table(plain)),
-    },
-    plain,
-)
+                plain,
+            ),
+            "learned": maybe(
+                record(
+                    {},
+                    {
+                        "emotions": maybe(_named(COUNTED, space.emotions)),
+                        "dimensions": maybe(_named(COUNTED, space.names)),
+                        "valence": COUNTED,  # of before there was `dimensions`
+                        "arousal": COUNTED,
+                        "band_hz": maybe(real(0, 8000)),
+                    },
+                )
+            ),
+            "results": maybe(table(plain)),
+        },
+        plain,
+    )
+
+
 OFF = maybe(real(0, math.inf))
 DIGEST = text("[0-9a-f]{64}")
 FILE = r"(?:\w[\w.-]*/)?\w[\w.-]*"
-RUNTIME = record(
-    {
-        "name": text(r"[a-z]{1,20}-[a-z0-9]{1,20}"),
-        "graphs": table(text(r"[\w.-]{1,100}"), 4, "|".join((*MODALITIES, "fuse"))),
-        "spec": record(
-            {
-                "modalities": items(word(*MODALITIES), 1, 3),
-                "widths": table(items(whole(1, WIDTH), 1, 3), 3, "|".join(MODALITIES)),
-            },
-            {
-                "normalize": flag,
-                "min_samples": whole(0, SAMPLES),
-                "max_samples": maybe(whole(400, SAMPLES)),
-                "padding_safe": flag,
-                "pad_token_id": whole(0, WIDTH),
-                "needs_all": flag,
-                "physiology": maybe(word("features", "conv")),
-                "sequences": items(word(*MODALITIES), 0, 3),
-            },
-        ),
-        "front": table(
-            record(
+
+
+def _runtime(space: Space) -> Rule:
+    off = {f"max_{name}": OFF for name in ("probability", *space.names)}
+    return record(
+        {
+            "name": text(r"[a-z]{1,20}-[a-z0-9]{1,20}"),
+            "graphs": table(text(r"[\w.-]{1,100}"), 4, "|".join((*MODALITIES, "fuse"))),
+            "spec": record(
                 {
-                    "step": whole(1, SAMPLES),
-                    "after": whole(0, SAMPLES),
-                    "least": whole(0, SAMPLES),
-                    "most": whole(1, 1 << 40),
+                    "modalities": items(word(*MODALITIES), 1, 3),
+                    "widths": table(items(whole(1, WIDTH), 1, 3), 3, "|".join(MODALITIES)),
                 },
-                {},
+                {
+                    "normalize": flag,
+                    "min_samples": whole(0, SAMPLES),
+                    "max_samples": maybe(whole(400, SAMPLES)),
+                    "padding_safe": flag,
+                    "pad_token_id": whole(0, WIDTH),
+                    "needs_all": flag,
+                    "physiology": maybe(word("features", "conv")),
+                    "sequences": items(word(*MODALITIES), 0, 3),
+                },
             ),
-            3,
-        ),
-    },
-    {
-        "weights": DIGEST,
-        "parity": record(
-            {}, dict.fromkeys(("max_probability", "max_valence", "max_arousal"), OFF), plain
-        ),
-    },
-    plain,
+            "front": table(
+                record(
+                    {
+                        "step": whole(1, SAMPLES),
+                        "after": whole(0, SAMPLES),
+                        "least": whole(0, SAMPLES),
+                        "most": whole(1, 1 << 40),
+                    },
+                    {},
+                ),
+                3,
+            ),
+        },
+        {
+            "weights": DIGEST,
+            "parity": record({}, off, plain),
+        },
+        plain,
+    )
+
+
+SPACE = record(
+    {"emotions": items(text(NAME), 0, MOST)},
+    {"dimensions": table(items(PLACE, 2, 2), MOST, NAME)},
+    rest=anything,  # it can be judged when the space is known
 )
-CONFIG = record(
-    {"format": whole(1, 1), "emotions": items(word(*EMOTIONS), 7, 7), "model": BUILT, "meta": META},
-    {"runtime": RUNTIME, "files": table(DIGEST, key=FILE)},
-)
+
+
+def check(config: Any) -> Space:
+    """The label space of a `config.json`, every field of which is what it may be.
+
+    Raises:
+        Unfit: one is not.
+        ConfigError: its emotions and dimensions are no `Space`.
+    """
+    SPACE(config)
+    space = Space.from_json(config)
+    if not space.emotions and not space.dimensions:
+        raise Unfit("an emotion or a dimension")
+    record(
+        {"format": whole(1, 1), "emotions": anything, "model": BUILT, "meta": _meta(space)},
+        {
+            "dimensions": anything,
+            "runtime": _runtime(space),
+            "files": table(DIGEST, key=FILE),
+        },
+    )(config)
+    return space

@@ -64,7 +64,9 @@ class Runtime:
         raise NotImplementedError
 
     def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Logits float32 [B, 7], valence and arousal float32 [B, 2], of what `encode` returned.
+        """Logits [B, K] and dimensions [B, D] in their own units, float32, of what `encode` returned.
+
+        K emotions and D dimensions, in the order of the model's `Space`.
 
         A row where nothing is present gets what the model says of nothing.
         """

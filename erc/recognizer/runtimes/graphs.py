@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from erc.base.emotions import EMOTIONS
 from erc.base.errors import CheckpointError
+from erc.base.space import Space
 from erc.model.encoded import Encoded
 from erc.model.folder import SCALES, read_config, verify
-from erc.model.spec import Spec, padded
+from erc.model.spec import Spec, padded, scores
 from erc.recognizer.runtimes import Runtime, Scales
 
 
@@ -33,6 +33,7 @@ class GraphRuntime(Runtime):
             raise CheckpointError(f"{folder} was not written by `erc export`")
         verify(folder, config, words=False)
         self.folder, self.name, self.spec = folder, name, Spec.from_dict(record["spec"])
+        self.space = Space.from_json(config)
         self.front: dict[str, dict[str, int]] = record["front"]
         if (folder / SCALES).is_file():
             self.scales = self._scales(folder / SCALES)
@@ -59,11 +60,11 @@ class GraphRuntime(Runtime):
     def fuse(self, encoded: Encoded[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         inputs = {f"pooled_{name}": encoded.pooled[name] for name in self.spec.modalities}
         inputs |= {f"present_{name}": encoded.present[name] for name in self.spec.modalities}
-        logits, valence_arousal = self._run("fuse", inputs)[:2]
+        logits, dimensions = scores(self._run("fuse", inputs), self.space)
         rows = len(next(iter(inputs.values())))
-        self._check("fuse", logits, (rows, len(EMOTIONS)))
-        self._check("fuse", valence_arousal, (rows, 2))
-        return logits, valence_arousal
+        self._check("fuse", logits, (rows, len(self.space.emotions)))
+        self._check("fuse", dimensions, (rows, len(self.space.dimensions)))
+        return logits, dimensions
 
     def _run(self, graph: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:

@@ -66,7 +66,7 @@ def build(
     need("gradio")
     import gradio as gr
 
-    takes = recognizer.spec.modalities
+    takes, empty = recognizer.spec.modalities, say.empty(recognizer.space)
     hears, reads = "speech" in takes, "text" in takes and recognizer.tokens is not None
     examples = simulated(hears, reads) if examples is None else examples
 
@@ -77,7 +77,7 @@ def build(
     html = partial(gr.HTML, apply_default_css=False)
     options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT // 6, KEPT)) as page:
-        html(say.INTRO)
+        html(say.intro(recognizer.space))
         status = html("", elem_id="erc-status")
         with gr.Row(elem_id="erc-columns"):
             with gr.Column(elem_id="erc-inputs", scale=4, min_width=300):
@@ -101,7 +101,7 @@ def build(
                 with gr.Row(elem_id="erc-examples"):
                     tries = [gr.Button(e.name, size="sm", min_width=80) for e in examples]
             with gr.Column(elem_id="erc-outputs", scale=7, min_width=300):
-                result = html(say.EMPTY, elem_id="erc-result")
+                result = html(empty, elem_id="erc-result")
         html(say.about(recognizer.config, takes))
 
         given: dict[str, Any] = {"inputs": [recording, text], "outputs": [result, status]}
@@ -114,7 +114,7 @@ def build(
                 )
             )
         clear.click(
-            lambda: (None, "", "", say.EMPTY), None, [recording, text, status, result],
+            lambda: (None, "", "", empty), None, [recording, text, status, result],
             cancels=asked, **options,
         )  # fmt: skip
         page.load(None, js=LABELS)

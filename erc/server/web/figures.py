@@ -9,16 +9,19 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.emotions import EMOTIONS
-from erc.base.figures import COLOURS
+from erc.base.figures import colours
+from erc.base.space import KEMDY, Dimension, Space
 from erc.labels.regions import Regions
+from erc.recognizer import scales
 from erc.recognizer.prediction import Prediction
 
 BINS = 200  # of a waveform
+LEFT, BOTTOM, SIDE = 44, 312, 304  # of the plane in its picture
 NAMES = {"speech": "the voice", "text": "the words", "physiology": "the body"}
 
 
@@ -65,25 +68,48 @@ def seconds(t: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def dot(emotion: str | None) -> str:
+def dot(emotion: str | None, space: Space = KEMDY) -> str:
     """The emotion's colour; says nothing to a screen reader, its name stands beside it."""
-    return f'<i class="dot" style="background:{colour(emotion)}" aria-hidden="true"></i>'
+    return f'<i class="dot" style="background:{colour(emotion, space)}" aria-hidden="true"></i>'
 
 
-def colour(emotion: str | None) -> str:
+def colour(emotion: str | None, space: Space = KEMDY) -> str:
     """Of an emotion; of no emotion, grey."""
-    return COLOURS[emotion] if emotion else "#8A9099"
+    return colours(space.emotions)[emotion] if emotion else "#8A9099"
 
 
-def bars(shares: Mapping[str, float], caption: str) -> str:
+def bars(shares: Mapping[str, float], caption: str, space: Space = KEMDY) -> str:
     """A bar for each that was learned, largest first: a table, to be read cell by cell."""
     rows = "".join(
-        f'<tr><th scope="row">{dot(e)}{e}</th><td class="track" aria-hidden="true"><i style="'
-        f'width:{100 * p:.1f}%;background:{COLOURS[e]}"></i></td><td class="number">'
-        f"{percent(p)}</td></tr>"
+        _bar(f"{dot(e, space)}{e}", p, colour(e, space), percent(p))
         for e, p in sorted(shares.items(), key=lambda item: -item[1])
         if p
     )
+    return _bars(rows, caption)
+
+
+def levels(predictions: Sequence[Prediction]) -> str:
+    """A bar for each dimension: where the answers lie on its scale, on average over the time spoken."""
+    rows = ""
+    for d in predictions[0].space.dimensions if predictions else ():
+        known = [p for p in predictions if d.name in p.dimensions]
+        if known:
+            lasts = [(p.end or 0) - (p.start or 0) or 1.0 for p in known]
+            x = float(np.average([p.dimensions[d.name] for p in known], weights=lasts))
+            rows += _bar(d.name, scales.share(d, x), "currentColor", scales.number(d, x))
+    if not rows:
+        return ""
+    return _bars(rows, "Mean over the time spoken" if len(predictions) > 1 else "Dimensions")
+
+
+def _bar(name: str, share: float, hue: str, number: str) -> str:
+    return (
+        f'<tr><th scope="row">{name}</th><td class="track" aria-hidden="true"><i style="'
+        f'width:{100 * share:.1f}%;background:{hue}"></i></td><td class="number">{number}</td></tr>'
+    )
+
+
+def _bars(rows: str, caption: str) -> str:
     return f'<table class="bars"><caption>{caption}</caption><tbody>{rows}</tbody></table>'
 
 
@@ -93,36 +119,42 @@ def plane(predictions: Sequence[Prediction], regions: Regions) -> str:
     An ellipse reaches one deviation from the mean: 39 % of what raters called so lies in it.
     Nothing is drawn where the model has not learned both.
     """
-    placed = [p for p in predictions if len(p.dimensions) == 2]
-    if not placed:
+    placed = [p for p in predictions if p.valence is not None and p.arousal is not None]
+    if not placed or not (indices := (space := placed[0].space).plane):
         return ""
+    valence, arousal = axes = [space.dimensions[i] for i in indices]
+    at = _Place(valence, arousal)
     grid = "".join(
-        f'<path class="grid" d="M{_x(i)} {_y(1)}V{_y(5)}M{_x(1)} {_y(i)}H{_x(5)}"/>'
-        f'<text x="{_x(i)}" y="{_y(1) + 17}" text-anchor="middle">{i}</text>'
-        f'<text x="{_x(1) - 8}" y="{_y(i) + 4}" text-anchor="end">{i}</text>'
-        for i in range(1, 6)
+        f'<path class="grid" d="M{at.x(x)} {BOTTOM}V{BOTTOM - SIDE}"/>'
+        f'<text x="{at.x(x)}" y="{BOTTOM + 17}" text-anchor="middle">{_short(x)}</text>'
+        for x in _ticks(valence)
+    ) + "".join(
+        f'<path class="grid" d="M{LEFT} {at.y(y)}H{LEFT + SIDE}"/>'
+        f'<text x="{LEFT - 8}" y="{round(at.y(y) + 4, 1)}" text-anchor="end">{_short(y)}</text>'
+        for y in _ticks(arousal)
     )
-    known = [e for e in EMOTIONS if e in regions]
-    ellipses = "".join(_ellipse(e, *regions[e]) for e in known)
+    known = [e for e in space.emotions if e in regions]
+    ellipses = "".join(at.ellipse(colour(e, space), *regions[e]) for e in known)
     labels = "".join(
-        f'<text class="halo" x="{_x(regions[e][0])}" y="{y:.1f}" text-anchor="middle">{e}</text>'
-        for e, y in _above(regions, known).items()
+        f'<text class="halo" x="{at.x(regions[e][0])}" y="{y:.1f}" text-anchor="middle">{e}</text>'
+        for e, y in _above(at, regions, known).items()
     )
     few = len(placed) == 1
     marks = "".join(
-        f'<circle class="mark" cx="{_x(v)}" cy="{_y(a)}" r="{8 if few else 5}" '
-        f'fill="{colour(p.label)}"><title>{_point(p)}</title></circle>'
+        f'<circle class="mark" cx="{at.x(p.dimensions["valence"])}" '
+        f'cy="{at.y(p.dimensions["arousal"])}" r="{8 if few else 5}" '
+        f'fill="{colour(p.label, space)}"><title>{_point(p)}</title></circle>'
         for p in placed
-        for v, a in [p.dimensions.values()]
     )
     said = _point(placed[0]) if few else f"{len(placed)} turns"
     where = " and where raters placed each emotion" if known else ""
+    words = ["  ·  ".join((d.poles[0], d.name, d.poles[1])) for d in axes]
     return (
         f'<figure class="plane"><svg viewBox="0 0 360 352" role="img" aria-label="Plane of valence '
         f'and arousal{where}; {safe(said)}">{grid}{ellipses}{labels}{marks}'
-        f'<text class="axis" x="{_x(3)}" y="348" text-anchor="middle">negative  ·  valence  ·  positive'
-        f'</text><text class="axis" transform="translate(12 {_y(3)}) rotate(-90)" text-anchor="middle">'
-        f"calm  ·  arousal  ·  excited</text></svg><figcaption>{_caption(placed, known)}"
+        f'<text class="axis" x="{LEFT + SIDE / 2}" y="348" text-anchor="middle">{words[0]}</text>'
+        f'<text class="axis" transform="translate(12 {BOTTOM - SIDE / 2}) rotate(-90)" '
+        f'text-anchor="middle">{words[1]}</text></svg><figcaption>{_caption(placed, known)}'
         "</figcaption></figure>"
     )
 
@@ -139,32 +171,57 @@ def _caption(predictions: Sequence[Prediction], known: Sequence[str]) -> str:
 
 def _point(p: Prediction) -> str:
     where = f"{seconds(p.start)}: {p.label or 'no emotion'}, " if p.start is not None else ""
-    return where + ", ".join(f"{name} {x:.1f}" for name, x in p.dimensions.items()) + " of 1–5"
+    plane = {name: p.dimensions[name] for name in ("valence", "arousal")}
+    return where + scales.said(p.space, plane)
 
 
-def _x(valence: float) -> float:
-    return round(44 + (valence - 1) * 76, 1)
+def _ticks(dimension: Dimension) -> list[float]:
+    """Whole numbers where there are few of them, else four steps.
+
+    >>> _ticks(Dimension("arousal", 1, 7)), _ticks(Dimension("arousal", 0, 100))
+    ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [0.0, 25.0, 50.0, 75.0, 100.0])
+    """
+    low, high = dimension[1:]
+    steps = int(high - low) if low == int(low) and high - low in range(2, 10) else 4
+    return np.linspace(low, high, steps + 1).tolist()
 
 
-def _y(arousal: float) -> float:
-    return round(312 - (arousal - 1) * 76, 1)
+def _short(x: float) -> str:
+    return f"{x:g}".replace("-", "−")
 
 
-def _ellipse(emotion: str, v: float, a: float, sd_v: float, sd_a: float) -> str:
-    return (
-        f'<ellipse cx="{_x(v)}" cy="{_y(a)}" rx="{76 * sd_v:.1f}" ry="{76 * sd_a:.1f}" '
-        f'fill="{COLOURS[emotion]}" stroke="{COLOURS[emotion]}"/>'
-    )
+class _Place(NamedTuple):
+    """Where valence and arousal lie in the picture of the plane."""
+
+    valence: Dimension
+    arousal: Dimension
+
+    def x(self, valence: float) -> float:
+        return round(LEFT + SIDE * scales.share(self.valence, valence), 1)
+
+    def y(self, arousal: float) -> float:
+        return round(BOTTOM - SIDE * scales.share(self.arousal, arousal), 1)
+
+    def ellipse(self, hue: str, v: float, a: float, sd_v: float, sd_a: float) -> str:
+        wide, tall = (
+            SIDE * sd / (d.high - d.low) for d, sd in zip(self, (sd_v, sd_a), strict=True)
+        )
+        return (
+            f'<ellipse cx="{self.x(v)}" cy="{self.y(a)}" rx="{wide:.1f}" ry="{tall:.1f}" '
+            f'fill="{hue}" stroke="{hue}"/>'
+        )
 
 
-def _above(regions: Regions, known: Sequence[str], gap: float = 14) -> dict[str, float]:
+def _above(
+    at: _Place, regions: Regions, known: Sequence[str], gap: float = 14, near: float = 57
+) -> dict[str, float]:
     """Heights of the names: above each ellipse, stacked where neighbours in valence would collide."""
     placed: dict[str, float] = {}
     for emotion in sorted(known, key=lambda e: regions[e][1] + regions[e][3]):
         v, a, _, deviation = regions[emotion]
-        y = _y(a + deviation) - 4
+        y = at.y(a + deviation) - 4
         for other in sorted(placed, key=placed.__getitem__, reverse=True):
-            if abs(regions[other][0] - v) < 0.75 and abs(placed[other] - y) < gap:
+            if abs(at.x(regions[other][0]) - at.x(v)) < near and abs(placed[other] - y) < gap:
                 y = placed[other] - gap
         placed[emotion] = y
     return placed
@@ -186,9 +243,10 @@ def shares(prediction: Prediction, nothing: float, values: Mapping[str, float]) 
             f'style="margin-left:{100 * max(low, 0):.1f}%;width:{100 * (high - low):.1f}%"></i></td>'
             f'<td class="number">{number}</td></tr>'
         )
+    hue = colour(prediction.label, prediction.space)
     rows += (
         f'<tr class="sum"><th scope="row">{prediction.label}</th><td class="track" aria-hidden="true">'
-        f'<i style="width:{100 * confidence:.1f}%;background:{colour(prediction.label)}">'
+        f'<i style="width:{100 * confidence:.1f}%;background:{hue}">'
         f'</i></td><td class="number">{percent(confidence)}</td></tr>'
     )
     return f'<table class="bars steps"><caption>What it rests on</caption><tbody>{rows}</tbody></table>'

@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 
 from erc.base.cells import guard
-from erc.base.space import KEMDY
+from erc.base.space import Dimension, Space
 from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.learned import SIMULATED
 from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
+from erc.recognizer.scales import answered, count, number, one_scale, share
+from erc.scores.metrics import cccs
 from erc.scores.results import Human, Results, System
 from erc.scores.selective import TYPICAL
 from erc.scores.tables import columns
 from erc.server.web.figures import (
     bars,
     colour,
+    levels,
     moments,
     percent,
     plane,
@@ -31,34 +34,64 @@ from erc.server.web.figures import (
 from erc.server.web.timeline import downloads, exports, strips, turns_table
 from erc.timeline import Timeline
 
-INTRO = """\
-<header class="top"><h1>Emotion in speech</h1>
-<p>Record or upload someone speaking. You see which emotion raters would likely hear, how pleasant and
-how excited it sounds, and why the model thinks so.</p>
-<p class="private"><span aria-hidden="true">●</span> Recordings stay on the machine that runs this page
-and are deleted from it within the hour.</p></header>"""
-EMPTY = """\
-<div class="empty"><p>The answer appears here: emotion, valence, arousal and what they rest on.</p>
-</div>"""
+FEELS = {"valence": "how pleasant", "arousal": "how excited", "dominance": "how strong"}
 WAYS = {"speech": "the voice", "text": "the words", "physiology": "physiology"}
 CLOSE = 0.1  # between the two most probable emotions
-ENDS = {"valence": ("negative", "positive"), "arousal": ("calm", "excited")}
-SCORES = ("uar", "f1_macro", "ccc_valence", "ccc_arousal")
+
+
+def intro(space: Space) -> str:
+    """The head of the page."""
+    feels = _and([FEELS[name] for name in space.names if name in FEELS])
+    others = [name for name in space.names if name not in FEELS]
+    shown = ["which emotion raters would likely hear"] * bool(space.emotions)
+    shown += [f"{feels} it sounds"] * bool(feels) + [f"its {_and(others)}"] * bool(others)
+    return f"""\
+<header class="top"><h1>Emotion in speech</h1>
+<p>Record or upload someone speaking. You see {", ".join(shown)}, and why the model thinks so.</p>
+<p class="private"><span aria-hidden="true">●</span> Recordings stay on the machine that runs this page
+and are deleted from it within the hour.</p></header>"""
+
+
+def empty(space: Space) -> str:
+    """Where the answer will be."""
+    gives = ", ".join([*["emotion"] * bool(space.emotions), *space.names])
+    return f"""\
+<div class="empty"><p>The answer appears here: {gives} and what they rest on.</p>
+</div>"""
+
+
+def _and(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def sentence(p: Prediction) -> str:
     """The answer as one sentence, for the live region.
 
-    >>> p = Prediction("a", "happy", {"happy": 0.62}, 4.1, 3.2, 0.62, ("speech",))
+    >>> placed = {"valence": 4.1, "arousal": 3.2}
+    >>> p = Prediction("a", "happy", {"happy": 0.62}, placed, 0.62, ("speech",))
     >>> sentence(p)
     'happy, 62\\xa0% of raters would say so; valence 4.1, arousal 3.2, both of 1 to 5'
     """
     emotion = p.reason or "no answer"
     if p.label and p.confidence is not None:
         emotion = f"{p.label}, {percent(p.confidence)} of raters would say so"
-    placed = [f"{name} {value:.1f}" for name, value in p.dimensions.items()]
-    scale = f"; {', '.join(placed)}{', both' * (len(placed) == 2)} of 1 to 5" if placed else ""
-    return f"{'simulated model: ' * p.simulated}{emotion}{scale}"
+    return f"{'simulated model: ' * p.simulated}{emotion}{_placed(p)}"
+
+
+def _placed(p: Prediction) -> str:
+    """Values with their scales, to be read aloud."""
+    known = answered(p.space, p.dimensions)
+    if not known:
+        return ""
+    shared = one_scale(d for d, _ in known)
+    scales = [f" of {_short(d.low)} to {_short(d.high)}" for d, _ in known]
+    each = [f"{d.name} {number(d, x)}{'' if shared else s}" for (d, x), s in zip(known, scales)]
+    every = {1: "", 2: ", both"}.get(len(known), ", all")
+    return f"; {', '.join(each)}{every + scales[0] if shared else ''}"
+
+
+def _short(x: float) -> str:
+    return f"{x:g}".replace("-", "−")
 
 
 def answer(
@@ -84,8 +117,8 @@ def answer(
         said = f"<b>{percent(p.confidence)} of raters</b> would say so; {runner}."
     said += f" Heard from {sources}." if sources else ""
     head = (
-        f'<div class="headline" style="--hue:{colour(p.label)}"><h2>{name}</h2><p>{said}</p>'
-        + "".join(_scale(x, *ENDS[x], value) for x, value in p.dimensions.items())
+        f'<div class="headline" style="--hue:{colour(p.label, p.space)}"><h2>{name}</h2><p>{said}</p>'
+        + "".join(_scale(d, value) for d, value in answered(p.space, p.dimensions))
         + "</div>"
     )
     why = ""
@@ -96,10 +129,10 @@ def answer(
         why += moments(samples, explanation.time, p.label) if samples is not None else ""
     why = f'<h3>Why this answer</h3><div class="why">{why}</div>' if why else ""
     csv = table([p]).map(lambda x: guard(x) if isinstance(x, str) else x).to_csv(index=False)
-    chart = bars(p.probabilities, "Share of raters who would choose each emotion")
-    pair = (
-        f'<div class="pair">{chart}{plane([p], regions)}</div>' if p.label or p.dimensions else ""
-    )
+    caption = "Share of raters who would choose each emotion"
+    charts = bars(p.probabilities, caption, p.space) if p.label else ""
+    charts += plane([p], regions)
+    pair = f'<div class="pair">{charts}</div>' if charts else ""
     return (
         f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold)}{pair}{why}'
         f"{downloads([('Download CSV', 'prediction.csv', 'text/csv', csv)])}</article>"
@@ -141,18 +174,21 @@ def notes(p: Prediction, threshold: float) -> str:
             "better ask a person than rely on this."
         )
     if p.conflict:
+        value = {d.name: number(d, x) for d, x in answered(p.space, p.dimensions)}
         found.append(
-            f"<b>This does not fit together.</b> Valence {p.valence:.1f} and arousal {p.arousal:.1f} "
-            f"lie where raters rarely heard <i>{p.label}</i>. Irony or noise may be why."
+            f"<b>This does not fit together.</b> Valence {value['valence']} and arousal "
+            f"{value['arousal']} lie where raters rarely heard <i>{p.label}</i>. Irony or noise may be "
+            "why."
         )
     return "".join(f'<p class="caution" role="note">{text}</p>' for text in found)
 
 
-def _scale(name: str, low: str, high: str, value: float) -> str:
+def _scale(d: Dimension, value: float) -> str:
+    low, high = d.poles
     return (
-        f'<div class="scale"><span class="name">{name}</span><b>{value:.1f}</b>'
+        f'<div class="scale"><span class="name">{d.name}</span><b>{number(d, value)}</b>'
         f'<span class="ends">{low}</span><span class="rail" aria-hidden="true">'
-        f'<i style="left:{25 * (value - 1):.1f}%"></i></span><span class="ends">{high}</span></div>'
+        f'<i style="left:{100 * share(d, value):.1f}%"></i></span><span class="ends">{high}</span></div>'
     )
 
 
@@ -167,7 +203,7 @@ def timeline_answer(timeline: Timeline, regions: Regions, stem: str, unused: boo
     count, most = len(timeline.turns), ", ".join(f"{e} {percent(s)}" for e, s in found[:3])
     if not timeline.predictions:
         return failed("No speech was found in this recording, so there is nothing to answer.")
-    hue = colour(found[0][0] if found else None)
+    hue = colour(found[0][0] if found else None, timeline.space)
     head = (
         f'<div class="headline" style="--hue:{hue}"><h2>{mood(timeline)}</h2>'
         f"<p><b>{count} turn{'s' * (count != 1)} of speech</b> in {seconds(timeline.duration)}"
@@ -182,7 +218,8 @@ def timeline_answer(timeline: Timeline, regions: Regions, stem: str, unused: boo
     return (
         f'<article class="erc">{banner(timeline.simulated)}{head}{hint}{strips(timeline)}'
         '<div class="pair">'
-        f"{bars(dict(found), 'Share of the time spoken')}{plane(timeline.predictions, regions)}</div>"
+        f"{bars(dict(found), 'Share of the time spoken', timeline.space) if found else ''}"
+        f"{plane(timeline.predictions, regions) or levels(timeline.predictions)}</div>"
         f"{turns_table(timeline)}{exports(timeline, stem)}</article>"
     )
 
@@ -218,15 +255,23 @@ def about(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
     """What the numbers mean, what the model was trained on, what it may not be used for."""
     use, _, forbidden = USE.removeprefix("## Use").replace("*", "").partition("Not for:")
     rules = forbidden.strip().rstrip(".")
+    space = Space.from_json(config)
+    emotion = f"""\
+<dt>Emotion</dt><dd>Of the {count(len(space.emotions))} that raters could choose. The percentage \
+estimates the share of raters
+who would choose it: 60 % means that four in ten would hear something else.</dd>
+"""
+    dimensions = "".join(
+        f"<dt>{d.name.capitalize()}</dt><dd>{_short(d.low)} {d.poles[0]} … {_short(d.middle)} neither … "
+        f"{_short(d.high)} {d.poles[1]}.</dd>\n"
+        for d in space.dimensions
+    )
     return f"""\
 <section class="about" aria-label="About"><div><h2>May not be used for</h2>
 <p>Not for: {safe(rules)}.</p><p>{safe(use.strip())}</p></div>
 <div><h2>What the numbers mean</h2><dl>
-<dt>Emotion</dt><dd>Of the seven that raters could choose. The percentage estimates the share of raters
-who would choose it: 60 % means that four in ten would hear something else.</dd>
-<dt>Valence</dt><dd>1 negative … 3 neither … 5 positive.</dd>
-<dt>Arousal</dt><dd>1 calm … 5 excited.</dd>
-<dt>Points</dt><dd>Percentage points of the emotion's probability. What the voice and the words
+{emotion * bool(space.emotions)}{dimensions}<dt>Points</dt>
+<dd>Percentage points of the emotion's probability. What the voice and the words
 each add are Shapley shares: together they make the answer.</dd></dl></div>
 <div><h2>The model</h2>{_model(config, takes)}</div></section>"""
 
@@ -251,10 +296,12 @@ def _scores(results: Results) -> str:
     shown: dict[str, System | Human] = {results.fullest.name: results.fullest}
     if results.human.scores:
         shown["one rater"] = results.human  # simulated ones, where the speech is
-    head = "".join(f'<th scope="col">{columns(KEMDY)[m]}</th>' for m in SCORES)
+    titles = columns(results.space)
+    told = ["uar", "f1_macro"] * bool(results.space.emotions) + list(cccs(results.space))
+    head = "".join(f'<th scope="col">{titles[m]}</th>' for m in told)
     rows = "".join(
         f'<tr><th scope="row">{safe(name)}</th>'
-        + "".join(f"<td>{_number(row.scores.get(m))}</td>" for m in SCORES)
+        + "".join(f"<td>{_number(row.scores.get(m))}</td>" for m in told)
         + "</tr>"
         for name, row in shown.items()
     )
