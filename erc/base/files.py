@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import glob
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from filelock import FileLock
 
-UNFINISHED = ".part"  # ends the names of folders in which something is being written
+UNFINISHED = ".erc-part"  # ends the names of folders in which something is being written; ours alone
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -65,13 +64,9 @@ def _holder(path: Path) -> Iterator[Path]:
     The kernel forgets a lock with the process that held it. Folders are made and locked under a lock of
     their parent, so that nobody takes one for left over that is not locked yet.
     """
-    start = f".{path.name[:20]}."
     with _held(path.parent, wait=True):
-        for left in path.parent.glob(f"{glob.escape(start)}*{UNFINISHED}"):
-            with _held(left) as dead:
-                if dead:
-                    shutil.rmtree(left, ignore_errors=True)
-        holder = Path(tempfile.mkdtemp(UNFINISHED, start, path.parent))
+        _sweep(path.parent)
+        holder = Path(tempfile.mkdtemp(UNFINISHED, f".{path.name[:20]}.", path.parent))
         ours = _held(holder)
         ours.__enter__()
     try:
@@ -79,6 +74,20 @@ def _holder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(holder, ignore_errors=True)
         ours.__exit__(None, None, None)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed programs left in a folder; for whoever may find its work done there already."""
+    if folder.is_dir():
+        with _held(folder, wait=True):
+            _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    for left in folder.glob(f".*{UNFINISHED}"):
+        with _held(left) as dead:
+            if dead:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

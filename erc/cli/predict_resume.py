@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.errors import ConfigError
-from erc.base.files import lock, write_json
+from erc.base.files import lock, sweep, write_json
 
 PART, RECORD = ".part", ".run.json"
 
@@ -48,6 +48,7 @@ class Resumable:
         self.record = self.path.with_name(self.path.name + RECORD)
         self.rows = self.failures = self.bytes = 0
         self.complete = False
+        sweep(self.path.parent)
         if overwrite:
             self.part.unlink(missing_ok=True)
             self.record.unlink(missing_ok=True)

@@ -53,4 +53,4 @@ class Contents:
     def keep(self) -> None:
         """Write what is known; of two that do so at once, one has to hash its files again."""
         if self.changed:
-            write_json(self.file, self.known)
+            write_json(self.file, dict(sorted(self.known.items())))  # threads came in any order

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from erc.base import audio, physiology
 from erc.base.copies import spectral_signs
 from erc.base.errors import AudioError, CorpusError
-from erc.base.files import atomic, fingerprint, lock, sha256, write_json
+from erc.base.files import atomic, fingerprint, lock, sha256, sweep, write_json
 from erc.base.physiology_features import FEATURES, features
 from erc.base.space import KEMDY, Space
 from erc.corpora import Corpus, devices
@@ -198,6 +198,8 @@ def build(
     folder = cache / f"{corpus.name}-{fingerprint([VERSION, corpus.space.to_json(), *names])}"
     files = [cache / "shards" / f"{name}.arrow" for name in names]
 
+    for place in (cache, cache / "shards"):
+        sweep(place)
     with lock(folder), ThreadPoolExecutor(max(1, num_proc)) as workers:
         sound = list(workers.map(_sound, files))
         todo = [one for one, whole in zip(zip(files, chunks), sound) if not whole]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +13,12 @@ from filelock import Timeout
 from torch import Tensor
 
 from erc.base.errors import CheckpointError, ConfigError
-from erc.base.files import atomic, lock
+from erc.base.files import atomic, lock, sweep
 from erc.training.identity import Identity, differences
 from erc.training.task import EmotionTask
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 OURS = "erc"  # key of what `erc.training.checkpoints` adds to Lightning's
-UNFINISHED = re.compile(r"\..{1,20}\.[a-z0-9_]{8}")  # folders of `atomic`
 
 
 @contextmanager
@@ -41,9 +38,8 @@ def alone(run: Path) -> Iterator[None]:
     except Timeout:
         raise ConfigError(f"{run} is being trained by another process") from None
     try:
-        for path in run.rglob(".*"):
-            if path.is_dir() and UNFINISHED.fullmatch(path.name):
-                shutil.rmtree(path)
+        for place in [run, *(p for p in run.rglob("*") if p.is_dir())]:
+            sweep(place)
         yield
     finally:
         mine.release()

@@ -200,7 +200,16 @@ def test_what_the_dead_left_is_removed_and_what_the_living_write_is_not(tmp_path
             other.write_text("second")
         assert mine.read_text() == "first"
     assert target.read_text() == "first"
-    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".part") == []
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name.endswith(files.UNFINISHED)) == []
+
+
+def test_what_the_dead_left_beside_another_name_is_removed_too(tmp_path):
+    """Killed when the file had its name already, the command finds nothing to write there again."""
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "a"), "file"], check=False)
+    (tmp_path / ".of-another-program.part").mkdir()
+    files.sweep(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [".of-another-program.part"]
+    files.sweep(tmp_path / "missing")
 
 
 def test_many_threads_write_one_file(tmp_path):
