@@ -99,8 +99,8 @@ def run(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         model, recordings = _trained(Path(scratch))
         count = 160 if quick else 640
-        spoken = [_form(recordings[i % len(recordings)], TEXT) for i in range(count)]
-        written = [_form(None, f"{TEXT} {i}") for i in range(count)]
+        spoken = [form(recordings[i % len(recordings)], TEXT) for i in range(count)]
+        written = [form(None, f"{TEXT} {i}") for i in range(count)]
         rows: list[Row] = []
         for threads in dict.fromkeys((1, os.cpu_count() or 1)):
             for what, requests in (("transcripts", written), ("speech + transcript", spoken)):
@@ -158,7 +158,7 @@ def _trained(scratch: Path) -> tuple[Path, list[bytes]]:
     return scratch / "run" / "model", [path.read_bytes() for path in paths]
 
 
-def _form(recording: bytes | None, text: str) -> bytes:
+def form(recording: bytes | None, text: str) -> bytes:
     """A whole HTTP request."""
     parts = [(b'name="text"', text.encode())]
     if recording:

@@ -30,10 +30,11 @@ def soft(votes: Any) -> Any:
     [0.9, 0.0, 0.0, 0.1, 0.0, 0.0, 0.0]
     """
     xp, votes = floating(votes)
-    bad = (votes < 0) | xp.isinf(votes)
+    with np.errstate(over="ignore"):
+        total = votes.sum(-1)
+    bad = (votes < 0) | xp.isinf(total)[..., None]  # also of finite votes that no float can add up
     if bool(bad.any()):
         raise LabelError(f"votes must be counts ≥ 0; got {_first_row(votes, bad)}")
-    total = votes.sum(-1)
     if bool((total == 0).any()):
         raise LabelError(
             "a row of votes is all zero: drop the utterance or write nan for 'no label'"
