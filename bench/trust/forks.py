@@ -26,8 +26,8 @@ def forked(call: Callable[[], object], kill_after: float | None = None) -> int |
 
 
 @contextlib.contextmanager
-def quietly(to: str | os.PathLike[str] = os.devnull) -> Iterator[None]:
-    """Send all that this process prints to a file; for a process that ends soon."""
+def quietly(to: str | int = os.devnull) -> Iterator[None]:
+    """Send all that this process prints to a file, or what is open; for a process that ends soon."""
     with open(to, "w", encoding="utf-8") as sink:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -88,9 +89,16 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
+def exit_code(error: ErcError | OSError) -> int:
+    """2: what was asked for cannot be; 1: it can, but there is no room to write it."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return 1 if isinstance(error, OSError) and error.errno in full else 2
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Print an `ErcError`, an `OSError` or what to install as one line on stderr and exit with 2.
+    """Print an `ErcError`, an `OSError` or what to install as one line on stderr and exit with 2, or,
+    where the disk is full, with 1.
 
     Everything else goes through.
 
@@ -108,7 +116,7 @@ def one_line_errors() -> Iterator[None]:
         raise SystemExit(141) from None
     except (ErcError, OSError) as error:  # a full disk is no fault of the program either
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        raise SystemExit(exit_code(error)) from None
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         raise SystemExit(130) from None
@@ -127,7 +135,7 @@ def one_line_errors_of_fire() -> None:
             return
         sys.stdout.flush()
         print(f"{kind.__name__}: {error}", file=sys.stderr, flush=True)
-        os._exit(2)  # an exception hook cannot choose the exit code
+        os._exit(exit_code(error))  # an exception hook cannot choose the exit code
 
     sys.excepthook = one_line
 

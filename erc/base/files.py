@@ -49,12 +49,23 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _holder(path) as holder:
+    with naming(path), _holder(path) as holder:
         temporary = holder / path.name
         if folder:
             temporary.mkdir()
         yield temporary
         replace(temporary, path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of writing say what could not be written: a full disk says no name, or a passing one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or UNFINISHED in str(error.filename):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager

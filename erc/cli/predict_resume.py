@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from erc.base.errors import ConfigError
-from erc.base.files import lock, sweep, write_json
+from erc.base.files import lock, naming, sweep, write_json
 
 PART, RECORD = ".part", ".run.json"
 
@@ -71,7 +71,8 @@ class Resumable:
         """Write one window of rows; when this returns, they are kept whatever happens."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         data = text.encode("utf-8")
-        with self.part.open("r+b" if self.part.exists() else "wb") as file:
+        mode = "r+b" if self.part.exists() else "wb"
+        with naming(self.part), self.part.open(mode) as file:
             file.truncate(self.bytes)
             file.seek(self.bytes)
             file.write(data)

@@ -41,8 +41,11 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        with atomic(path) as temporary:
-            torch.save(checkpoint, temporary)
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch fails once more when it closes what it cannot write
+                raise error.__context__ or error from None
 
 
 class Checkpoints(Checkpoint):

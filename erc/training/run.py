@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from erc.base import devices
 from erc.base.bandwidth import bandwidth
 from erc.base.errors import CalibrationError, ConfigError, did_you_mean
+from erc.base.files import atomic
 from erc.datasets.audit import audit
 from erc.datasets.batches import BucketSampler
 from erc.labels.regions import regions_of
@@ -70,7 +71,8 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
             cfg, parts.model
         )  # "auto" no more, in all that is kept
         training = None if cfg.model.objective == "closed_form" else Training(parts, run)
-        OmegaConf.save(OmegaConf.create(resolve(cfg)), run / "config.yaml")
+        with atomic(run / "config.yaml") as temporary:
+            OmegaConf.save(OmegaConf.create(resolve(cfg)), temporary)
         print(parts.sides["train"])
         print(audit(parts.sides["train"]))
         if training is None:

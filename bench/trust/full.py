@@ -1,0 +1,219 @@
+"""A full disk, and a limit on the size of files: is what stands there the old or the new, and who says so?
+
+python -m bench.trust.full [--tries 12] [--seed 0]
+
+A dataset is built, recordings are predicted into a file, a model is trained, a report is drawn, each with
+a random number of bytes left: as a limit on files (RLIMIT_FSIZE), and, where Linux lets us mount one, on
+a file system in memory that is filled before. A command that does not get through exits with 1 and one
+line that names the place; every file is whole, the old one or the new one; and with room again the same
+command ends as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.trust import kills
+from bench.trust.forks import FORK, contents, quietly
+
+ROOM = 64 << 20  # bytes of the file system that is filled
+BALLAST = "ballast"
+MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
+CLOCK = ("results.json", "report.html", "README.md", "config.json", "config.yaml")  # hold times, paths
+
+
+class Command(NamedTuple):
+    """A command that writes to a folder."""
+
+    name: str
+    words: list[str]
+    again: list[str]  # the words that finish it, or do it anew
+    exact: Callable[[str], bool]  # of a file's name: every run writes the same bytes
+
+
+def commands(place: Path, room: Path) -> Iterator[Command]:
+    """Those that are tried; what they read is made in `place`."""
+    store = kills.build(place)
+    yield Command("prepare", store.words, store.words, lambda name: not name.startswith("contents"))
+    words = [*kills.prediction(place).words[:-1], str(room / "out.csv")]
+    yield Command("predict -o", words, words, lambda name: True)
+    run = room / "run"
+    train = [
+        "train", f"dataset.paths={store.words[1]}", f"run_dir={run}", f"cache={place / 'cache'}",
+        "model=tiny", "model.freeze_speech=true", "model.freeze_text=true", "dataset.protocol=strict",
+        "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=2", "export=false",
+        "trainer.enable_progress_bar=false", "dataloader.batch_size=4", "checkpoint_every=2",
+    ]  # fmt: skip
+    yield Command("train", train, train, lambda name: name.endswith(("predictions.csv", "metrics.csv")))
+    done = place / "run"
+    if not done.exists():
+        words = [w.replace(str(run), str(done)) for w in train]
+        code, said = call(words, room)
+        assert code == 0, said
+    report = ["report", str(done), "-o", str(room / "report.html")]
+    yield Command("report", report, report, lambda name: False)
+
+
+def call(words: list[str], room: Path, limit: int | None = None) -> tuple[int | None, str]:
+    """Exit code of the command in a process of its own, and what it printed."""
+
+    def there() -> None:
+        from erc.cli.program import main
+
+        os.environ["ERC_CACHE"] = str(room)
+        with quietly(there_end):
+            if limit is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            raise SystemExit(main(words))
+
+    here_end, there_end = os.pipe()  # what is said is no file
+    process = FORK.Process(target=there)
+    process.start()
+    os.close(there_end)
+    with open(here_end, encoding="utf-8", errors="replace") as file:
+        said = file.read()
+    process.join()
+    return process.exitcode, said
+
+
+def fill(room: Path, left: int) -> None:
+    """Leave so many bytes."""
+    system = os.statvfs(room)
+    size = system.f_bavail * system.f_frsize - left
+    with (room / BALLAST).open("wb") as file:
+        if size > 0:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def state(room: Path) -> dict[str, bytes]:
+    """Name → bytes, but for the ballast and locks."""
+    found = contents(room)
+    return {k: v for k, v in found.items() if k != BALLAST and not k.endswith(".lock")}
+
+
+def clear(room: Path) -> None:
+    """Empty it."""
+    for path in room.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def attempt(
+    command: Command, room: Path, whole: dict[str, bytes], left: int, filled: bool
+) -> tuple[str, str]:
+    """With so many bytes left: how it ended, and what is wrong with that ("" if nothing)."""
+    clear(room)
+    if filled:
+        fill(room, left)
+    code, said = call(command.words, room, None if filled else left)
+    found = state(room)
+    (room / BALLAST).unlink(missing_ok=True)
+    wrong = []
+    if code == 0:
+        return "got through", ""
+    if code != 1:
+        wrong.append(f"exit {code}")
+    if "Traceback" in said:
+        wrong.append(f"a traceback: {said.strip()[-1500:]}")
+    last = (said.strip().splitlines() or [""])[-1]
+    if str(room) not in last:
+        wrong.append(f"the place is not named: {last[:200]}")
+    half = [k for k, v in found.items() if command.exact(k) and k in whole and v != whole[k]]
+    wrong += [f"not whole: {', '.join(half)}"] if half and command.name != "predict -o" else []
+    wrong += [f"left over: {k}" for k in found if ".erc-part" in k]
+    again, said = call(command.again, room)
+    ended = state(room)
+    if again:
+        wrong.append(f"then exit {again}: {said[-300:]}")
+    else:
+        wrong += [
+            f"then another {k}"
+            for k in whole.keys() | ended.keys()
+            if (command.exact(k) and whole.get(k) != ended.get(k)) or (k in whole) != (k in ended)
+        ]
+    return "refused", "; ".join(wrong)
+
+
+def attack(
+    place: Path, room: Path, tries: int, seed: int, filled: bool, only: str = ""
+) -> Counter[str]:
+    """What came of so many tries of each command."""
+    found = Counter[str]()
+    for module in ("erc.cli.program", "erc.studies.experiment", "erc.studies.report", "onnxruntime"):
+        import_module(module)  # once, not in every process
+    for command in commands(place, room):
+        if only and command.name != only:
+            continue
+        draw = random.Random(f"{seed}-{command.name}-{filled}")
+        clear(room)
+        code, said = call(command.words, room)
+        assert code == 0, said
+        whole = state(room)
+        sizes = [len(data) for data in whole.values()]
+        most = sum(sizes) if filled else max(sizes)
+        for number in range(tries):
+            left = 0 if not number else int(draw.random() ** 2 * most)
+            outcome, wrong = attempt(command, room, whole, left, filled)
+            if wrong:
+                print(f"{command.name}, {left} bytes left: {wrong}", flush=True)
+            found[f"{command.name}: {'BROKEN' if wrong else outcome}"] += 1
+    clear(room)
+    return found
+
+
+def mounted(tries: int, seed: int) -> int | None:
+    """The same in a file system of `ROOM` bytes; None: this system does not let us mount one."""
+    with tempfile.TemporaryDirectory() as room:
+        probe = ["unshare", "-rm", "sh", "-c", MOUNT, "sh", str(ROOM), room]
+        try:
+            if subprocess.run([*probe, "true"], capture_output=True, check=False).returncode:
+                return None
+        except OSError:
+            return None
+        own = [sys.executable, "-m", "bench.trust.full", "--room", room]
+        return subprocess.run(
+            [*probe, *own, "--tries", str(tries), "--seed", str(seed)], check=False
+        ).returncode
+
+
+def main() -> int:
+    """Print the counts; 1 if one is broken."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--tries", type=int, default=12, help="of each command, both ways")
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--room", type=Path, help="a small file system to fill, for nothing else")
+    options.add_argument("--quick", action="store_true", help="three of each")
+    given = options.parse_args()
+    tries, start = 3 if given.quick else given.tries, time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        room = given.room or place / "room"
+        room.mkdir(exist_ok=True)
+        found = attack(place, room, tries, given.seed, filled=given.room is not None)
+    what = "full disk" if given.room else "limit on files"
+    for outcome, count in sorted(found.items()):
+        print(f"{what}: {count} × {outcome}")
+    print(f"{what}, seed {given.seed}; {time.monotonic() - start:.0f} s", flush=True)
+    broken = any("BROKEN" in outcome for outcome in found)
+    if not given.room:
+        inside = mounted(tries, given.seed)
+        if inside is None:
+            print("full disk: not tried, no file system can be mounted here")
+        broken |= bool(inside)
+    return int(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
