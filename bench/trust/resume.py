@@ -1,8 +1,9 @@
 """Training that is stopped or killed, and goes on: does it end in the bits of one that never was?
 
-python -m bench.trust.resume [--stops 20] [--kills 100] [--seed 0]
+python -m bench.trust.resume [--stops 20] [--loaded 4] [--kills 100] [--seed 0]
 
-Each training runs in a forked process. Stops: SIGTERM in a random step, encoders trained. Kills:
+Each training runs in a forked process. Stops: SIGTERM in a random step, encoders trained; some with two
+processes that read recordings. Kills:
 SIGKILL, one half at a random moment, the other while a checkpoint is written (its file cut, or whole but
 not yet named); TMPDIR lies on another file system. Compared are weights, optimiser, schedule, random
 generators, early stopping, best score and weights, and metrics.csv byte for byte.
@@ -12,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import os
 import random
 import shutil
@@ -20,13 +20,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 
+from bench.trust.forks import FORK, forked
 from erc.base import files
 from erc.corpora import simulated
 from erc.training.assembly import Assembly
@@ -42,7 +42,6 @@ WORDS = (
 FROZEN = ("model.freeze_speech=true", "model.freeze_text=true", "checkpoint_every=2")
 EVERY = 2  # steps between two checkpoints of the killed
 STEPS = 18  # 3 epochs of 24 utterances
-FORK = multiprocessing.get_context("fork")
 Counter = Any  # a shared int
 
 
@@ -74,28 +73,18 @@ def train(corpus: Path, run: Path, words: tuple[str, ...], counter: Counter, sto
         training.fit()
 
 
-def forked(call: Callable[[], None], kill_after: float | None = None) -> int | None:
-    """The exit code of a process that makes the call; negative: the signal that killed it."""
-    process = FORK.Process(target=call)
-    process.start()
-    process.join(kill_after)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode
-
-
 def die_in_writing(number: int, how: str) -> None:
     """Make this process kill itself at its n-th checkpoint."""
     save, place = torch.save, files.os.replace
     seen = 0
 
-    def cut(value: Any, path: Path) -> None:
+    def cut(value: Any, file: Any) -> None:
         nonlocal seen
-        save(value, path)
-        seen += Path(path).name == LAST
+        save(value, file)
+        seen += Path(file.name).name == LAST
         if seen == number and how == "cut":
-            os.truncate(path, os.path.getsize(path) // 2)
+            file.truncate(file.tell() // 2)
+            file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def unnamed(old: Any, new: Any) -> None:
@@ -128,17 +117,18 @@ def compare(whole: Path, run: Path) -> list[str]:
     return found + [str(p) for p in run.rglob(".*") if p.is_dir()]
 
 
-def stops(corpus: Path, place: Path, count: int, draw: random.Random) -> int:
-    """How many of so many stopped trainings end in the same bits."""
-    counter, good = FORK.Value("i", 0), 0
-    train(corpus, place / "never stopped", WORDS, counter)
+def stops(corpus: Path, place: Path, count: int, draw: random.Random, workers: int = 0) -> int:
+    """How many of so many stopped trainings end in the same bits; `workers` processes read for each."""
+    counter, good, whole = FORK.Value("i", 0), 0, place / f"never stopped, {workers}"
+    words = (*WORDS, f"dataloader.num_workers={workers}")
+    forked(lambda: train(corpus, whole, words, counter))
     for trial in range(count):
         run, step = place / f"stop{trial}", draw.randrange(1, STEPS + 1)
-        code = forked(lambda run=run, step=step: train(corpus, run, WORDS, counter, step))
+        code = forked(lambda run=run, step=step: train(corpus, run, words, counter, step))
         kept = read(run / "checkpoints" / LAST)["global_step"]
-        again = forked(lambda run=run: train(corpus, run, WORDS, counter))
+        again = forked(lambda run=run: train(corpus, run, words, counter))
         bad = [f"exit {code}, then {again}"] * ((code, again) != (143, 0))
-        bad += compare(place / "never stopped", run)
+        bad += compare(whole, run)
         good += not bad
         print(f"stopped in step {step}, kept {kept}: {bad or 'equal'}", flush=True)
         shutil.rmtree(run)
@@ -181,9 +171,13 @@ def main() -> int:
     """Print a line a trial and the counts; 1 if one failed."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--stops", type=int, default=20)
+    options.add_argument("--loaded", type=int, default=4, help="stops of a training with two workers")
     options.add_argument("--kills", type=int, default=100)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--quick", action="store_true", help="2 stops, 1 of them with workers, 6 kills")
     given = options.parse_args()
+    if given.quick:
+        given.stops, given.loaded, given.kills = 1, 1, 6
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -195,14 +189,16 @@ def main() -> int:
         corpus = place / "KEMDy19"
         simulated.write_tree(corpus, "kemdy19", sessions=5, utterances=8, seed=0, defects=False)
         stopped = stops(corpus, place, given.stops, draw) if given.stops else 0
+        loaded = stops(corpus, place, given.loaded, draw, workers=2) if given.loaded else 0
         killed, most = kills(corpus, place, given.kills, draw) if given.kills else (0, 0)
     print(
         f"torch {torch.__version__}, lightning {L.__version__}, seed {given.seed}\n"
         f"SIGTERM in a random step: {stopped} of {given.stops} end in the same bits\n"
+        f"the same, two processes that read: {loaded} of {given.loaded}\n"
         f"SIGKILL, TMPDIR {'on another' if elsewhere else 'on the same'} file system: {killed} of "
         f"{given.kills} load and end in the same bits, at most {most} steps lost"
     )
-    return int((stopped, killed) != (given.stops, given.kills))
+    return int((stopped, loaded, killed) != (given.stops, given.loaded, given.kills))
 
 
 if __name__ == "__main__":
