@@ -203,7 +203,7 @@ def _apart() -> float:
 
 
 def main() -> int:
-    """Print what came of them, and the worst."""
+    """Print what came of them, and the worst; 1 if one is neither decoded nor refused, or at a price."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--files", type=int, default=2000)
     options.add_argument("--seed", type=int, default=0)
@@ -215,16 +215,17 @@ def main() -> int:
             suffix = name.split()[1].partition(",")[0].partition("-")[0] if "," in name else "flac"
             (given.keep / f"{number:04d}.{suffix}").write_bytes(data)
         return 0
-    found = attack(given.files, given.seed)
+    found, bad = attack(given.files, given.seed), 0
     for name, (outcome, seconds, megabytes) in found:
         if outcome not in ("decoded", "refused") or seconds > SECONDS or megabytes > MEGABYTES:
             print(f"{name}: {outcome}, {seconds:.1f} s, {megabytes:.0f} MB")
+            bad += 1
     slowest = max(found, key=lambda one: one[1].seconds)
     largest = max(found, key=lambda one: one[1].megabytes)
     print(f"{len(found)} files, seed {given.seed}: {dict(Counter(c.outcome for _, c in found))}")
     print(f"slowest {slowest[1].seconds:.2f} s ({slowest[0]})")
     print(f"largest {largest[1].megabytes:.0f} MB above the start ({largest[0]})")
-    return 0
+    return int(bad > 0)
 
 
 if __name__ == "__main__":

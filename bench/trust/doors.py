@@ -54,7 +54,7 @@ def http(model: Path, folder: Path) -> tuple[Counter[str], float]:
 
 
 def main() -> int:
-    """Print what came of them."""
+    """Print what came of them; 1 if that was a traceback, a nan, or the end of the server."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--files", type=int, default=300)
     options.add_argument("--seed", type=int, default=0)
@@ -64,10 +64,12 @@ def main() -> int:
         folder.mkdir()
         for number, (_, data) in enumerate(mutated(given.files, given.seed)):
             (folder / f"{number:04d}.wav").write_bytes(data)
-        print(f"command, {given.files} files: {dict(command(model, folder))}")
+        said = command(model, folder)
+        print(f"command, {given.files} files: {dict(said)}")
         found, longest = http(model, folder)
         print(f"HTTP, {given.files} files: {dict(found)}, longest {longest:.1f} s")
-    return 0
+    wrong = said["tracebacks"] + said["lines with nan"] + found["nan"] + found["status 500"]
+    return int(wrong + found["status 504"] > 0 or not found["health 200"])
 
 
 if __name__ == "__main__":

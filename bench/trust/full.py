@@ -1,12 +1,12 @@
-"""A full disk, and a limit on the size of files: is what stands there the old or the new, and who says so?
+"""A full disk, and a limit on the size of files: is the old there or the new, and is the place named?
 
 python -m bench.trust.full [--tries 12] [--seed 0]
 
-A dataset is built, recordings are predicted into a file, a model is trained, a report is drawn, each with
-a random number of bytes left: as a limit on files (RLIMIT_FSIZE), and, where Linux lets us mount one, on
-a file system in memory that is filled before. A command that does not get through exits with 1 and one
-line that names the place; every file is whole, the old one or the new one; and with room again the same
-command ends as if nothing had been.
+A dataset is built, recordings are predicted into a file, a model is trained, a report is drawn, each
+with a random number of bytes left: as a limit on files (RLIMIT_FSIZE), and, where Linux lets us mount
+one, on a file system in memory that is filled before. A command that does not get through exits with 1
+and one line that names the place; every file is whole, the old one or the new one; and with room again
+the same command ends as if nothing had been.
 """
 
 from __future__ import annotations
@@ -32,7 +32,13 @@ from bench.trust.forks import FORK, contents, quietly
 ROOM = 64 << 20  # bytes of the file system that is filled
 BALLAST = "ballast"
 MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
-CLOCK = ("results.json", "report.html", "README.md", "config.json", "config.yaml")  # hold times, paths
+CLOCK = (
+    "results.json",
+    "report.html",
+    "README.md",
+    "config.json",
+    "config.yaml",
+)  # hold times, paths
 
 
 class Command(NamedTuple):
@@ -57,7 +63,9 @@ def commands(place: Path, room: Path) -> Iterator[Command]:
         "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=2", "export=false",
         "trainer.enable_progress_bar=false", "dataloader.batch_size=4", "checkpoint_every=2",
     ]  # fmt: skip
-    yield Command("train", train, train, lambda name: name.endswith(("predictions.csv", "metrics.csv")))
+    yield Command(
+        "train", train, train, lambda name: name.endswith(("predictions.csv", "metrics.csv"))
+    )
     done = place / "run"
     if not done.exists():
         words = [w.replace(str(run), str(done)) for w in train]
@@ -151,7 +159,12 @@ def attack(
 ) -> Counter[str]:
     """What came of so many tries of each command."""
     found = Counter[str]()
-    for module in ("erc.cli.program", "erc.studies.experiment", "erc.studies.report", "onnxruntime"):
+    for module in (
+        "erc.cli.program",
+        "erc.studies.experiment",
+        "erc.studies.report",
+        "onnxruntime",
+    ):
         import_module(module)  # once, not in every process
     for command in commands(place, room):
         if only and command.name != only:
@@ -194,9 +207,8 @@ def main() -> int:
     options.add_argument("--tries", type=int, default=12, help="of each command, both ways")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--room", type=Path, help="a small file system to fill, for nothing else")
-    options.add_argument("--quick", action="store_true", help="three of each")
     given = options.parse_args()
-    tries, start = 3 if given.quick else given.tries, time.monotonic()
+    tries, start = given.tries, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         room = given.room or place / "room"

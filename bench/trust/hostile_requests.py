@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 
 import numpy as np
@@ -40,8 +41,8 @@ def good_requests(seed: int, items: int = 0) -> list[bytes]:
     """Transcripts, recordings of 0.5 to 2 s, and both; with `items`, so many transcripts each."""
     draw, noise = random.Random(seed), np.random.default_rng(seed)
     if items:
-        rows = ", ".join('{"text": "%s"}' % draw.choice(TEXTS) for _ in range(items))
-        return [json_post(f"[{rows}]".encode())]
+        rows = [{"text": draw.choice(TEXTS)} for _ in range(items)]
+        return [json_post(json.dumps(rows).encode())]
     found = []
     for number in range(48):
         samples = noise.normal(0, 0.1, draw.randint(8000, 32_000))
@@ -63,7 +64,9 @@ def hostile_requests(seed: int) -> Requests:
         "what is not JSON": [json_post(b'{"text": '), json_post(b"\xff" * 1000), json_post(b"")],
         "deep JSON": [json_post(b"[" * 100_000 + b"]" * 100_000)],
         "a flood of items": [json_post(b"[" + b"{}," * 100_000 + b"{}]")],
-        "a flood of numbers": [json_post(b'[{"physiology": {"eda": [' + b"1," * 900_000 + b"1]}}]")],
+        "a flood of numbers": [
+            json_post(b'[{"physiology": {"eda": [' + b"1," * 900_000 + b"1]}}]")
+        ],
         "a body too large": [post("/v1/predict", "application/json", b"", length=10**9)],
         "another site": [json_post(text, "Origin: https://evil.example", batch=False)],
         "another host": [json_post(text, batch=False).replace(b"localhost", b"evil.example", 1)],
@@ -82,4 +85,6 @@ def expected(kind: str, status: int) -> bool:
     if kind.endswith("then gone"):
         return status == GONE
     # a mutated recording may still be one, and a batch answers 200 with an error for each item
-    return status in REFUSED or (status == 200 and kind.startswith(("a mutated", "a flood", "a rec")))
+    return status in REFUSED or (
+        status == 200 and kind.startswith(("a mutated", "a flood", "a rec"))
+    )

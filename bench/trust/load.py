@@ -3,9 +3,9 @@
 python -m bench.trust.load [--seconds 60] [--soak 600] [--seed 0] [--model FOLDER]
 
 `erc serve` on loopback, an exported model. First 1, 4, 16 and 64 clients, each sending its next request
-when the last is answered. Then more than the queue holds. Then a soak at half of what the server can do:
-stretches in which one request of a hundred is hostile, and shorter ones without, in turn. At last SIGTERM
-while requests are on their way.
+when the last is answered. Then more than the queue holds. Then a soak at half of what the server can
+do: stretches in which one request of a hundred is hostile, and shorter ones without, in turn. At last
+SIGTERM while requests are on their way.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def family(pid: int) -> Iterator[int]:
 def resident(pid: int) -> float:
     """MB."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+        return (
+            int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+        )
     except (OSError, IndexError):
         return 0.0
 
@@ -179,7 +181,9 @@ class Report(NamedTuple):
         bad = Counter(a.status for a in good if a.kind == "good" and a.status != 200)
         found = [f"good requests answered {dict(bad)}"] if bad else []
         strange = {
-            (a.kind, a.status) for a in self.soak if a.kind != "good" and not expected(a.kind, a.status)
+            (a.kind, a.status)
+            for a in self.soak
+            if a.kind != "good" and not expected(a.kind, a.status)
         }
         found += [f"hostile {kind} answered {status}" for kind, status in sorted(strange)]
         unclean = Counter(
@@ -263,9 +267,8 @@ def main() -> int:
     options.add_argument("--soak", type=float, default=600, help="s, of it with hostile requests")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--model", type=Path, help="default: a tiny one with random weights")
-    options.add_argument("--quick", action="store_true", help="5 s and 40 s")
     given = options.parse_args()
-    seconds, soak = (5.0, 40.0) if given.quick else (given.seconds, given.soak)
+    seconds, soak = given.seconds, given.soak
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as place:
         server = Server(given.model or small_export(Path(place)), [], os.cpu_count() or 1)
@@ -280,7 +283,9 @@ def main() -> int:
             f"p50 {p50:.0f} ms, p95 {p95_:.0f} ms, p99 {p99:.0f} ms, "
             f"{dict(Counter(a.status for a in answers))}"
         )
-    print(f"{max(CLIENTS)} clients × {COMPANY} items: {dict(Counter(a.status for a in found.above))}")
+    print(
+        f"{max(CLIENTS)} clients × {COMPANY} items: {dict(Counter(a.status for a in found.above))}"
+    )
     hostile = [a for a in found.soak if a.kind != "good"]
     print(
         f"soak {soak:g} s, {len(found.soak)} requests, {len(hostile)} of them hostile: p95 of good ones "

@@ -2,9 +2,9 @@
 
 python -m bench.trust.markers [--requests 1000] [--seed 0]
 
-Each request carries a marker of its own in a transcript, a field, a key, the words of a recording's file,
-a subtitle: wherever people's words can go. Most requests are wrong in some way, for errors are where
-words get out. The server runs with all warnings on, its temporary folder is watched.
+Each request carries a marker of its own in a transcript, a field, a key, the bytes of a recording, a
+subtitle: wherever people's words can go. Most requests are wrong in some way, for errors are where words
+get out. The server runs with all warnings on, its temporary folder is watched.
 """
 
 from __future__ import annotations
@@ -164,12 +164,12 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--requests", type=int, default=1000)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--quick", action="store_true", help="200 requests")
     given = options.parse_args()
-    count = 200 if given.quick else given.requests
     with tempfile.TemporaryDirectory() as place:
-        found = attack(small_export(Path(place)), count, given.seed, Path(place))
-    print(f"{found.statuses.total()} requests, seed {given.seed}: {dict(sorted(found.statuses.items()))}")
+        found = attack(small_export(Path(place)), given.requests, given.seed, Path(place))
+    print(
+        f"{found.statuses.total()} requests, seed {given.seed}: {dict(sorted(found.statuses.items()))}"
+    )
     print(f"markers: {dict(found.places)}")
     return int(found.places.total() > 0)
 

@@ -330,22 +330,23 @@ def attack(copies: int, seed: int, step: int = 1) -> list[tuple[str, Cost]]:
 
 
 def main() -> int:
-    """Print one line a kind of outcome, and the worst."""
+    """Print the counts and the worst; 1 if one was not refused, or at a price."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--copies", type=int, default=10)
     options.add_argument("--seed", type=int, default=0)
     given = options.parse_args()
-    found = attack(given.copies, given.seed)
+    found, bad = attack(given.copies, given.seed), 0
     for name, (outcome, seconds, megabytes) in found:
         if outcome != "refused" or seconds > SECONDS or megabytes > MEGABYTES:
             print(f"{name}: {outcome}, {seconds:.1f} s, {megabytes:.0f} MB")
+            bad += 1
     outcomes = Counter(cost.outcome for _, cost in found)
     slowest = max(found, key=lambda one: one[1].seconds)
     largest = max(found, key=lambda one: one[1].megabytes)
     print(f"{len(found)} hostile model folders, seed {given.seed}: {dict(outcomes)}")
     print(f"slowest {slowest[1].seconds:.2f} s ({slowest[0]})")
     print(f"largest {largest[1].megabytes:.0f} MB above the start ({largest[0]})")
-    return 0
+    return int(bad > 0)
 
 
 if __name__ == "__main__":

@@ -171,13 +171,12 @@ def main() -> int:
     """Print a line a trial and the counts; 1 if one failed."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--stops", type=int, default=20)
-    options.add_argument("--loaded", type=int, default=4, help="stops of a training with two workers")
+    options.add_argument(
+        "--loaded", type=int, default=4, help="stops of a training with two workers"
+    )
     options.add_argument("--kills", type=int, default=100)
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--quick", action="store_true", help="2 stops, 1 of them with workers, 6 kills")
     given = options.parse_args()
-    if given.quick:
-        given.stops, given.loaded, given.kills = 1, 1, 6
     draw = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

@@ -1,11 +1,11 @@
 """The same command in other surroundings: are the files it writes the same, byte for byte?
 
-python -m bench.trust.same [--seed 0]
+python -m bench.trust.same [--no-training] [--seed 0]
 
-A dataset is built, a model is trained on it, recordings are predicted into a file: once as usual, then with
-other workers, locale, time zone, hash seed and working directory, and of a copy of the corpus whose files
-were written in another order. Last, recordings are named in another order: there batches differ, and
-rounding with them; it is counted how many rows do, and by how much.
+A dataset is built, a model is trained on it, recordings are predicted into a file: once as usual, then
+with other workers, locale, time zone, hash seed and working directory, and of a copy of the corpus whose
+files were written in another order. Last, recordings are named in another order: there batches differ,
+and rounding with them; it is counted how many rows do, and by how much.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bench.trust import kills
 from bench.trust.forks import contents
 
 PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}  # text is ASCII by default
+FAR = {"TZ": "Pacific/Chatham", "PYTHONHASHSEED": "1"}
 AWAY = ("contents.json",)  # of a cache: where files lie, and since when
 
 
@@ -35,9 +36,9 @@ class Surroundings(NamedTuple):
     """What is different from the usual."""
 
     name: str
-    environment: dict[str, str] = {}
+    environment: tuple[tuple[str, str], ...] = ()
     workers: int = 2
-    inside: bool = False  # the working directory is that of the corpus, which is named by a relative path
+    inside: bool = False  # the working directory is that of the corpus, its path relative
     copy: bool = False  # the corpus is a copy
 
 
@@ -45,8 +46,8 @@ SURROUNDINGS = (
     Surroundings("as usual"),
     Surroundings("one worker", workers=1),
     Surroundings("five workers", workers=5),
-    Surroundings("locale C without UTF-8", PLAIN),
-    Surroundings("time zone of Chatham, hash seed 1", {"TZ": "Pacific/Chatham", "PYTHONHASHSEED": "1"}),
+    Surroundings("locale C without UTF-8", tuple(PLAIN.items())),
+    Surroundings("time zone of Chatham, hash seed 1", tuple(FAR.items())),
     Surroundings("another directory, a relative path", inside=True),
     Surroundings("a copy, written in another order", copy=True),
 )
@@ -77,7 +78,7 @@ def outputs(place: Path, here: Surroundings, number: int, training: bool) -> dic
     root = place / ("copy" if here.copy else "original") / "KEMDy19"
     at, out = (root.parent if here.inside else ROOT), place / f"out{number}"
     corpus = root.name if here.inside else str(root)
-    environment = here.environment | {"ERC_CACHE": str(out / "cache")}
+    environment = dict(here.environment) | {"ERC_CACHE": str(out / "cache")}
     erc(["prepare", corpus, "--workers", str(here.workers)], at, **environment)
     if training:
         words = [
@@ -89,9 +90,7 @@ def outputs(place: Path, here: Surroundings, number: int, training: bool) -> dic
         erc(["train", *words], at, **environment)
     recordings, predicted = place / "recordings", str(out / "predicted.csv")
     words = ["--model", str(place / "model"), "--runtime", "onnx-fp32", "-q", "-o", predicted]
-    erc(
-        ["predict", ".", *words, "--workers", str(here.workers)], recordings, **environment
-    )
+    erc(["predict", ".", *words, "--workers", str(here.workers)], recordings, **environment)
     found = {f"cache/{k}": v for k, v in contents(out / "cache").items()}
     found = {k: v for k, v in found.items() if not k.endswith((*AWAY, ".lock"))}
     found["predicted.csv"] = Path(predicted).read_bytes()
@@ -102,7 +101,9 @@ def outputs(place: Path, here: Surroundings, number: int, training: bool) -> dic
     return found
 
 
-def attack(place: Path, seed: int, training: bool = True, every: int = 1) -> Iterator[tuple[str, str]]:
+def attack(
+    place: Path, seed: int, training: bool = True, every: int = 1
+) -> Iterator[tuple[str, str]]:
     """(what was different, which files were), one by one, of every so many surroundings."""
     kills.prediction(place)
     original = place / "original" / "KEMDy19"
@@ -151,12 +152,12 @@ def main() -> int:
     """Print what differed; 1 if a file did, or a label in another order."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--quick", action="store_true", help="without training")
+    options.add_argument("--no-training", action="store_true", help="seconds instead of minutes")
     given = options.parse_args()
     start, bad, count = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        for name, names in attack(place, given.seed, not given.quick):
+        for name, names in attack(place, given.seed, not given.no_training):
             print(f"{name}: {names or 'byte for byte the same'}", flush=True)
             bad, count = bad + bool(names), count + 1
         order = other_order(place, given.seed)

@@ -1,11 +1,11 @@
 """Do commands that need no network open a socket? Prediction, training, a report, the demo.
 
-python -m bench.trust.sockets [--demo]
+python -m bench.trust.sockets [--no-demo]
 
-Where strace is at hand it follows every process and names each socket of the internet that is made, connected
-or bound. In any case a hook of the interpreter (`sys.addaudithook`) is put into every process of Python,
-which sees what Python does. Sockets within the machine (UNIX, socketpair) are how processes of one program
-talk, and are not counted.
+Where strace is at hand it follows every process and names each socket of the internet that is made,
+connected or bound. In any case a hook of the interpreter (`sys.addaudithook`) is put into every process
+of Python, which sees what Python does. Sockets within the machine (UNIX, socketpair) are how processes
+of one program talk, and are not counted.
 """
 
 from __future__ import annotations
@@ -84,14 +84,15 @@ def attack(place: Path, demo: bool) -> Iterator[tuple[str, str, list[str]]]:
 def main() -> int:
     """Print what each opened; 1 if anything."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--quick", action="store_true", help="without the demo, which takes minutes")
+    options.add_argument("--no-demo", action="store_true", help="which takes minutes")
     given = options.parse_args()
     bad = 0
     with tempfile.TemporaryDirectory() as place:
         start = time.monotonic()
-        for name, how, found in attack(Path(place), not given.quick):
+        for name, how, found in attack(Path(place), not given.no_demo):
             print(
-                f"{name}: {len(found)} sockets ({how}); {time.monotonic() - start:.0f} s", flush=True
+                f"{name}: {len(found)} sockets ({how}); {time.monotonic() - start:.0f} s",
+                flush=True,
             )
             for line in found[:10]:
                 print(f"  {line}")

@@ -24,7 +24,9 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from filelock import FileLock
 
-UNFINISHED = ".erc-part"  # ends the names of folders in which something is being written; ours alone
+UNFINISHED = (
+    ".erc-part"  # ends the names of folders in which something is being written; ours alone
+)
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -59,7 +61,7 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error of writing say what could not be written: a full disk says no name, or a passing one."""
+    """Let an error of writing name the file: that of a full disk has no name, or a passing one."""
     try:
         yield
     except OSError as error:

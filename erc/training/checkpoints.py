@@ -44,7 +44,9 @@ class WholeFiles(TorchCheckpointIO):
         with atomic(path) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-            except RuntimeError as error:  # torch fails once more when it closes what it cannot write
+            except (
+                RuntimeError
+            ) as error:  # torch fails once more when it closes what it cannot write
                 raise error.__context__ or error from None
 
 

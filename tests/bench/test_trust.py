@@ -44,6 +44,75 @@ def test_damaged_stores_caches_and_model_folders_are_built_again_or_refused():
     }
 
 
+@pytest.mark.parametrize("what", ["build", "prediction"])
+def test_killed_commands_end_as_if_they_never_were(what):
+    from bench.trust import kills
+
+    assert kills.attack(getattr(kills, what), tries=4, seed=3) == [""] * 4
+
+
+def test_labels_of_random_votes_break_no_rule():
+    pytest.importorskip("hypothesis", reason="pip install 'erc[dev]'")
+    from bench.trust import votes
+
+    assert votes.attack(count=300, seed=1) >= 300
+
+
+def test_hostile_graphs_are_refused_fast():
+    pytest.importorskip("onnx", reason="pip install 'erc[export]'")
+    from bench.trust import graphs
+
+    found = graphs.attack(copies=0, seed=0)
+    assert len(found) > 35
+    for name, (outcome, seconds, megabytes) in found:
+        assert outcome == "refused", name
+        assert seconds < 4 * graphs.SECONDS, name  # of a machine that is busy
+        assert megabytes < graphs.MEGABYTES, name
+
+
+@pytest.mark.parametrize("command", ["prepare", "predict -o", "report"])
+def test_a_full_disk_leaves_the_old_or_the_new_and_is_named(command, tmp_path):
+    pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
+    from bench.trust import full
+
+    (tmp_path / "room").mkdir()
+    found = full.attack(tmp_path, tmp_path / "room", 2, 1, filled=False, only=command)
+    assert found == {f"{command}: refused": 2}
+
+
+def test_other_surroundings_the_same_bytes(tmp_path):
+    pytest.importorskip("onnxscript", reason="pip install 'erc[export]'")
+    from bench.trust import same
+
+    found = dict(same.attack(tmp_path, seed=0, training=False, every=3))
+    assert len(found) == 3
+    assert set(found.values()) == {""}
+
+
+def test_no_marker_in_logs_metrics_and_errors(exported, tmp_path):
+    from bench.trust import markers
+
+    found = markers.attack(exported, 80, 1, tmp_path)
+    assert found.places.total() == 0
+    assert {200, 401, 403, 422} <= found.statuses.keys()
+
+
+def test_hostile_requests_cost_the_others_nothing(exported):
+    """How fast is for `make trust`: here other tests run beside it."""
+    import asyncio
+
+    from bench.server import Server
+    from bench.trust import load
+
+    server = Server(exported, [], 1)
+    try:
+        found = asyncio.run(load.attack(server, (1, 8), 0.7, 2.0, seed=0, share=0.3, stretches=1))
+    finally:
+        server.stop()
+    assert len({a.kind for a in found.soak}) > 5
+    assert [x for x in found.problems() if "grows" not in x] == []
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     from bench.trust.model_folders import small_model

@@ -10,17 +10,38 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from erc.base.errors import CheckpointError
 
-SIZES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}  # bytes, by data type
-FLOATS = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
-INTEGERS = {6: np.dtype("<i4"), 7: np.dtype("<i8")}
+SIZES = {
+    1: 4,
+    2: 1,
+    3: 1,
+    6: 4,
+    7: 8,
+    9: 1,
+    10: 2,
+    11: 8,
+    12: 4,
+    13: 8,
+    16: 2,
+}  # bytes, by data type
+FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
+INTEGERS: dict[int, np.dtype[Any]] = {6: np.dtype("<i4"), 7: np.dtype("<i8")}
 LIBRARIES = {b"", b"ai.onnx", b"com.microsoft"}  # whose operators a graph may use
-SHAPES = {b"ConstantOfShape": 0, b"Expand": 1, b"Tile": 1, b"Range": 1, b"Pad": 1}  # input: how large
-LARGE = 1 << 26  # elements that a graph may ask for by a constant; kernels and paddings are far below
+SHAPES = {
+    b"ConstantOfShape": 0,
+    b"Expand": 1,
+    b"Tile": 1,
+    b"Range": 1,
+    b"Pad": 1,
+}  # input: how large
+LARGE = (
+    1 << 26
+)  # elements that a graph may ask for by a constant; kernels and paddings are far below
 Bytes = memoryview
 Message = dict[int, list[int | Bytes]]
 
@@ -32,15 +53,15 @@ class Unfit(Exception):
 def check_graph(path: Path) -> None:
     """Are a graph's tensors as large as they say, here, and numbers; and does it only compute?
 
-    Refused are nan, tensors of other sizes than their bytes, weights in files of other folders, loops and
-    other graphs within the graph, functions and operators of its own, and constants that ask for more
-    than `LARGE` elements. What a graph asks for by computing it is not known here.
+    Refused are nan, tensors of other sizes than their bytes, weights in files of other folders, loops
+    and other graphs within the graph, functions and operators of its own, and constants that ask for
+    more than `LARGE` elements. What a graph asks for by computing it is not known here.
 
     Raises:
         CheckpointError: names what.
     """
     try:
-        _model(memoryview(np.memmap(path, np.uint8, "r")), path.parent)
+        _model(memoryview(np.memmap(path, np.uint8, "r")), path.parent)  # type: ignore[arg-type]
     except (Unfit, ValueError, OSError) as error:  # ValueError: an empty file cannot be mapped
         raise CheckpointError(f"{path}: {error}; export the model again") from None
 
@@ -168,7 +189,8 @@ def _tensor(data: int | Bytes, folder: Path, name: bytes = b"") -> tuple[bytes, 
         raise Unfit(f"tensor '{said}' claims {shape} and has {len(values)} bytes"[:160])
     if kind in FLOATS or kind == 16:
         _finite(_float(values, kind), said)
-    return name, values.view(INTEGERS[kind]) if kind in INTEGERS and count <= 16 else None
+    few = kind in INTEGERS and count <= 16
+    return name, np.frombuffer(values, INTEGERS[kind]) if few else None
 
 
 def _float(values: np.ndarray, kind: int) -> np.ndarray:
