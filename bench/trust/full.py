@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -31,14 +31,9 @@ from bench.trust.forks import FORK, contents, quietly
 
 ROOM = 64 << 20  # bytes of the file system that is filled
 BALLAST = "ballast"
+WARM = ("erc.cli.program", "erc.datasets", "erc.recognizer", "onnxruntime")
+QUICK = ("prepare", "predict -o")  # which need no more than these modules
 MOUNT = 'mount -t tmpfs -o size="$1" none "$2" && shift 2 && exec "$@"'
-CLOCK = (
-    "results.json",
-    "report.html",
-    "README.md",
-    "config.json",
-    "config.yaml",
-)  # hold times, paths
 
 
 class Command(NamedTuple):
@@ -46,33 +41,39 @@ class Command(NamedTuple):
 
     name: str
     words: list[str]
-    again: list[str]  # the words that finish it, or do it anew
     exact: Callable[[str], bool]  # of a file's name: every run writes the same bytes
 
 
-def commands(place: Path, room: Path) -> Iterator[Command]:
-    """Those that are tried; what they read is made in `place`."""
-    store = kills.build(place)
-    yield Command("prepare", store.words, store.words, lambda name: not name.startswith("contents"))
-    words = [*kills.prediction(place).words[:-1], str(room / "out.csv")]
-    yield Command("predict -o", words, words, lambda name: True)
-    run = room / "run"
-    train = [
-        "train", f"dataset.paths={store.words[1]}", f"run_dir={run}", f"cache={place / 'cache'}",
-        "model=tiny", "model.freeze_speech=true", "model.freeze_text=true", "dataset.protocol=strict",
-        "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=2", "export=false",
-        "trainer.enable_progress_bar=false", "dataloader.batch_size=4", "checkpoint_every=2",
-    ]  # fmt: skip
-    yield Command(
-        "train", train, train, lambda name: name.endswith(("predictions.csv", "metrics.csv"))
-    )
-    done = place / "run"
-    if not done.exists():
-        words = [w.replace(str(run), str(done)) for w in train]
-        code, said = call(words, room)
+def commands(place: Path, room: Path) -> dict[str, Callable[[], Command]]:
+    """Name → what makes those that are tried, with what they read, in `place`."""
+
+    def prepare() -> Command:
+        words = kills.build(place).words
+        return Command("prepare", words, lambda name: not name.startswith("contents"))
+
+    def predict() -> Command:
+        words = [*kills.prediction(place).words[:-1], str(room / "out.csv")]
+        return Command("predict -o", words, lambda name: True)
+
+    def train(run: Path = room / "run") -> Command:
+        words = [
+            "train", f"dataset.paths={kills.build(place).words[1]}", f"run_dir={run}",
+            f"cache={place / 'cache'}", "model=tiny", "model.freeze_speech=true",
+            "model.freeze_text=true", "dataset.protocol=strict", "trainer.accelerator=cpu",
+            "trainer.precision=32-true", "trainer.max_epochs=2", "export=false", "checkpoint_every=2",
+            "trainer.enable_progress_bar=false", "dataloader.batch_size=4",
+        ]  # fmt: skip
+        again = ("predictions.csv", "metrics.csv")
+        return Command("train", words, lambda name: name.endswith(again))
+
+    def report() -> Command:
+        run = place / "run"
+        code, said = call(train(run).words, room)
         assert code == 0, said
-    report = ["report", str(done), "-o", str(room / "report.html")]
-    yield Command("report", report, report, lambda name: False)
+        words = ["report", str(run), "-o", str(room / "report.html")]
+        return Command("report", words, lambda name: False)
+
+    return {"prepare": prepare, "predict -o": predict, "train": train, "report": report}
 
 
 def call(words: list[str], room: Path, limit: int | None = None) -> tuple[int | None, str]:
@@ -141,7 +142,7 @@ def attempt(
     half = [k for k, v in found.items() if command.exact(k) and k in whole and v != whole[k]]
     wrong += [f"not whole: {', '.join(half)}"] if half and command.name != "predict -o" else []
     wrong += [f"left over: {k}" for k in found if ".erc-part" in k]
-    again, said = call(command.again, room)
+    again, said = call(command.words, room)
     ended = state(room)
     if again:
         wrong.append(f"then exit {again}: {said[-300:]}")
@@ -160,15 +161,13 @@ def attack(
     """What came of so many tries of each command."""
     found = Counter[str]()
     for module in (
-        "erc.cli.program",
-        "erc.studies.experiment",
-        "erc.studies.report",
-        "onnxruntime",
+        WARM if only in QUICK else (*WARM, "erc.studies.experiment", "erc.studies.report")
     ):
         import_module(module)  # once, not in every process
-    for command in commands(place, room):
-        if only and command.name != only:
+    for name, make in commands(place, room).items():
+        if only and name != only:
             continue
+        command = make()
         draw = random.Random(f"{seed}-{command.name}-{filled}")
         clear(room)
         code, said = call(command.words, room)
