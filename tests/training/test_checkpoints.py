@@ -12,6 +12,7 @@ import torch
 from filelock import FileLock
 
 from erc.base.errors import CheckpointError, ConfigError, TrainingError
+from erc.base.files import UNFINISHED
 from erc.training import checkpoints, resume
 from erc.training.assembly import Assembly
 from erc.training.config import compose
@@ -191,18 +192,22 @@ def test_a_checkpoint_is_the_old_one_or_the_new_one(tmp_path, monkeypatch):
 
     def cut(value, file):
         real(value, file)
-        os.truncate(file, 100)
-        raise OSError(28, "No space left on device")
+        file.truncate(100)
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError:  # as torch does when it closes what it cannot write
+            raise RuntimeError("unexpected pos 64 vs 0")  # noqa: B904
 
     monkeypatch.setattr(torch, "save", cut)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         io.save_checkpoint({"step": 2}, path)
     assert resume.read(path) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_what_the_killed_left_is_swept_and_two_do_not_train_in_one_folder(tmp_path):
-    for name in (".last.ckpt.abc_12de", ".hydra", ".metrics.csv.xxxxxxxx"):
+    left = [f".{name}.abc_12de{UNFINISHED}" for name in ("last.ckpt", "metrics.csv")]
+    for name in (*left, ".hydra"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     with resume.alone(tmp_path):
         assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == [".hydra"]
