@@ -131,8 +131,8 @@ class FuseGraph(nn.Module):
         branches = model.branches.values()
         vectors = [b.project(x, p) for b, x, p in zip(branches, pooled, present, strict=True)]
         scores = model.head(model.fusion(vectors, present))
-        logits, placed = scores.tensor_split([len(model.space.emotions)], 1)
-        found = logits, model.gain * placed + model.offset
+        emotions = len(model.space.emotions)  # slices: `tensor_split` is traced as a loop
+        found = scores[:, :emotions], model.gain * scores[:, emotions:] + model.offset
         return tuple(x for x in found if x.shape[1])
 
 

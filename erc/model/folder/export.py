@@ -43,6 +43,7 @@ from erc.model.folder import (
     write_config,
 )  # fmt: skip
 from erc.model.folder.checkpoint import load_model
+from erc.model.folder.graph import check_graph
 from erc.model.graphs import EncodeGraph, FuseGraph, front
 from erc.model.physiology import PhysiologyEncoder
 from erc.model.spec import Spec, padded, scales_of, scores
@@ -245,6 +246,7 @@ def _write(out: Path, key: str, net: EmotionModel, format: str, int8: bool, trac
             cast(torch.onnx.ONNXProgram, program).save(path, external_data=size > LIMIT)
         if int8 and key != "fuse":
             _quantise(path, size > LIMIT)
+    check_graph(path)  # nobody could open what is refused there
     return path.name if format == "onnx" else _openvino(path)
 
 
