@@ -146,7 +146,7 @@ def example(space: Space) -> dict[str, Any]:
         "file": "a.wav", "label": label, "probabilities": shares,
         **{d.name: round(0.25 * d.low + 0.75 * d.high, 2) for d in space.dimensions},
         "confidence": label and shares[label], "modalities": ["speech", "text"],
-        "abstain": False, "conflict": None, "prediction_set": None, "duration": 2.4, "heard": 2.4,
+        "abstain": False, "conflict": False, "prediction_set": None, "duration": 2.4, "heard": 2.4,
         "band_hz": 7800.0, "narrow_band": False, "typicality": {"speech": 0.41, "text": 0.63},
         "simulated": False, "model": "kemdy@3fa4c2d1",
         "reason": None if label else "this model has learned no emotion",
