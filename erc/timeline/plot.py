@@ -178,7 +178,7 @@ def _curves(axes: Axes, timeline: Record, look: Look, drawn: list[Dimension]) ->
     ticks = (low, middle, high)
     named = [f"{x:g}".replace("-", "−") for x in ticks] if scale else ["low", "middle", "high"]
     axes.set_yticks(ticks, named)
-    axes.set_ylabel(", ".join(d.name for d in drawn) if len(drawn) < 4 else "dimensions")
+    axes.set_ylabel(", ".join(d.name for d in drawn) if len(drawn) < 3 else "dimensions")
 
 
 def _styles(drawn: list[Dimension], look: Look) -> Iterator[tuple[Dimension, str, Any]]:
@@ -258,7 +258,8 @@ def _legend(fig: Figure, timeline: Record, look: Look) -> None:
         for e, hue in colours(timeline.space.emotions).items()
     ]
     handles += fig.axes[-1].get_legend_handles_labels()[0]
+    rows = -(-len(handles) // LEGEND) or 1
     fig.legend(
-        handles=handles, loc="outside lower center", ncols=min(len(handles), LEGEND) or 1,
+        handles=handles, loc="outside lower center", ncols=-(-len(handles) // rows) or 1,
         labelcolor=look["ink"], handlelength=1.2, columnspacing=1.4,
     )  # fmt: skip
