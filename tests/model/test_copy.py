@@ -121,3 +121,27 @@ def test_adaptation_is_the_same_without_torch(exported):
     assert runtime.scales is None  # its speech encoder was trained along
     with pytest.raises(ConfigError, match="adaptation=speaker"):
         runtime.adapted(np.zeros((1, *runtime.spec.widths["speech"]), np.float32))
+
+
+def test_a_copy_of_before_there_were_label_spaces_still_answers(folder, kemdy19):
+    """Its graph calls the two dimensions together `valence_arousal`, its configuration names none."""
+    import onnx
+
+    clip = min(kemdy19.glob("wav/*/*/*.wav"))
+    now = erc.load(folder, runtime="onnx-fp32").predict(clip)
+    path = folder / COPY / "fuse.onnx"
+    graph = onnx.load(path)
+    for node in graph.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["valence_arousal" if name == "dimensions" else name for name in names]
+    assert graph.graph.output[1].name == "dimensions"
+    graph.graph.output[1].name = "valence_arousal"
+    onnx.save(graph, path)
+    for place in (folder, folder / COPY):
+        config = read_config(place)
+        del config["dimensions"]
+        write_config(place, config)
+    old = erc.load(folder, runtime="onnx-fp32").predict(clip)
+    assert "dimensions" not in read_config(folder)
+    assert (old.probabilities, old.dimensions) == (now.probabilities, now.dimensions)
+    assert old.model.split("@")[1] == now.model.split("@")[1]

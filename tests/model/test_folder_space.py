@@ -66,7 +66,7 @@ def test_another_scale_is_another_model(saved, tmp_path):
 
 def test_dimensions_that_changed_places_are_noticed(saved, tmp_path):
     """Sorted by a program that rewrote the file, arousal would be taken for valence."""
-    swapped = {"dominance": [0, 100], "valence": [-1, 1]}
+    swapped = {"dominance": [0.0, 100.0], "valence": [-1.0, 1.0]}  # else as it was written
     with pytest.raises(CheckpointError, match="damaged, or was changed"):
         read_config(edited(saved, tmp_path / "a", hashed=True, dimensions=swapped))
     other = edited(saved, tmp_path / "b", dimensions=swapped)
