@@ -135,3 +135,13 @@ def test_what_was_never_learned_of_a_space_is_left_out(saved, tmp_path):
     assert list(one.dimensions) == ["valence"]
     assert (one.to_dict()["dominance"], one.arousal) == (None, None)
     assert "arousal" not in one.to_dict()
+
+
+def test_the_card_of_a_changed_model_says_what_it_gives(tmp_path):
+    model = erc.EmotionModel.from_pretrained(planted.model_folder(tmp_path / "a", OWN))
+    with torch.no_grad():
+        model.head.bias.add_(1)
+    model.save_pretrained(tmp_path / "b")
+    card = (tmp_path / "b" / "README.md").read_text("utf-8")
+    assert "# Emotion, valence and dominance from speech and text" in card
+    assert load_model(tmp_path / "b")[0].space == OWN

@@ -105,9 +105,12 @@ class EmotionModel(ModelHubMixin, emotion.EmotionModel):
 def unmeasured(model: emotion.EmotionModel, meta: dict[str, Any]) -> str:
     """The card of a model whose scores nobody knows: of a run it is no longer, or never was."""
     began = f" It began as `{meta['began_as']}` and was changed." if "began_as" in meta else ""
+    space = model.space
+    names = ["emotion"] * bool(space.emotions) + list(space.names)
+    gives = " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))).capitalize()
     return (
         "---\nlibrary_name: erc\nlicense: other\ntags: [emotion-recognition]\n---\n\n"
-        f"# Emotion, valence and arousal from {' and '.join(model.modalities)}\n\n"
+        f"# {gives} from {' and '.join(model.modalities)}\n\n"
         f"No scores are known of these weights.{began} Check the licences of data and encoders.\n\n"
         f"{USE}"
     )
