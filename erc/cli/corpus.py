@@ -82,6 +82,76 @@ def agreement(corpus: str | None, root: str, output: str | None, **manifest: Any
     report(root, corpus, output, **manifest)
 
 
+@command(
+    Option(
+        "names", "corpora to tell all about (default: a line of each)", count="*", metavar="NAME"
+    ),
+    Option("--json", "all that is known, for programs", flag=True),
+)
+def corpora(names: list[str], json: bool) -> None:
+    """List the corpora that can be read: language, size, raters, classes, licence, how to get them.
+
+    Raises:
+        ConfigError: there is no corpus of that name.
+    """
+    from json import dumps
+
+    from erc.corpora import facts
+
+    known = facts(names)
+    if json:
+        print(dumps(known, indent=2, ensure_ascii=False))
+    elif names:
+        print("\n\n".join(_whole(name, row) for name, row in known.items()))
+    else:
+        _overview(known)
+
+
+SHOWN = ("name", "language", "utterances", "raters", "classes", "licence", "how to get it")
+
+
+def _overview(known: dict[str, dict[str, Any]]) -> None:
+    """Print one row a corpus; on a pipe as wide as it needs to be."""
+    import sys
+
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from erc.base.console import console
+
+    table = Table(*SHOWN, box=SIMPLE_HEAD, pad_edge=False)
+    for name, row in known.items():
+        count = "" if row["utterances"] is None else f"{row['utterances']:,}"
+        classes = len(row["emotions"]) or ", ".join(row["dimensions"])
+        told = (row["language"], count, row["raters"], str(classes), row["licence"], row["how"])
+        table.add_row(name, *told)
+    with console(**({} if sys.stdout.isatty() else {"width": 200})) as page:
+        page.print(table)
+    print("erc corpora NAME says all about one; docs/corpora.md has the sources")
+
+
+def _whole(name: str, row: dict[str, Any]) -> str:
+    """Every fact of one corpus, a line each."""
+    from erc.base.space import space
+
+    scales = space(row["emotions"], row["dimensions"]).dimensions
+    told = {
+        "language": row["language"],
+        "utterances": "depends on the copy"
+        if row["utterances"] is None
+        else f"{row['utterances']:,}",
+        "raters": row["raters"],
+        "emotions": ", ".join(row["emotions"]) or "none",
+        "dimensions": ", ".join(f"{d.name} {d.range}" for d in scales) or "none",
+        "licence": row["licence"],
+        "how to get it": row["how"],
+        "source": row["source"],
+        "known by": row["files"],
+        "read it": f"erc check {name} FOLDER",
+    }
+    return "\n".join([f"{name}: {row['title']}", *(f"  {k:<15}{v}" for k, v in told.items())])
+
+
 @command(OVERRIDES)
 def audit(overrides: list[str]) -> None:
     """Say what crosses from training to test in each fold of a split."""

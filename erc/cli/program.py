@@ -45,7 +45,7 @@ def completion(shell: str) -> None:
 
 GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "start": (demo.demo, corpus.synth, completion),
-    "data": (check.check, corpus.prepare, corpus.agreement, corpus.audit),
+    "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
         train.train, train.cross_validate, train.evaluate, report.report, report.embed,
         train.sharpen, train.reproduce,

@@ -5,6 +5,10 @@ A file is a corpus if it says by what files its folder is known and how to read 
     FILES = "annotation/Session*_res.csv"
     def read(root: Path, report: Report, *, option: bool = False) -> Iterator[Utterance]
 
+and what it is, for people (`erc corpora`):
+
+    ABOUT = About("KEMDy19", "Korean", …)
+
 It may also say which emotions and dimensions it is rated in, if those are not KEMDy's:
 
     SPACE = Space(("joy", "boredom", …), (Dimension("dominance", 1, 7), …))
@@ -22,7 +26,7 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -69,6 +73,29 @@ def reader(name: str) -> ModuleType:
             f"corpus '{name}' is not one of {', '.join(known)}{did_you_mean(name, known)}"
         )
     return known[name]
+
+
+def facts(names: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Corpus name → what it is: its `ABOUT`, its label space, and `files`, by which it is known.
+
+    Args:
+        names: which ones; none: all that are here.
+
+    Raises:
+        ConfigError: there is no such corpus.
+
+    >>> facts(["kemdy20"])["kemdy20"]["utterances"]
+    13462
+    """
+    found = {}
+    for name in names or readers():
+        module = reader(name)
+        found[name] = {
+            **module.ABOUT._asdict(),
+            **space_of(name).to_json(),
+            "files": module.FILES,
+        }
+    return found
 
 
 def options_of(name: str) -> list[str]:

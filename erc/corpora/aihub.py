@@ -16,8 +16,18 @@ from erc.base.errors import CorpusError, LabelError
 from erc.base.files import bucket
 from erc.base.space import KEMDY
 from erc.base.text import decode, normalise
+from erc.corpora.about import About
 from erc.corpora.utterance import NO_RATING, Rating, Report, Utterance
 
+ABOUT = About(
+    title="AI-Hub dialogue speech for emotion classification",
+    language="Korean",
+    utterances=None,
+    raters="5 an utterance",
+    licence="AI-Hub agreement",
+    source="https://aihub.or.kr",
+    how="register at AI-Hub as a resident of Korea",
+)
 FILES = (
     "[45]*.csv"  # 4차년도.csv, 5차년도.csv, 5차년도_2차.csv, however the file system spells them
 )

@@ -13,9 +13,19 @@ from itertools import groupby
 from pathlib import Path
 
 from erc.corpora import devices, kemdy
+from erc.corpora.about import About
 from erc.corpora.kemdy import Row
 from erc.corpora.utterance import Report, Utterance
 
+ABOUT = About(
+    title="KEMDy19",
+    language="Korean",
+    utterances=None,
+    raters="10 an utterance",
+    licence="ETRI agreement",
+    source="https://nanum.etri.re.kr/share/kjnoh2/KEMDy19",
+    how="sign ETRI's agreement; see docs/kemdy.md",
+)
 FILES = "annotation/Session*_res.csv"
 LAYOUT = kemdy.Layout(
     "KEMDy19", re.compile(r"Session(\d+)_([FM])_res\.csv"), "Session01_F_res.csv", id_column=9

@@ -11,9 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from erc.corpora import devices, kemdy
+from erc.corpora.about import About
 from erc.corpora.kemdy import Row
 from erc.corpora.utterance import Report, Utterance
 
+ABOUT = About(
+    title="KEMDy20",
+    language="Korean",
+    utterances=13462,
+    raters="10 an utterance",
+    licence="ETRI agreement",
+    source="https://nanum.etri.re.kr/share/kjnoh2/KEMDy20",
+    how="sign ETRI's agreement; see docs/kemdy.md",
+)
 FILES = "annotation/Sess*_eval.csv"
 LAYOUT = kemdy.Layout("KEMDy20", re.compile(r"Sess(\d+)_eval\.csv"), "Sess01_eval.csv", id_column=3)
 SEGMENT = re.compile(r"Sess(\d{2})_((script\d{2})_(User\d{3})([FM])_\d{3})")

@@ -24,9 +24,19 @@ from typing import Any
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
 from erc.base.space import Dimension, Space, space
 from erc.base.text import normalise
+from erc.corpora.about import About
 from erc.corpora.manifest_table import REQUIRED, Row, find_table, read_table
 from erc.corpora.utterance import Report, Utterance
 
+ABOUT = About(
+    title="your own recordings",
+    language="any",
+    utterances=None,
+    raters="votes or one label",
+    licence="yours",
+    source="docs/own_corpus.md",
+    how="write a table, one row an utterance",
+)
 FILES = "manifest.*"
 BODY = ("eda", "temp", "ibi", "ecg")
 KNOWN = {*REQUIRED, *BODY}
