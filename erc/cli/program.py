@@ -100,7 +100,7 @@ def _warning(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0 all good, 1 some inputs failed, 2 usage or input.
 
-    Without a word it prints the help, which is no error: 0.
+    1 it is, too, where the disk is full. Without a word it prints the help, which is no error: 0.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if sys.stdout is None:  # closed by whoever started this
