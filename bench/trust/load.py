@@ -243,6 +243,14 @@ async def attack(
     steps = {n: await drive(port, n, seconds, ask, f"{seed}-{n}") for n in clients}
     rate = max(len(found) for found in steps.values()) / seconds
     above = await drive(port, max(clients), seconds / 4, ask_much, f"{seed}-above")
+    # what a request takes is no growth: each kind was there, several at once, before memory is watched
+    for kind in sorted(hostile):
+        own = [Client(port) for _ in range(SOAKING)]
+        given = [hostile[kind][i % len(hostile[kind])] for i in range(SOAKING)]
+        ways = [c.leave if expected(kind, GONE) else c.ask for c in own]
+        await asyncio.gather(*(way(kind, one) for way, one in zip(ways, given)))
+        for client in own:
+            client.close()
     pause = SOAKING / (rate / 2)
     calm: list[Answer] = []
     rough: list[Answer] = []

@@ -7,6 +7,7 @@ import logging
 import traceback
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from erc.base.errors import ErcError
@@ -47,6 +48,8 @@ def problem_of(error: BaseException) -> Problem:
         return error
     if isinstance(error, ErcError):
         return Problem(422, type(error).__name__, str(error))
+    if isinstance(error, ClientDisconnect):  # nobody reads the answer, and who leaves writes no log
+        return Problem(499, "ClientGone", "the client left")
     # where, but not the message: it may quote what somebody said
     where = "".join(traceback.format_tb(error.__traceback__))
     log.error("a request failed: %s\n%s", type(error).__name__, where)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,6 +21,9 @@ from erc.base.space import KEMDY, Space
 from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import Options, PredictForm, PredictRequest, TimelineForm, of
 
+logging.getLogger("python_multipart").setLevel(
+    logging.CRITICAL
+)  # it quotes broken forms, byte by byte
 M = TypeVar("M", bound=BaseModel)
 VALUES = 1_000_000  # in the JSON of one request: parsing holds up everybody else
 LIST: TypeAdapter[list[Any]] = TypeAdapter(list[Any])

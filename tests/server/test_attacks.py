@@ -206,6 +206,10 @@ def test_no_error_and_no_log_repeats_a_transcript(http, recognizer, caplog, monk
         http.post("/v1/predict/batch", json=[{"text": {"a": SECRET}}, SECRET, {SECRET: SECRET}]),
     ]
 
+    broken = {"content-type": "multipart/form-data; boundary=C"}
+    assert http.post("/v1/predict", content=b"--B\r\n", headers=broken).status_code == 400
+    assert "boundary" not in caplog.text  # the library would log a byte of it
+
     def fail(clips):
         raise KeyError(clips[0].text)
 
@@ -216,6 +220,26 @@ def test_no_error_and_no_log_repeats_a_transcript(http, recognizer, caplog, monk
         assert "SECRET" not in text
         assert "비밀" not in text
     assert "KeyError" in caplog.text  # but where it went wrong is known
+
+
+def test_who_leaves_in_the_middle_of_a_form_writes_no_log(recognizer, caplog):
+    app, sent = create_app(recognizer, Settings()), []
+    coming = [{"type": "http.request", "body": b"--B\r\n", "more_body": True}]
+
+    async def receive() -> dict:
+        return coming.pop() if coming else {"type": "http.disconnect"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = {b"host": b"localhost", b"content-type": b"multipart/form-data; boundary=B"}
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/predict", "query_string": b"",
+        "headers": [*headers.items()], "root_path": "", "raw_path": b"/v1/predict",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == 499
+    assert caplog.text == ""
 
 
 # --- small things that clients and proxies do ------------------------------------------------------
