@@ -117,3 +117,20 @@ def test_a_table_needs_pandas_and_says_so(hidden):
     code = HIDING + "import erc; erc.table([])"
     done = subprocess.run([sys.executable, "-c", code, hidden], capture_output=True, text=True)
     assert "ConfigError: a table needs pandas: pip install 'erc[train]'" in done.stderr
+
+
+def test_a_published_model_says_what_to_install(hidden, tmp_path):
+    """What it is can be read without torch; answering needs it."""
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"]}
+    labels = {"id2label": {"0": "joy", "1": "anger"}}
+    (tmp_path / "config.json").write_text(json.dumps(config | labels))
+    header = b'{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+    weights = len(header).to_bytes(8, "little") + header + bytes(8)
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    done = erc(hidden, "predict", "--text", "why", "--model", tmp_path)
+    assert done.returncode == 2
+    line = r"ConfigError: a published model needs \w+: pip install 'erc\[train\]'\n"
+    assert re.fullmatch(line, done.stderr), done.stderr
+    facts = json.loads(erc(hidden, "info", tmp_path, "--json").stdout)
+    assert (facts["takes"], facts["licences"]) == (["text"], [f"{tmp_path.name}: unknown"])
+    assert erc(hidden, "models").returncode == 0

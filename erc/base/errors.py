@@ -22,6 +22,10 @@ class AudioWarning(UserWarning):
     """A recording can be used, but is not all that it should be."""
 
 
+class ModelWarning(UserWarning):
+    """A model can be used, but its answers need a word of explanation."""
+
+
 class CorpusError(ErcError):
     """A corpus folder or one of its files is not what its format says."""
 

@@ -16,6 +16,9 @@ T = TypeVar("T")
 PATIENCE = 2.0  # seconds the hub has to answer before it counts as unreachable
 MODELS = (".safetensors", ".onnx", ".xml")
 FILES = ("*.safetensors", "*.json", "*.onnx", "*.onnx.data", "*.xml", "*.bin", "README.md")
+WORDS = ("vocab.txt", "merges.txt")  # of tokenizers that were published without a tokenizer.json
+# Pickled weights; copies for other libraries, of which published models have many and large ones.
+UNWANTED = ("pytorch_model*", "onnx/*", "openvino/*", "checkpoint-*/*")
 
 
 def from_hub(load: Callable[..., T], name: str | Path, what: str) -> T:
@@ -88,13 +91,16 @@ def snapshot(name: str, **options: Any) -> Path:
         folder = huggingface_hub.snapshot_download(
             name,
             local_files_only=local_files_only or only_local,
-            allow_patterns=list(FILES),
-            ignore_patterns=["pytorch_model*"],
+            allow_patterns=[*FILES, *WORDS],
+            ignore_patterns=list(UNWANTED),
             **options,
         )
         names = {file.name for file in Path(folder).iterdir()}
         if "config.json" not in names or not any(name.endswith(MODELS) for name in names):
-            raise OSError(f"the copy in {folder} lacks config.json, or weights")
+            raise OSError(
+                f"the copy in {folder} lacks config.json, or weights other than pickled ones, which are "
+                "never opened"
+            )
         return Path(folder)
 
     return from_hub(load, name, "model")

@@ -1,4 +1,4 @@
-"""Commands about one model: what it is and is not, and that it is the one to take."""
+"""Commands about models: what one is and is not, that it is the one to take, which are published."""
 
 from __future__ import annotations
 
@@ -35,3 +35,20 @@ def use(model: str | None, forget: bool) -> None:
         set_default(model)
     folder, why = choose()
     print(f"{folder} ({why})")
+
+
+@command(
+    Option("takes", "only of speech, or only of text", count="?", choices=("speech", "text")),
+    Option("--json", "with the sources", flag=True),
+)
+def models(takes: str | None, json: bool) -> None:
+    """List published models of emotion that can be opened by name."""
+    from erc.recognizer.public.known import known, show
+
+    found = [model for model in known() if takes in (None, model.takes)]
+    if json:
+        import json as writer
+
+        print(writer.dumps([model.to_json() for model in found], indent=2, ensure_ascii=False))
+    else:
+        show(found)

@@ -21,7 +21,7 @@ from erc.cli.command import MODEL, QUIET, Option, command
 from erc.cli.predict_inputs import Input, Inputs, collect
 from erc.cli.predict_resume import Resumable, Screen, alone
 from erc.cli.predict_rows import FORMATS, Json, form, only_ascii
-from erc.model.folder import CARD, read_config
+from erc.model.folder import CARD
 from erc.model.folder.find import find_model
 
 LONG = 2  # windows; a longer recording is one for `erc timeline`
@@ -80,7 +80,9 @@ def predict(
     kind = form(format, output)
     named = collect(files, text, getattr(sys.stdin, "buffer", None))
     inputs, folder = named.found, find_model(model)
-    space = Space.from_json(read_config(folder))
+    from erc.recognizer.public.opened import config_of  # numpy: not for `erc --help`
+
+    space = Space.from_json(config_of(folder))
     _check_top(top_k, len(space.emotions))
     rows = kind(space, top_k, only_ascii(output))
     _list_unread(named, quiet)
@@ -200,6 +202,10 @@ def _settings(folder: Path, inputs: list[Input], **options: Any) -> dict[str, An
 
 def _identity(folder: Path) -> str:
     """Of a model by content: a copy of it is the same model."""
+    from erc.recognizer.public.opened import Pair, look
+
+    if isinstance(pair := look(folder), Pair):  # whose folder only names two others
+        return pair.id
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != CARD):
         with path.open("rb") as file:

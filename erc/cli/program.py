@@ -11,7 +11,13 @@ from typing import Any
 
 from erc import __version__
 from erc.base.devices import tune_memory
-from erc.base.errors import AudioWarning, ConfigError, did_you_mean, one_line_errors
+from erc.base.errors import (
+    AudioWarning,
+    ConfigError,
+    ModelWarning,
+    did_you_mean,
+    one_line_errors,
+)
 from erc.cli import check, corpus, demo, export, info, predict, report, serve, timeline, train
 from erc.cli.command import Command, Option, Parser, command
 
@@ -51,7 +57,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
         train.sharpen, train.reproduce,
     ),
     "use a model": (
-        predict.predict, timeline.timeline, info.info, info.use, serve.serve, serve.web,
+        predict.predict, timeline.timeline, info.info, info.use, info.models, serve.serve, serve.web,
     ),
     "carry it elsewhere": (export.tune, export.export, export.import_reference),
 }  # fmt: skip
@@ -91,8 +97,8 @@ def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     line: str | None = None,
 ) -> str:  # fmt: skip
-    """What is said of a recording is for people, without the line of code that says it."""
-    if category is AudioWarning:
+    """What is said of a recording or a model is for people, without the line of code that says it."""
+    if category in (AudioWarning, ModelWarning):
         return f"erc: {message}\n"
     return _PLAIN(message, category, filename, lineno, line)
 

@@ -60,8 +60,14 @@ TINY_TEXT: dict[str, PretrainedConfig] = {
         eos_token_id=2,
     ),
 }
-# Keys of a Hugging Face config that could make loading fetch or run code.
-UNTRUSTED = ("auto_map", "attn_implementation", "_attn_implementation", "quantization_config")
+# Keys of a Hugging Face config that could make loading fetch or run code, or read other weights.
+UNTRUSTED = (
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "quantization_config",
+    "transformers_weights",
+)
 
 
 def config_of(name: str, what: str) -> PretrainedConfig:

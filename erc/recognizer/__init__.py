@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from erc.base import audio
 from erc.base.errors import CheckpointError
-from erc.model.folder import TOKENIZER, find_folder, model_id, read_config, verify
+from erc.model.folder import TOKENIZER, model_id, read_config, verify
 from erc.model.folder.held_out import HeldOut
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.clip import Clip
@@ -21,6 +21,7 @@ from erc.recognizer.engine import BATCH_SECONDS, WORKERS, Engine
 from erc.recognizer.explain import Explanation
 from erc.recognizer.explain import explain as why
 from erc.recognizer.prediction import Failure, Prediction
+from erc.recognizer.public.opened import Named, look, open_public
 from erc.recognizer.runtimes import open_runtime
 from erc.recognizer.sets import check
 from erc.scores.selective import TYPICAL
@@ -52,7 +53,7 @@ class Recognizer(Engine):
 
 
 def load(
-    folder: str | Path,
+    folder: Named,
     *,
     runtime: str = "auto",
     device: str = "auto",
@@ -62,10 +63,11 @@ def load(
     batch_seconds: float = BATCH_SECONDS,
     workers: int = WORKERS,
 ) -> Recognizer:
-    """Open a model folder written by training, `erc import-reference` or `erc export`.
+    """Open a model folder of training, `erc import-reference` or `erc export`, or a published model.
 
     Args:
-        folder: of a model, or the id of one on the Hugging Face hub.
+        folder: of a model, or the id of one on the Hugging Face hub; two of them, a speech and a text
+            model of the hub, are heard together (`erc.recognizer.public`).
         runtime: auto | torch-fp32 | torch-bf16 | onnx-fp32 | onnx-int8 | openvino-fp32 |
             openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough;
             where nothing was measured, on a CPU the exported copy if there is one, else torch-fp32.
@@ -77,11 +79,23 @@ def load(
         workers: threads that decode recordings ahead.
 
     Raises:
-        CheckpointError: not a model folder, or a broken one.
+        CheckpointError: not a model folder, or a broken one, or a published one that is not opened.
         ConfigError: unknown runtime, one that is not installed, or sets that nobody calibrated.
     """
-    folder = find_folder(folder)
-    config = read_config(folder)
+    options: dict[str, Any] = {
+        "abstain": abstain,
+        "typical": typical,
+        "sets": sets,
+        "batch_seconds": batch_seconds,
+        "workers": workers,
+    }
+    found = look(folder)
+    if not isinstance(found, Path):
+        opened, config, tokens, name = open_public(found, runtime, device)
+        if sets is not None:
+            check(sets, HeldOut())
+        return Recognizer(opened, config, tokens, model=name, **options)
+    folder, config = found, read_config(found)
     if config["meta"].get("objective") == "contrastive":
         raise CheckpointError(
             f"{folder} was pre-trained without emotions and cannot predict; train a model from it: "
@@ -101,10 +115,6 @@ def load(
         config,
         tokens,
         held_out=held_out,
-        abstain=abstain,
-        typical=typical,
-        sets=sets,
-        batch_seconds=batch_seconds,
-        workers=workers,
         model=model_id(folder, config),
+        **options,
     )

@@ -18,6 +18,8 @@ from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
 from erc.model.folder.learned import Learned
 from erc.model.folder.weights import shapes
+from erc.recognizer.public.folder import is_public
+from erc.recognizer.public.opened import look
 from erc.scores.metrics import cccs
 from erc.scores.results import HUMAN, Human, Results, System
 from erc.scores.tables import columns, number
@@ -34,7 +36,7 @@ def show(model: str | None = None, as_json: bool = False) -> int:
     """
     folder = find_model(model)
     facts = info(folder)
-    if warning := Learned.of(read_config(folder)).warning():
+    if not is_public(folder) and (warning := Learned.of(read_config(folder)).warning()):
         print(f"erc info: {warning}", file=sys.stderr)
     if as_json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -49,9 +51,11 @@ def info(folder: Path) -> dict[str, Any]:
     Keys: folder, id, default (why it answers when none is named), takes, gives, emotions and
     dimensions (name → [low, high]) of its label space, not_offered, calibrated, encoders, fusion,
     parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
-    temperature, abstention, licences, not_for.
+    temperature, abstention, licences, notes (of a published model), not_for.
     """
-    config = read_config(folder)
+    found = look(folder)
+    published = None if isinstance(found, Path) else found
+    config = published.to_config() if published else read_config(folder)
     built, meta, space = config["model"], config["meta"], Space.from_json(config)
     settings, learned = meta.get("prediction", {}), Learned.of(config)
     results = (
@@ -61,7 +65,7 @@ def info(folder: Path) -> dict[str, Any]:
     longest = settings.get("wav_max_length")
     return {
         "folder": str(folder),
-        "id": model_id(folder, config),
+        "id": published.id if published else model_id(folder, config),
         "default": _default(folder),
         "takes": list(parts),
         "gives": [
@@ -74,7 +78,7 @@ def info(folder: Path) -> dict[str, Any]:
         "encoders": {name: _encoder(part) for name, part in parts.items()},
         "fusion": built.get("fusion"),
         "longest_seconds": longest and longest / 16_000,
-        "parameters": _parameters(folder / WEIGHTS),
+        "parameters": published.parameters if published else _parameters(folder / WEIGHTS),
         "megabytes": round(sum(f.stat().st_size for f in _files(folder)) / 1e6, 1),
         "exports": sorted(p.name for p in folder.glob("exports/*/") if p.is_dir()),
         "runtime": (config.get("runtime") or {}).get("name"),
@@ -83,7 +87,8 @@ def info(folder: Path) -> dict[str, Any]:
         "protocol": results and _protocol(results),
         **_scores(results, space),
         "temperature": settings.get("temperature"),
-        "licences": _licences(folder / CARD),
+        "licences": meta["licences"] if published else _licences(folder / CARD),
+        "notes": meta.get("notes", []) if published else [],
         "effort": meta.get("effort"),
         "imported_from": meta.get("imported_from"),
         "not_for": " ".join(USE.partition("Not for:")[2].split()),
@@ -194,6 +199,7 @@ def _print(facts: dict[str, Any]) -> None:
         + ", not fitted on other data: not calibrated" * (not facts["calibrated"]),
         "training took": facts["effort"] and words(facts["effort"]),
         "licences": "; ".join(facts["licences"]),
+        "notes": "; ".join(facts["notes"]),
     }
     for name, value in rows.items():
         if value:

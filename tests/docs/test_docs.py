@@ -185,9 +185,11 @@ def desk(run, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", ["quickstart", "long_recordings", "models_that_travel"])
+@pytest.mark.parametrize(
+    "page", ["quickstart", "long_recordings", "models_that_travel", "public_models"]
+)
 def test_the_examples_run(page, desk, monkeypatch, capsys):
-    if page == "long_recordings":
+    if page in ("long_recordings", "public_models"):
         pytest.importorskip("silero_vad", reason="pip install 'erc[timeline]'")
         pytest.importorskip("matplotlib", reason="pip install 'erc[report]'")
     monkeypatch.chdir(desk)
@@ -204,6 +206,7 @@ def test_the_examples_run(page, desk, monkeypatch, capsys):
         "quickstart": ["answers.csv"],
         "long_recordings": ["meeting.vtt", "meeting.png", "meeting.eaf"],
         "models_that_travel": ["my-model/model.safetensors"],
+        "public_models": ["turns.csv", "both/config.json"],
     }
     assert all((desk / file).is_file() for file in made[page])
 

@@ -83,7 +83,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     recover(folder)
     if not folder.is_dir():
         raise CheckpointError(f"there is no model folder '{folder}'")
-    _check_links(folder)
+    check_links(folder)
     path = folder / CONFIG
     if path.is_file() and path.stat().st_size > MAX_CONFIG:
         raise CheckpointError(f"{path}: more than {MAX_CONFIG >> 20} MB; this is no configuration")
@@ -152,7 +152,7 @@ def _digest(config: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _check_links(folder: Path) -> None:
+def check_links(folder: Path) -> None:
     """No link may leave the folder; in the cache of the hub, that of the model with all its versions."""
     root = folder.resolve()
     if root.parent.name == "snapshots":

@@ -174,7 +174,7 @@ def _inside(name: str, rule: Rule, value: Any) -> None:
         raise
 
 
-def _encoder(value: Any, key: str = "", depth: int = 6) -> None:
+def network(value: Any, key: str = "", depth: int = 6) -> None:
     """A Hugging Face config. Its keys are too many to name; what they count is told by their names."""
     if not depth:
         raise Unfit("nothing nested so deep")
@@ -182,9 +182,9 @@ def _encoder(value: Any, key: str = "", depth: int = 6) -> None:
         if len(value) > 1000:
             raise Unfit("an object of at most 1000 keys")
         for name, one in value.items():
-            _inside(name, functools.partial(_encoder, key=name, depth=depth - 1), one)
+            _inside(name, functools.partial(network, key=name, depth=depth - 1), one)
     elif isinstance(value, list):
-        items(lambda one: _encoder(one, key, depth - 1))(value)
+        items(lambda one: network(one, key, depth - 1))(value)
     elif isinstance(value, str):
         text(r"[^\0]{0,1000}")(value)
     elif isinstance(value, float):
@@ -213,8 +213,8 @@ SHARE = real(0, 1)
 BUILT = record(
     {},
     {
-        "speech": maybe(record({"model": _encoder}, SPEECH)),
-        "text": maybe(record({"model": _encoder}, TRAINED)),
+        "speech": maybe(record({"model": network}, SPEECH)),
+        "text": maybe(record({"model": network}, TRAINED)),
         "physiology": maybe(record({}, {"kind": text(), "size": whole(1, 4096), "dropout": SHARE})),
         "fusion": text(r"\w{1,40}"),
         "fusion_options": table(

@@ -287,6 +287,9 @@ def _model(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
         rows["tested on"] = f"{results.n} utterances of {results.speakers} speakers{strict}"
     else:
         rows["trained on"] = "not known; this model folder does not say"
+    for name in ("licences", "notes"):  # of a published model
+        if isinstance(said := config["meta"].get(name), list):
+            rows[name] = "; ".join(map(str, said))
     lines = "".join(f"<dt>{k}</dt><dd>{safe(v)}</dd>" for k, v in rows.items())
     return f"<dl>{lines}</dl>{_scores(results) if results else ''}"
 
