@@ -56,7 +56,7 @@ def synth(out_dir: str, layout: str, sessions: int, utterances: int, seed: int) 
 
 @command(
     Option("root", "corpus folder or manifest file"),
-    Option("--corpus", "kemdy19 | kemdy20 | aihub | manifest (default: by its files)"),
+    Option("--corpus", "one of `erc corpora` (default: by its files)"),
     Option("--folds", "number of folds by session, or 'session'", default="5"),
     Option("--workers", "recordings decoded at once", type=int, default=2),
     *MANIFEST,

@@ -57,7 +57,7 @@ def HF_KEMD(
             the CSV, JSONL or Parquet file.
         mode: train | valid | test | all.
         validation_fold: the held-out fold, 0 … folds − 1.
-        dataset_name: kemdy19 | kemdy20 | aihub | manifest; None takes every KEMDy found under `paths`.
+        dataset_name: one of `erc corpora`; None takes every KEMDy found under `paths`.
         protocol: "paper": the held-out fold also stops training (valid = test); "strict": training
             stops on sessions carved from training, the held-out fold is touched once; "fixed":
             no valid side, training runs a fixed number of epochs.

@@ -162,7 +162,7 @@ class Store:
     def votes(self) -> np.ndarray:
         """[N, K] votes; rows of nan where there is no emotion label."""
         rows, k = self.table["votes"].to_pylist(), len(self.space.emotions)
-        return np.array([row or [np.nan] * k for row in rows], float).reshape(-1, k)
+        return np.array([row or [np.nan] * k for row in rows], float).reshape(len(rows), k)
 
     def ratings(self) -> np.ndarray:
         """[N, D] means over raters in the units of their scales; nan: unrated."""

@@ -17,7 +17,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "config" / "dataset"
 def test_every_corpus_tells_what_it_is():
     for name, row in corpora.facts().items():
         assert all(row[key] for key in ("title", "language", "raters", "licence", "how")), name
-        assert row["source"].startswith(("https://", "docs/")), name
+        assert row["source"].startswith(("https://", "http://", "docs/")), name
         assert row["utterances"] is None or row["utterances"] > 0
 
 
