@@ -3,7 +3,7 @@
 wav/03a01Fa.wav     speaker 03, sentence a01, emotion F (Freude), version a
 erkennung.txt       share of 20 listeners who recognised the emotion, how natural they found it
 
-Names after https://www.emodb.bilderbar.info/docu/ and Burkhardt et al., "A database of German emotional
+Names after http://emodb.bilderbar.info/docu/ and Burkhardt et al., "A database of German emotional
 speech" (2005); columns of `erkennung.txt` after the example of https://audeering.github.io/audformat/.
 The table says only how many of 20 recognised the emotion that was meant, not what the others heard: so
 the acted emotion is the one vote, and `least_recognised` leaves out what too few heard.
@@ -26,8 +26,8 @@ ABOUT = About(
     language="German",
     utterances=535,
     raters="acted; 20 listeners, their share of recognition",
-    licence="free to use; cite the paper",
-    source="https://www.emodb.bilderbar.info/",
+    licence="CC0 1.0 (as audEERING publishes it)",
+    source="http://emodb.bilderbar.info/",
     how="download and unpack download.zip",
 )
 SPACE = Space(("angry", "boredom", "disgust", "fear", "happy", "sad", "neutral"))

@@ -3,8 +3,8 @@
 EMOVO/f1/dis-f1-b1.wav     emotion, speaker (f woman, m man), sentence
 
 Layout after Costantini et al., "EMOVO corpus: an Italian emotional speech database" (LREC 2014):
-sentences b1–b3 short, l1–l4 long, d1 and d2 questions, n1–n5 without meaning. What was said is not in the
-files.
+sentences b1–b3 short, l1–l4 long, d1 and d2 questions, n1–n5 without meaning. What was said is not in
+the files.
 """
 
 from __future__ import annotations
