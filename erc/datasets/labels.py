@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from erc import labels
+from erc.base.errors import ConfigError
 from erc.datasets.store import Store
 from erc.labels.targets import Target, by_raters
 from erc.labels.ties import placed, resolve
@@ -27,7 +28,16 @@ class Labels:
 
 
 def label(store: Store, training: Sequence[int], tie: str, target: Target) -> Labels:
-    """Label a store; centroids of ties and trust in raters come from its rows `training` alone."""
+    """Label a store; centroids of ties and trust in raters come from its rows `training` alone.
+
+    Raises:
+        ConfigError: the corpus is rated on dimensions only.
+    """
+    if not store.space.emotions:
+        raise ConfigError(
+            f"rated on {', '.join(store.space.names)} only: training and scores need emotions too. "
+            "Its ratings can be read (erc.corpora.load), or put beside emotions in a manifest"
+        )
     soft = labels.soft(store.votes())
     tied = labels.tied(soft)
     rated = store.ratings()

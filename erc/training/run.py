@@ -222,7 +222,7 @@ def finish(
     }
     train = parts.sides["train"]
     settings["regions"] = regions_of(
-        train.labels.hard[train.rows], train.labels.dimensions[train.rows]
+        train.labels.hard[train.rows], train.labels.dimensions[train.rows], train.store.space
     )
     if model.physiology:
         settings["physiology_baseline"] = cfg.dataset.physiology_baseline

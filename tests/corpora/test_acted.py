@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from erc.base.errors import ConfigError, CorpusError, LabelError
 from erc.corpora import Corpus
 from erc.corpora.utterance import Utterance
 from erc.datasets import HF_KEMD
+from erc.studies.experiment import run
 
 
 def record(*paths: Path) -> None:
@@ -82,6 +84,24 @@ class TestRavdess:
     def test_folds_keep_actors_apart(self, tree):
         data = HF_KEMD(tree, "test", 1, "ravdess", num_folds="session", num_proc=1)
         assert len(data) == 1
+
+    @pytest.mark.slow
+    def test_from_folder_to_results(self, tmp_path):
+        """Eight emotions and no dimension: nothing is scored that nobody rated."""
+        for actor, code, sentence in product(range(1, 5), range(1, 9), (1, 2)):
+            name = f"03-01-{code:02d}-01-{sentence:02d}-01-{actor:02d}.wav"
+            record(tmp_path / "raw" / f"Actor_{actor:02d}" / name)
+        words = [f"dataset.paths={tmp_path / 'raw'}", f"cache={tmp_path / 'c'}", "dataset=ravdess"]
+        words += ["model=tiny", "trainer.accelerator=cpu", "trainer.max_epochs=1", "export=false"]
+        words += ["trainer.enable_progress_bar=false", "dataset.validation_fold=0"]
+        scores = run(words, tmp_path / "run").systems["speech + text"].scores
+        assert scores["n"] == 16
+        assert not [name for name in scores if "valence" in name or "arousal" in name]
+        told = {
+            file.name: file.read_text("utf-8") for file in (tmp_path / "run/model").glob("*.json")
+        }
+        assert any('"calm"' in text for text in told.values())
+        assert not any('"valence"' in text for text in told.values())
 
     def test_nothing_there(self, tmp_path):
         with pytest.raises(

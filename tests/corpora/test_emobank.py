@@ -11,6 +11,7 @@ import pytest
 
 from erc import corpora
 from erc.base.errors import ConfigError, CorpusError, LabelError
+from erc.datasets import HF_KEMD
 from erc.preprocess import split
 
 MEANS = "id,split,V,A,D,text"
@@ -68,6 +69,11 @@ def test_the_owner_s_split(tmp_path):
     fold = split(sessions, people, ["emobank"] * 3, 1, "session", "strict")
     sides = {side: [found[i].id for i in rows] for side, rows in fold.sides.items()}
     assert sides == {"train": [ONE], "valid": [THREE], "test": [TWO]}
+
+
+def test_training_says_what_it_lacks(tmp_path):
+    with pytest.raises(ConfigError, match=r"rated on valence, arousal, dominance only: training"):
+        HF_KEMD(tree(tmp_path), "train", 1, "emobank", num_folds="session", num_proc=1)
 
 
 def test_what_is_left_out_is_counted(tmp_path):
