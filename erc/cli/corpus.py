@@ -125,7 +125,7 @@ def _overview(known: dict[str, dict[str, Any]]) -> None:
         classes = len(row["emotions"]) or ", ".join(row["dimensions"])
         told = (row["language"], count, row["raters"], str(classes), row["licence"], row["how"])
         table.add_row(name, *told)
-    with console(**({} if sys.stdout.isatty() else {"width": 200})) as page:
+    with console(**({} if sys.stdout.isatty() else {"width": 1000})) as page:
         page.print(table)
     print("erc corpora NAME says all about one; docs/corpora.md has the sources")
 

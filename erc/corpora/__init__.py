@@ -196,9 +196,10 @@ def locate(root: Path, name: str | None) -> list[tuple[str, Path]]:
     name = name or next((n for n in readers() if n in root.name.lower()), None)
     if name is None:
         raise CorpusError(
-            f"{root.absolute()} {'is not a corpus' if root.exists() else 'does not exist'}. Expected, "
-            f"here or one folder deeper, {', '.join(m.FILES for m in readers().values())}. "
-            f"Give such a folder (`ln -s /where/it/is {root}`), "
+            f"{root.absolute()} {'is not a corpus' if root.exists() else 'does not exist'}. Expected "
+            f"the folder of {', '.join(readers())} as its owner distributes it (`erc corpora NAME` says by "
+            f"which files it is known), or KEMDy folders in it. Give such a folder "
+            f"(`ln -s /where/it/is {root}`), "
             "write a manifest.csv (columns id, audio, text, speaker, session, emotion), "
             "or use dataset=synthetic, which needs no corpus"
         )

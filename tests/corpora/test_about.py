@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from erc import corpora
+from erc.base.errors import CorpusError
 from erc.cli.program import main
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "dataset"
@@ -59,3 +60,8 @@ def test_an_unknown_one_is_named(capsys):
         main(["corpora", "kemdy21"])
     assert ended.value.code == 2
     assert "corpus 'kemdy21' is not one of" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_none_of_them_says_where_they_are_listed(tmp_path):
+    with pytest.raises(CorpusError, match=r"is not a corpus.* ravdess, .*`erc corpora NAME` says"):
+        corpora.find(tmp_path)
