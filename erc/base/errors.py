@@ -54,6 +54,7 @@ EXTRAS = {  # package → the part of erc that brings it
     **dict.fromkeys(("hydra", "lightning", "omegaconf", "pandas", "peft", "pyarrow"), "train"),
     **dict.fromkeys(("safetensors", "torch", "transformers"), "train"),
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
+    "audformat": "audformat",
     "av": "formats",
     "gradio": "web",
     "scipy": "physiology",

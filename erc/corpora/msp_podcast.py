@@ -8,8 +8,8 @@ Audios/MSP-PODCAST_0001_0008.wav, Transcripts/MSP-PODCAST_0001_0008.txt
 
 Layout after the owner's page, Lotfian and Busso, "Building naturalistic emotionally balanced speech
 corpus" (2019), and public readers of it, e.g. Wen Wu's for DEER (labels.txt). A rater's vote is the
-primary emotion; secondary ones are not counted. `Other` (with words of the rater's own) and the consensus
-codes O (other) and X (no agreement) are outside the label space and counted.
+primary emotion; secondary ones are not counted. `Other` (with words of the rater's own) and the codes
+of the consensus O (other) and X (no agreement) are outside the label space and counted.
 
 `session` is the owner's split. Speakers that nobody named are told apart by podcast and split.
 """
