@@ -197,8 +197,8 @@ def locate(root: Path, name: str | None) -> list[tuple[str, Path]]:
     if name is None:
         raise CorpusError(
             f"{root.absolute()} {'is not a corpus' if root.exists() else 'does not exist'}. Expected "
-            f"the folder of {', '.join(readers())} as its owner distributes it (`erc corpora NAME` says by "
-            f"which files it is known), or KEMDy folders in it. Give such a folder "
+            f"the folder of {', '.join(readers())} as its owner distributes it (`erc corpora NAME` "
+            "says by which files it is known), or KEMDy folders in it. Give such a folder "
             f"(`ln -s /where/it/is {root}`), "
             "write a manifest.csv (columns id, audio, text, speaker, session, emotion), "
             "or use dataset=synthetic, which needs no corpus"
