@@ -171,7 +171,7 @@ class Report(NamedTuple):
     above: list[Answer]  # to more than the queue holds
     calm: list[Answer]
     soak: list[Answer]
-    slope: float  # MB a minute
+    memory: tuple[float, float, float]  # MB at the start of the soak, at its end; MB a minute
     stopped: list[Answer]  # of requests that were on their way at SIGTERM
     healthy: bool  # after all but the last
 
@@ -196,6 +196,11 @@ class Report(NamedTuple):
         found += [f"memory grows {self.slope:.1f} MB a minute"] * (self.slope > SLOPE)
         found += [f"p95 grows {self.ratio:.1f} times"] * (self.ratio > RATIO)
         return found
+
+    @property
+    def slope(self) -> float:
+        """MB a minute."""
+        return self.memory[2]
 
     @property
     def ratio(self) -> float:
@@ -265,7 +270,8 @@ async def attack(
     await asyncio.sleep(0.02)  # they are on their way
     server.process.send_signal(signal.SIGTERM)
     stopped = list(await asyncio.gather(*last))
-    return Report(steps, above, calm, rough, memory.slope, stopped, health.status == 200)
+    took = (memory.seen[0][1], memory.seen[-1][1], memory.slope)
+    return Report(steps, above, calm, rough, took, stopped, health.status == 200)
 
 
 def main() -> int:
@@ -298,7 +304,8 @@ def main() -> int:
     print(
         f"soak {soak:g} s, {len(found.soak)} requests, {len(hostile)} of them hostile: p95 of good ones "
         f"{p95(found.soak):.0f} ms, {p95(found.calm):.0f} ms without (× {found.ratio:.2f}); "
-        f"memory {found.slope:+.2f} MB/min"
+        f"memory {found.memory[0]:.0f} MB at its start, {found.memory[1]:.0f} at its end, "
+        f"{found.slope:+.2f} a minute"
     )
     for kind in sorted({a.kind for a in hostile}):
         statuses = Counter(a.status for a in hostile if a.kind == kind)
