@@ -12,6 +12,7 @@ the same command ends as if nothing had been.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import resource
@@ -113,8 +114,10 @@ def state(room: Path) -> dict[str, bytes]:
     return {k: v for k, v in found.items() if k != BALLAST and not k.endswith(".lock")}
 
 
-def is_table(data: bytes) -> bool:
-    """Whether every line of a CSV file is there to its end: `metrics.csv` grows, line by line."""
+def is_whole(data: bytes) -> bool:
+    """Whether it can be read to its end: `metrics.csv` grows line by line, `.run.json` counts rows."""
+    if data.startswith(b"{"):
+        return data.rstrip().endswith(b"}") and isinstance(json.loads(data), dict)
     lines = data.split(b"\n")
     return not lines.pop() and len({line.count(b",") for line in lines}) == 1
 
@@ -147,7 +150,7 @@ def attempt(
         wrong.append(f"the place is not named: {last[:200]}")
     half = [
         k for k, v in found.items()
-        if k in whole and command.exact(k) and v != whole[k] and not is_table(v)
+        if k in whole and command.exact(k) and v != whole[k] and not is_whole(v)
     ]  # fmt: skip
     wrong += [f"not whole: {', '.join(half)}"] * bool(half)
     wrong += [f"left over: {k}" for k in found if ".erc-part" in k]

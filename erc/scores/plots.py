@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from erc.base.errors import ConfigError
-from erc.base.figures import ACCENTS, COLOURS, STYLE, colour
+from erc.base.figures import ACCENTS, COLOURS, STYLE, colours
 from erc.base.files import atomic
 from erc.base.space import KEMDY, Dimension, Space
 
@@ -173,9 +173,8 @@ def label_bars(shares: Mapping[str, Sequence[float]], emotions: Sequence[str]) -
     height = 0.8 / len(shares)
     for k, ((name, share), alpha) in enumerate(zip(shares.items(), alphas, strict=True)):
         place = np.arange(len(emotions)) + (k - (len(shares) - 1) / 2) * height
-        ax.barh(
-            place, 100 * np.asarray(share), height, color=[colour(e) for e in emotions], alpha=alpha
-        )
+        hues = list(colours(emotions).values())
+        ax.barh(place, 100 * np.asarray(share), height, color=hues, alpha=alpha)
         ax.barh([0], [0], color=INK, alpha=alpha, label=name)
     ax.set_yticks(range(len(emotions)), emotions)
     ax.set(xlabel="share of all labels, %")
@@ -242,8 +241,8 @@ def embedding_map(
     figure, axes = canvas(4.5 * len(maps), 4.8, 1, len(maps))
     for ax, (title, points) in zip(np.atleast_1d(axes), maps):
         _points(ax, points[:, 0], points[:, 1], names)
-        for emotion in space.emotions:
-            _ellipse(ax, points[np.asarray(names) == emotion], emotion)
+        for emotion, hue in _hues(names).items():
+            _ellipse(ax, points[np.asarray(names) == emotion], emotion, hue)
         ax.set(aspect="equal", title=title, xticks=[], yticks=[])
     if len(maps) == 2:
         low, high = (x[list(space.plane or ())] for x in (space.low, space.high))
@@ -256,13 +255,21 @@ def embedding_map(
     return figure
 
 
+def _hues(names: Any) -> dict[str, str]:
+    """Emotions that are drawn, in the legend's order → their colours."""
+    found = set(names) - {""}
+    return colours(sorted(found, key=[*COLOURS, *sorted(found)].index))
+
+
 def _points(ax: Axes, x: np.ndarray, y: np.ndarray, names: Any) -> None:
     """Scatter in the emotions' colours; many points become one picture, not many elements."""
-    colors = [colour(n) if n else INK for n in names]
-    ax.scatter(x, y, s=9, c=colors, alpha=0.55, linewidths=0, rasterized=len(x) > 1000)
+    hues = _hues(names) | {"": INK}
+    ax.scatter(
+        x, y, s=9, c=[hues[n] for n in names], alpha=0.55, linewidths=0, rasterized=len(x) > 1000
+    )
 
 
-def _ellipse(ax: Axes, points: np.ndarray, emotion: str) -> None:
+def _ellipse(ax: Axes, points: np.ndarray, emotion: str, hue: str) -> None:
     """One standard deviation of a class [n, 2] along its principal axes; its name at the mean."""
     from matplotlib.patches import Ellipse
 
@@ -272,7 +279,7 @@ def _ellipse(ax: Axes, points: np.ndarray, emotion: str) -> None:
     variance, axis = np.linalg.eigh(np.cov(points.T))
     width, height = 2 * np.sqrt(np.maximum(variance, 0))
     angle = float(np.degrees(np.arctan2(axis[1, 0], axis[0, 0])))
-    style = {"facecolor": colour(emotion) + "30", "edgecolor": colour(emotion), "linewidth": 1.5}
+    style = {"facecolor": hue + "30", "edgecolor": hue, "linewidth": 1.5}
     ax.add_patch(Ellipse(tuple(points.mean(0)), width, height, angle=angle, **style))
     ax.annotate(emotion, points.mean(0), ha="center", va="center", fontweight="bold")
 
@@ -280,6 +287,8 @@ def _ellipse(ax: Axes, points: np.ndarray, emotion: str) -> None:
 def _emotion_legend(figure: Figure, names: Any) -> None:
     from matplotlib.lines import Line2D
 
-    found = sorted(set(names) - {""}, key=[*COLOURS, *sorted(set(names))].index)
-    dots = [Line2D([], [], marker="o", linestyle="", color=colour(e), label=e) for e in found]
+    dots = [
+        Line2D([], [], marker="o", linestyle="", color=hue, label=e)
+        for e, hue in _hues(names).items()
+    ]
     figure.legend(handles=dots, loc="outside lower center", ncols=len(dots), handletextpad=0.1)

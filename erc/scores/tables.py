@@ -29,6 +29,7 @@ TITLES = {
 def columns(space: Space) -> dict[str, str]:
     """Names of the scores of tables → their titles, in order.
 
+    >>> from erc.base.space import KEMDY
     >>> columns(KEMDY)["ccc_arousal"]
     'CCC arousal'
     """

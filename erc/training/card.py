@@ -66,6 +66,7 @@ def card(
 def answers(space: Space) -> str:
     """What the model answers with.
 
+    >>> from erc.base.space import KEMDY
     >>> print(answers(KEMDY))
     7 emotions (surprise, fear, angry, neutral, happy, sad, disgust) as a distribution over raters;
     valence (1 negative … 5 positive), arousal (1 calm … 5 excited).

@@ -26,9 +26,10 @@ def test_a_cell_of_a_million_characters_is_read():
 
 
 def test_what_people_open_in_a_spreadsheet_runs_nothing():
-    from erc.cli.predict_rows import writer
+    from erc.base.space import KEMDY
+    from erc.cli.predict_rows import Csv
 
-    form = writer("csv", None, 7)
+    form = Csv(KEMDY)
     text = form.head() + form.row({"file": "=cmd|' /C calc'!A0", "error": "@x: no such file"})
     [row] = csv.DictReader(io.StringIO(text))
     assert (row["file"], row["error"]) == ("'=cmd|' /C calc'!A0", "'@x: no such file")

@@ -177,5 +177,5 @@ def test_bad_options(kemdy19, options, error, says):
 
 
 def test_an_empty_corpus_folder(tmp_path):
-    with pytest.raises(CorpusError, match="annotation"):
+    with pytest.raises(CorpusError, match=r"is not a corpus.*kemdy19.*manifest\.csv"):
         HF_KEMD(str(tmp_path))

@@ -18,6 +18,7 @@ from planted_scores import results as results_of
 from sklearn import metrics as sk
 
 from erc.base import effort
+from erc.base.space import KEMDY
 from erc.model.folder.published import unmeasured
 from erc.scores.results import Results
 from erc.scores.scored import write
@@ -160,7 +161,7 @@ def test_a_real_corpus_is_not_called_simulated(results, config):
 
 def test_a_model_without_scores_says_so():
     class Model:
-        modalities = ("speech",)
+        modalities, space = ("speech",), KEMDY
 
     text = unmeasured(Model(), {})
     assert "No scores are known of these weights. Check" in text
