@@ -62,6 +62,9 @@ def whole(prepare, tmp_path_factory):
 
 def stopped(prepare, run, *words, step, number=signal.SIGTERM):
     """Where a training stops that gets a signal in this step."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored where the suite runs behind `&`
     with pytest.raises(checkpoints.Stopped) as caught:
         prepare(run, *words, stop=(step, number)).fit()
     assert caught.value.code == 128 + number
