@@ -134,5 +134,8 @@ MODEL = Option(
     "--model", "model folder, or a run's (default: $ERC_MODEL, `erc use`, else the newest in runs/)"
 )
 RUNTIME = Option("--runtime", "auto | torch-fp32 | onnx-int8 | …", default="auto")
+COMMERCIAL = Option(
+    "--commercial", "refuse a model whose licences forbid commercial use, or are unknown", flag=True
+)
 QUIET = Option("-q --quiet", "no progress, no summary", flag=True)
 OVERRIDES = Option("overrides", "see config/train.yaml", count="*", metavar="KEY=VALUE")

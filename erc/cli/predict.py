@@ -17,7 +17,7 @@ from erc.base.errors import ConfigError
 from erc.base.files import fingerprint
 from erc.base.progress import progress
 from erc.base.space import Space
-from erc.cli.command import MODEL, QUIET, Option, command
+from erc.cli.command import COMMERCIAL, MODEL, QUIET, Option, command
 from erc.cli.predict_inputs import Input, Inputs, collect
 from erc.cli.predict_resume import Resumable, Screen, alone
 from erc.cli.predict_rows import FORMATS, Json, form, only_ascii
@@ -52,12 +52,13 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
     Option("--workers", "decoding threads", type=int, default=2, metavar="N"),
     Option("--device", "auto | cpu | cuda", default="auto"),
     Option("--runtime", "auto | torch-fp32 | onnx-int8 | …", default="auto"),
+    COMMERCIAL,
     QUIET,
 )  # fmt: skip
 def predict(
     files: list[str], text: str | None, model: str | None, format: str | None, output: str | None,
     overwrite: bool, top_k: int | None, abstain: float, sets: float | None, workers: int, device: str,
-    runtime: str, quiet: bool,
+    runtime: str, commercial: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Emotion and dimensions (valence, arousal …) of recordings.
 
@@ -105,8 +106,9 @@ def predict(
         from erc.recognizer import load
 
         recognizer = load(
-            folder, workers=workers, runtime=runtime, device=device, abstain=abstain, sets=sets
-        )
+            folder, workers=workers, runtime=runtime, device=device, abstain=abstain, sets=sets,
+            commercial=commercial,
+        )  # fmt: skip
         if warning := recognizer.learned.warning():
             _say(warning, False)
         inputs = _understood(inputs, recognizer.spec.modalities)

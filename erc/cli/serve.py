@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
-from erc.cli.command import MODEL, RUNTIME, Option, command
+from erc.cli.command import COMMERCIAL, MODEL, RUNTIME, Option, command
 from erc.server.settings import PAGE_PORT, Settings, flag
 
 SETTINGS = [
@@ -18,15 +19,30 @@ SETTINGS = [
 ]  # fmt: skip
 
 
-@command(MODEL, *SETTINGS, RUNTIME, Option("--web", "with the page for people, at /web", flag=True))
-def serve(model: str | None, runtime: str, web: bool, api_key: str | None, **settings: Any) -> int:
+@command(
+    MODEL,
+    *SETTINGS,
+    RUNTIME,
+    COMMERCIAL,
+    Option("--web", "with the page for people, at /web", flag=True),
+)
+def serve(
+    model: str | None,
+    runtime: str,
+    commercial: bool,
+    web: bool,
+    api_key: str | None,
+    **settings: Any,
+) -> int:
     """Answer over HTTP until told to stop."""
     from erc.model.folder.find import find_model
     from erc.server.run import serve
 
     api_key = api_key or os.environ.get("ERC_API_KEY") or None
-    chosen = Settings(api_key=api_key, **settings)
-    return serve(find_model(model), chosen, runtime, web)
+    chosen, folder = Settings(api_key=api_key, **settings), find_model(model)
+    if commercial:
+        check_terms(folder)
+    return serve(folder, chosen, runtime, web)
 
 
 @command(
@@ -35,11 +51,22 @@ def serve(model: str | None, runtime: str, web: bool, api_key: str | None, **set
     Option("--port", "0 takes a free one", type=int, default=PAGE_PORT),
     Option("--open", "open it in the browser", flag=True),
     RUNTIME,
+    COMMERCIAL,
 )
-def web(model: str | None, host: str, port: int, open: bool, runtime: str) -> int:
+def web(model: str | None, host: str, port: int, open: bool, runtime: str, commercial: bool) -> int:
     """Show the page for people on this machine: record or upload, and see emotion and why."""
     from erc.model.folder.find import find_model
     from erc.server.web import serve
 
-    settings = Settings(host=host, port=port)
-    return serve(find_model(model), settings, browser=open, runtime=runtime)
+    settings, folder = Settings(host=host, port=port), find_model(model)
+    if commercial:
+        check_terms(folder)
+    return serve(folder, settings, browser=open, runtime=runtime)
+
+
+def check_terms(folder: Path) -> None:
+    """Raise ConfigError where a model may not be used commercially, before anything is started."""
+    from erc.base.terms import from_json, refuse
+    from erc.recognizer.public.opened import config_of
+
+    refuse(from_json(config_of(folder)["meta"].get("terms")), f"the model {folder}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from erc.base.errors import ConfigError
 from erc.base.progress import clock, progress
-from erc.cli.command import MODEL, QUIET, RUNTIME, Option, command
+from erc.cli.command import COMMERCIAL, MODEL, QUIET, RUNTIME, Option, command
 
 FORMATS = ("table", "json", "csv", "vtt", "eaf")
 
@@ -29,12 +29,13 @@ FORMATS = ("table", "json", "csv", "vtt", "eaf")
     Option("--overlap", "of windows", type=float, default=2.0, metavar="S"),
     Option("--smooth", "over time; 0: not at all", type=float, default=0.0, metavar="S"),
     RUNTIME,
+    COMMERCIAL,
     QUIET,
 )  # fmt: skip
 def timeline(
     recording: str, text: str | None, model: str | None, format: str | None, output: str | None,
     plot: str | None, vad: str | None, max_turn: float, overlap: float, smooth: float, runtime: str,
-    quiet: bool,
+    commercial: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Emotion and dimensions (valence, arousal …) of every turn of a long recording.
 
@@ -53,7 +54,7 @@ def timeline(
     for path in filter(None, (output if not format else None, plot)):
         if Path(path).suffix.lower() not in SUFFIXES:  # before hours of work, not after
             raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
-    recognizer = load(find_model(model), runtime=runtime)
+    recognizer = load(find_model(model), runtime=runtime, commercial=commercial)
     if warning := recognizer.learned.warning():
         print(f"erc timeline: {warning}", file=sys.stderr)
     with ExitStack() as stack:

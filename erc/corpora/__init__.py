@@ -27,13 +27,15 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.space import KEMDY, Space, space
+from erc.base.terms import NONE_NEEDED, UNKNOWN, Terms
+from erc.corpora.about import YOURS
 from erc.corpora.utterance import SIMULATED, Report, Utterance
 
 
@@ -46,11 +48,19 @@ class Corpus:
     utterances: list[Utterance]
     report: Report
     space: Space = KEMDY  # what it is rated in
+    licences: Mapping[str, str] = field(default_factory=dict)  # corpus name → as its owner declares
 
     @property
     def simulated(self) -> bool:
         """True if no person was recorded: the folder, or one in it, carries the note `SIMULATED`."""
         return any(self.root.glob(SIMULATED)) or any(self.root.glob(f"*/{SIMULATED}"))
+
+    @property
+    def terms(self) -> list[Terms]:
+        """Under which terms it may be used; simulated speech has none to obey."""
+        if self.simulated:
+            return [Terms("data: simulated by erc", NONE_NEEDED)]
+        return [Terms(f"data: {name}", licence) for name, licence in self.licences.items()]
 
 
 @functools.cache
@@ -140,7 +150,10 @@ def load(name: str, root: str | Path, **options: Any) -> Corpus:
     utterances = list(reader(name).read(Path(root), report, **given))
     if not utterances:
         raise CorpusError(f"{root}: no usable utterance\n{report}")
-    return Corpus(name, Path(root), utterances, report, space_of(name, given))
+    licence = str(given.get("licence") or reader(name).ABOUT.licence)
+    names = dict.fromkeys(u.corpus for u in utterances)
+    licences = dict.fromkeys(names, UNKNOWN if licence == YOURS else licence)
+    return Corpus(name, Path(root), utterances, report, space_of(name, given), licences)
 
 
 def find(root: str | Path, name: str | None = None, **options: Any) -> Corpus:
@@ -167,7 +180,9 @@ def find(root: str | Path, name: str | None = None, **options: Any) -> Corpus:
     for part in parts:
         report.add(part.report)
     utterances = [u for part in parts for u in part.utterances]
-    return Corpus("+".join(part.name for part in parts), Path(root), utterances, report)
+    licences = {name: licence for part in parts for name, licence in part.licences.items()}
+    name = "+".join(part.name for part in parts)
+    return Corpus(name, Path(root), utterances, report, licences=licences)
 
 
 def layout(root: Path) -> str | None:

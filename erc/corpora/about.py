@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+YOURS = "yours"  # the licence of a corpus whose owner reads it: unknown here, unless they say it
+
 
 class About(NamedTuple):
     """Facts of one corpus, as its owner publishes them; what it is rated in says its `SPACE`.

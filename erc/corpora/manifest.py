@@ -24,7 +24,7 @@ from typing import Any
 from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
 from erc.base.space import Dimension, Space, space
 from erc.base.text import normalise
-from erc.corpora.about import About
+from erc.corpora.about import YOURS, About
 from erc.corpora.manifest_table import REQUIRED, Row, find_table, read_table
 from erc.corpora.utterance import Report, Utterance
 
@@ -33,7 +33,7 @@ ABOUT = About(
     language="any",
     utterances=None,
     raters="votes or one label",
-    licence="yours",
+    licence=YOURS,
     source="docs/own_corpus.md",
     how="write a table, one row an utterance",
 )
@@ -52,6 +52,7 @@ def read(
     where: dict[str, str] | None = None,
     emotions: Sequence[str] | None = None,
     dimensions: Mapping[str, Sequence[float]] | None = None,
+    licence: str | None = None,
 ) -> Iterator[Utterance]:
     """Utterances of a manifest, in its order.
 
@@ -66,6 +67,8 @@ def read(
         where: keep the rows whose columns have these values, e.g. `{"part": "plain"}`.
         emotions, dimensions: what the recordings are rated in, see `erc.base.space.space`, e.g.
             `["happy", "bored", "angry"]` and `{"valence": [1, 7], "dominance": [1, 7]}`.
+        licence: of the recordings, as their owner declares it; None: unknown. Nothing is read by it: it
+            is kept as `Corpus.licences`.
 
     Raises:
         CorpusError: no table, columns missing, an id twice, a row without id, speaker or session.

@@ -33,6 +33,7 @@ from erc.base.errors import AudioError, CorpusError
 from erc.base.files import atomic, fingerprint, lock, sha256, sweep, write_json
 from erc.base.physiology_features import FEATURES, features
 from erc.base.space import KEMDY, Space
+from erc.base.terms import Terms
 from erc.corpora import Corpus, devices
 from erc.corpora.utterance import Rating, Report, Utterance
 from erc.datasets.contents import Contents
@@ -79,6 +80,7 @@ class Store:
     loaded: bool  # True: nothing had to be built
     simulated: bool = False  # no person was recorded
     space: Space = KEMDY  # what it is rated in
+    terms: tuple[Terms, ...] = ()  # under which it may be used
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -332,7 +334,7 @@ def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Stor
     table = _map(files)
     if not table.num_rows:
         raise CorpusError(f"{corpus.root}: no usable utterance\n{report}")
-    return Store(folder, table, report, loaded, corpus.simulated, corpus.space)
+    return Store(folder, table, report, loaded, corpus.simulated, corpus.space, tuple(corpus.terms))
 
 
 def _map(files: list[Path]) -> pa.Table:

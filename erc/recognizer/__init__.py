@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from erc.base import audio
 from erc.base.errors import CheckpointError
+from erc.base.terms import from_json, refuse
 from erc.model.folder import TOKENIZER, model_id, read_config, verify
 from erc.model.folder.held_out import HeldOut
 from erc.model.tokenizer import load_tokens
@@ -62,6 +63,7 @@ def load(
     sets: float | None = None,
     batch_seconds: float = BATCH_SECONDS,
     workers: int = WORKERS,
+    commercial: bool = False,
 ) -> Recognizer:
     """Open a model folder of training, `erc import-reference` or `erc export`, or a published model.
 
@@ -77,10 +79,13 @@ def load(
         sets: give each answer a prediction set that is right so often, e.g. 0.9; None: none.
         batch_seconds: audio in one batch, padding included.
         workers: threads that decode recordings ahead.
+        commercial: refuse a model that its data, encoders or weights forbid to use commercially, or of
+            which that is not known.
 
     Raises:
         CheckpointError: not a model folder, or a broken one, or a published one that is not opened.
-        ConfigError: unknown runtime, one that is not installed, or sets that nobody calibrated.
+        ConfigError: unknown runtime, one that is not installed, sets that nobody calibrated, or refused
+            for commercial use.
     """
     options: dict[str, Any] = {
         "abstain": abstain,
@@ -90,6 +95,9 @@ def load(
         "workers": workers,
     }
     found = look(folder)
+    if commercial:
+        own = read_config(found) if isinstance(found, Path) else found.to_config()
+        refuse(from_json(own["meta"].get("terms")), f"the model {folder}")
     if not isinstance(found, Path):
         opened, config, tokens, name = open_public(found, runtime, device)
         if sets is not None:

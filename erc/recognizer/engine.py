@@ -19,6 +19,7 @@ from erc.base.buckets import by_budget, gather, pad
 from erc.base.errors import CheckpointError, ConfigError, ErcError
 from erc.base.numbers import softmax
 from erc.base.space import Space
+from erc.base.terms import Terms, from_json
 from erc.base.text import normalise
 from erc.labels.regions import Regions
 from erc.model.adaptation import VARIETY, variety
@@ -86,6 +87,11 @@ class Engine:
     def learned(self) -> Learned:
         """What the model has learned from."""
         return Learned.of(self.config)
+
+    @property
+    def terms(self) -> list[Terms]:
+        """Under which terms its data, encoders and weights may be used."""
+        return from_json(self.config["meta"].get("terms"))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from erc.base.console import console
 from erc.base.effort import words
 from erc.base.errors import CheckpointError
 from erc.base.space import Space
+from erc.base.terms import WORD, all_of, from_json
 from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
@@ -51,7 +52,8 @@ def info(folder: Path) -> dict[str, Any]:
     Keys: folder, id, default (why it answers when none is named), takes, gives, emotions and
     dimensions (name → [low, high]) of its label space, not_offered, calibrated, encoders, fusion,
     parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
-    temperature, abstention, licences, notes (of a published model), not_for.
+    temperature, abstention, licences, terms (the same as records), commercial (whether all of them allow
+    that; null: not known), notes (of a published model), not_for.
     """
     found = look(folder)
     published = None if isinstance(found, Path) else found
@@ -62,6 +64,7 @@ def info(folder: Path) -> dict[str, Any]:
         Results.from_json(meta["results"], str(folder / CONFIG)) if "results" in meta else None
     )
     parts = {m: built[m] for m in MODALITIES if built.get(m)}
+    terms = from_json(meta.get("terms"))
     longest = settings.get("wav_max_length")
     return {
         "folder": str(folder),
@@ -87,7 +90,11 @@ def info(folder: Path) -> dict[str, Any]:
         "protocol": results and _protocol(results),
         **_scores(results, space),
         "temperature": settings.get("temperature"),
-        "licences": meta["licences"] if published else _licences(folder / CARD),
+        "licences": [f"{one.of}: {one.licence}" for one in terms]
+        if "terms" in meta
+        else _licences(folder / CARD),
+        "terms": [one.to_json() | {"commercial": one.commercial} for one in terms],
+        "commercial": all_of(terms),
         "notes": meta.get("notes", []) if published else [],
         "effort": meta.get("effort"),
         "imported_from": meta.get("imported_from"),
@@ -199,6 +206,7 @@ def _print(facts: dict[str, Any]) -> None:
         + ", not fitted on other data: not calibrated" * (not facts["calibrated"]),
         "training took": facts["effort"] and words(facts["effort"]),
         "licences": "; ".join(facts["licences"]),
+        "commercial use": WORD[facts["commercial"]],
         "notes": "; ".join(facts["notes"]),
     }
     for name, value in rows.items():

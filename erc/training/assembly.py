@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from erc.base import audio, devices
 from erc.base.errors import ConfigError, did_you_mean, one_line_errors
 from erc.base.files import cache_dir
+from erc.base.terms import refuse
 from erc.datasets.batches import BucketSampler, Collator, MemoryLoader, loader
 from erc.datasets.view import View
 from erc.labels.targets import Target, balanced, choose_target
@@ -37,6 +38,7 @@ from erc.training import features, start_weights
 from erc.training.adaptation import adapt_tables
 from erc.training.check import check
 from erc.training.config import compose, make
+from erc.training.ledger import made_from
 
 SIDES = ("train", "valid", "test")
 
@@ -65,6 +67,9 @@ class Assembly:
         body = model.physiology if model else None
         kind = body.kind if body else None if model else options.get("physiology_encoder")
         train = training_side(cfg, target, kind)
+        self.terms = made_from(options, cfg.module.load_from_checkpoint, train.store)
+        if cfg.get("commercial", False):  # before anything is computed; older runs do not name it
+            refuse(self.terms, "this training")
         self.loss = loss_of(options, train)
         fresh = model is None
         if model is None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from erc.base import effort
-from erc.base.hub import declared_licence
 from erc.base.space import Space
+from erc.base.terms import WORD, Terms, all_of
 from erc.model.folder import USE
 from erc.scores.breakdown import FEW, Group, breakdown, metrics_of
 from erc.scores.metrics import cccs
@@ -22,13 +23,6 @@ from erc.scores.results import Results, anywhere
 from erc.scores.scored import read
 from erc.scores.tables import columns, grid, number, results_table
 
-LICENCES = {  # of data and weights that a model is made from; they travel with it
-    "kemdy": "KEMDy19/KEMDy20: ETRI licence agreement, research only, nothing may be redistributed",
-    "kresnik/wav2vec2-large-xlsr-korean": "Apache-2.0",
-    "klue/roberta-large": "see its model page",
-    "facebook/wav2vec2": "Apache-2.0",
-    "whisper": "Whisper: MIT",
-}
 KOREAN = ("kemdy", "aihub")
 
 
@@ -37,6 +31,7 @@ def card(
     config: dict[str, Any],
     run: str | Path | None = None,
     spent: dict[str, Any] | None = None,
+    terms: Sequence[Terms] = (),
 ) -> str:
     """The text of a model folder's README.md, with the metadata that the hub reads.
 
@@ -45,6 +40,7 @@ def card(
     Args:
         config: the resolved configuration of the run.
         run: its folder, for `data.json` and `predictions.csv`; None: no sizes, no groups.
+        terms: of what it was made from, see `erc.training.ledger`.
         spent: seconds, device, precision of the training, see `erc.base.effort`.
     """
     model, results = config["model"], results.public()
@@ -53,7 +49,7 @@ def card(
     sections = [
         f"# {', '.join(['Emotion', *results.space.names])} from {' and '.join(names)}",
         answers(results.space),
-        _made_of(results, config, encoders, spent),
+        _made_of(results, config, encoders, spent, terms),
         _sizes(Path(run)) if run else "",
         _scores(results),
         _groups(results, Path(run)) if run else "",
@@ -122,25 +118,6 @@ def metadata(
     return ModelCardData(**options).to_yaml()
 
 
-def licences(results: Results, encoders: list[str]) -> list[str]:
-    """One line for the data and for each pretrained encoder: what is known of its licence."""
-    data = f"{results.corpus} {results.store}".lower()
-    lines = []
-    if results.simulated:
-        lines.append("data: simulated by erc, none needed")
-    elif "kemdy" in data:
-        lines.append(f"data: {LICENCES['kemdy']}")
-    else:
-        lines.append("data: not known here; the terms of your corpus apply")
-    for encoder in encoders:
-        if encoder.startswith("tiny-"):
-            continue  # random weights
-        known = [text for key, text in LICENCES.items() if key in encoder.lower()]
-        licence = declared_licence(encoder) or next(iter(known), "not known: see where it is from")
-        lines.append(f"{anywhere(encoder)}: {licence}")
-    return lines
-
-
 def _inputs(model: dict[str, Any]) -> list[str]:
     named = {
         "speech_encoder": "speech", "text_encoder": "transcript", "physiology_encoder": "physiology",
@@ -153,12 +130,13 @@ def _made_of(
     config: dict[str, Any],
     encoders: list[str],
     spent: dict[str, Any] | None,
+    terms: Sequence[Terms],
 ) -> str:
     model = config["model"]
     body = [f"physiology: {model['physiology_encoder']}"] * bool(model.get("physiology_encoder"))
     origin = "simulated speech (no person was recorded)"
     target = model.get("target") or ("PeakL" if model["use_peakl"] else "votes")
-    carried = "\n".join(f"  - {line}" for line in licences(results, encoders))
+    carried = "\n".join(f"  - {one}" for one in terms or [Terms("what it was made from")])
     versions = ", ".join(f"{k} {v}" for k, v in results.versions.items())
     return f"""\
 ## Made of
@@ -168,6 +146,7 @@ def _made_of(
 - target: {target}; loss {model["cls_loss"]} + {model["reg_loss"]}
 - licences carried along:
 {carried}
+- commercial use: {WORD[all_of(terms)]}
 - training took: {effort.words(spent)}
 - with: {versions or "unknown versions"}"""
 

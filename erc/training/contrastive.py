@@ -126,7 +126,12 @@ def finish(
     scores = score(pairs, task.scale)
     results = {"objective": "contrastive", "test": scores, "command": list(argv)}
     write_json(run / "pretraining.json", results | {"config": resolve(cfg)})
-    checkpoint.save(run / "model", task.model, tokenizer=parts.collate.tokenizer, meta=results)
+    checkpoint.save(
+        run / "model",
+        task.model,
+        tokenizer=parts.collate.tokenizer,
+        meta=results | {"terms": [one.to_json() for one in parts.terms]},
+    )
     print(
         f"test side, {scores['n']:.0f} pairs: InfoNCE {scores['loss']:.3f}, recall@1 speech → text "
         f"{scores['recall_speech_to_text']:.3f}, text → speech {scores['recall_text_to_speech']:.3f}"

@@ -30,6 +30,7 @@ from erc.labels.regions import regions_of
 from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
 from erc.model.folder.export import keep_copy
+from erc.model.folder.heard import Heard
 from erc.model.folder.learned import counted
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
@@ -231,8 +232,9 @@ def finish(
         model,
         tokenizer=parts.collate.tokenizer,
         meta={"prediction": settings, "results": results.public().to_json(), "effort": spent}
-        | {"learned": taught(parts)},
-        card=card(results, resolve(cfg), run, spent),
+        | {"learned": taught(parts), "heard": Heard.of_sides(*sides_of(parts)).to_json()}
+        | {"terms": [one.to_json() for one in parts.terms]},
+        card=card(results, resolve(cfg), run, spent, parts.terms),
         held_out=others,
     )
     print(results_table(results))
@@ -241,6 +243,19 @@ def finish(
         f"run    {run}\nmodel  {run / 'model'}    try: erc predict CLIP.wav --model {run / 'model'}"
     )
     return results
+
+
+def sides_of(parts: Assembly) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(corpus, speaker) of whom training has met, its valid side included, and of whom it tests."""
+    found = []
+    for sides in (("train", "valid"), ("test",)):
+        people: dict[tuple[str, str], None] = {}
+        for side in sides:
+            view = parts.sides[side]
+            corpus, speaker = (view.store.column(name)[view.rows] for name in ("corpus", "speaker"))
+            people |= dict.fromkeys(zip(map(str, corpus), map(str, speaker)))
+        found.append(list(people))
+    return found[0], found[1]
 
 
 def taught(parts: Assembly) -> dict[str, Any]:

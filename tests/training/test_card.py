@@ -19,10 +19,12 @@ from sklearn import metrics as sk
 
 from erc.base import effort
 from erc.base.space import KEMDY
+from erc.base.terms import Terms
 from erc.model.folder.published import unmeasured
 from erc.scores.results import Results
 from erc.scores.scored import write
-from erc.training.card import card, licences
+from erc.training.card import card
+from erc.training.ledger import made_from
 
 
 @pytest.fixture(scope="module")
@@ -126,25 +128,31 @@ def test_a_card_tells_no_folder_of_this_machine(run, config):
     real = results_of(answers(12), simulated=False, corpus="['/data/one', '/data/two']", store="x")
     text = card(real, own)
     assert not re.search(r"(?<![\w:/])/(home|data)", text)
-    assert "mine: not known" in text
+    assert "what it was made from: unknown" in text
     assert "data: ['one', 'two']" in text
 
 
-def test_licences_travel(results, tmp_path):
-    assert licences(results, ["tiny-whisper"]) == ["data: simulated by erc, none needed"]
-    real = replace(results, simulated=False, corpus="/data/KEMDy19", store="kemdy19-12")
+def test_licences_travel(results, config, tmp_path):
+    class Store:
+        terms = (Terms("data: kemdy19", "ETRI agreement"),)
+
     encoder = tmp_path / "my-encoder"
     encoder.mkdir()
-    names = ["kresnik/wav2vec2-large-xlsr-korean", str(encoder), "someone/other"]
-    data, known, mine, other = licences(real, names)
-    assert "ETRI" in data
-    assert known.endswith("Apache-2.0")
-    assert "not known" in mine
-    assert "not known" in other
+    model = {"speech_encoder": "kresnik/wav2vec2-large-xlsr-korean", "text_encoder": str(encoder)}
+    assert list(map(str, made_from(model, None, Store))) == [
+        "data: kemdy19: ETRI agreement (no commercial use)",
+        "kresnik/wav2vec2-large-xlsr-korean: Apache-2.0",
+        "my-encoder: unknown",
+    ]
     (encoder / "README.md").write_text("---\nlicense: mit\n---\n# Encoder\n", "utf-8")
-    assert licences(real, [str(encoder)])[1] == "my-encoder: mit"
-    own = replace(real, corpus="/data/interviews.csv", store="manifest-12")
-    assert "the terms of your corpus apply" in licences(own, [])[0]
+    terms = made_from(model, str(tmp_path / "last.ckpt"), Store)
+    assert list(map(str, terms))[2:] == ["my-encoder: mit", "weights of last.ckpt: unknown"]
+    assert made_from({"speech_encoder": "tiny-whisper"}, None, Store) == [*Store.terms]
+    real = replace(results, simulated=False, corpus="/data/KEMDy19", store="kemdy19-12")
+    text = card(real, config, terms=terms)
+    assert "  - my-encoder: mit\n" in text
+    assert "- commercial use: forbidden\n" in text
+    assert "- commercial use: not known, so do not\n" in card(real, config)
 
 
 def test_a_real_corpus_is_not_called_simulated(results, config):

@@ -10,6 +10,7 @@ from typing import Any, Self
 from huggingface_hub import ModelHubMixin
 
 from erc.base.files import replace
+from erc.base.terms import Terms, from_json
 from erc.model import emotion
 from erc.model.folder import (
     CARD,
@@ -94,7 +95,9 @@ class EmotionModel(ModelHubMixin, emotion.EmotionModel):
         if self._is(self.origin / WEIGHTS):
             return meta, card.read_text("utf-8") if card.is_file() else None
         settings = {k: v for k, v in meta.get("prediction", {}).items() if k != "temperature"}
-        return {"prediction": settings, "began_as": self.origin.name}, None
+        since = Terms("what it was trained on since")
+        terms = [one.to_json() for one in (*from_json(meta.get("terms")), since)]
+        return {"prediction": settings, "began_as": self.origin.name, "terms": terms}, None
 
     def _is(self, weights: Path) -> bool:
         """Are these the weights of that file?"""

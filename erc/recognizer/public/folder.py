@@ -13,8 +13,10 @@ from erc.base.errors import CheckpointError
 from erc.base.files import sha256
 from erc.base.hub import declared_licence
 from erc.base.space import Dimension, Space
+from erc.base.terms import UNKNOWN, Terms
 from erc.model.folder import CARD, CONFIG, model_id, schema
 from erc.recognizer.public.files import extractor_of, harmless, read, tensors, weight_files
+from erc.recognizer.public.known import known
 from erc.recognizer.public.labels import names, unnamed
 
 LONGEST = 30  # s that are heard at once of a model that sets no limit; attention costs T²
@@ -91,9 +93,10 @@ class Public:
 
     @property
     def licence(self) -> str:
-        """What its card declares, "unknown" if it does not."""
+        """What its card declares, else the list of `erc models`; "unknown" if neither does."""
         declared = declared_licence(str(self.folder)) if (self.folder / CARD).is_file() else None
-        return str(declared or "unknown")
+        listed = next((one.licence for one in known() if one.id == self.name), None)
+        return str(declared or listed or UNKNOWN)
 
     @property
     def max_samples(self) -> int | None:
@@ -135,6 +138,7 @@ class Public:
             "meta": {
                 "prediction": {"temperature": 1.0},
                 "licences": [f"{self.name}: {self.licence}"],
+                "terms": [Terms(self.name, self.licence).to_json()],
                 "notes": list(self.notes),
             },
         }

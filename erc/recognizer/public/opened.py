@@ -87,6 +87,7 @@ class Pair:
             "meta": {
                 "prediction": {"temperature": self.fusion.temperature},
                 "licences": [line for c in configs for line in c["meta"]["licences"]],
+                "terms": [one for c in configs for one in c["meta"]["terms"]],
                 "notes": list(self.notes),
             },
         }
