@@ -18,7 +18,19 @@ from erc.base.errors import (
     did_you_mean,
     one_line_errors,
 )
-from erc.cli import check, corpus, demo, export, info, predict, report, serve, timeline, train
+from erc.cli import (
+    check,
+    compare,
+    corpus,
+    demo,
+    export,
+    info,
+    predict,
+    report,
+    serve,
+    timeline,
+    train,
+)
 from erc.cli.command import Command, Option, Parser, command
 
 HOW = {
@@ -53,7 +65,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "start": (demo.demo, corpus.synth, completion),
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
-        train.train, train.cross_validate, train.evaluate, report.report, report.embed,
+        train.train, train.cross_validate, train.evaluate, compare.compare, report.report, report.embed,
         train.sharpen, train.reproduce,
     ),
     "use a model": (

@@ -48,7 +48,7 @@ def cues(samples: np.ndarray) -> list[float]:
 def most_frequent(train: Side, test: Side) -> Answer:
     """The mean distribution and the mean ratings of training, whatever is said."""
     space = train.space
-    votes = _mean(train.votes, np.full(len(space.emotions), 1 / len(space.emotions)))
+    votes = _mean(train.votes, np.full(len(space.emotions), 1 / max(len(space.emotions), 1)))
     ratings = _mean(train.ratings, space.middle)
     return np.tile(votes, (len(test.text), 1)), np.tile(ratings, (len(test.text), 1))
 
@@ -76,7 +76,7 @@ def duration_and_level(train: Side, test: Side) -> Answer:
     probabilities, ratings = most_frequent(train, test)
     x, x_test = _features(train.cues, test.cues)
     known = ~np.isnan(train.votes).any(1)
-    if known.any():
+    if known.any() and train.space.emotions:
         y, groups = train.votes[known], train.speaker[known]
         weight = y @ (1 / np.maximum(y.sum(0), 1e-9))
         weight *= len(y) / weight.sum()
