@@ -74,7 +74,11 @@ def test_changed_weights_do_not_keep_the_scores(run, tmp_path):
         model.head.bias += 0.5
     model.save_pretrained(tmp_path / "out")
     config = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
-    assert set(config["meta"]) == {"prediction", "began_as"}
+    assert set(config["meta"]) == {"prediction", "began_as", "terms"}
+    assert config["meta"]["terms"][-1] == {
+        "of": "what it was trained on since",
+        "licence": "unknown",
+    }
     assert "temperature" not in config["meta"]["prediction"]
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "No scores are known" in card
