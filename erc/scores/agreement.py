@@ -75,7 +75,8 @@ def agreement(utterances: Iterable[Utterance], space: Space = KEMDY) -> Agreemen
     """
     utterances = list(utterances)
     groups = [_of_table(table) for table in rating_matrix(utterances, space).values()]
-    groups += [_of_votes(f"{name} votes", x) for name, x in vote_matrix(utterances).items()]
+    votes = vote_matrix(utterances)
+    groups += [_of_votes(f"{name} votes", x, space) for name, x in votes.items()]
     return Agreement(tuple(groups), one_rater(utterances, space), space)
 
 
@@ -93,12 +94,13 @@ def _of_table(table: RatingTable) -> GroupAgreement:
     )
 
 
-def _of_votes(name: str, votes: np.ndarray) -> GroupAgreement:
+def _of_votes(name: str, votes: np.ndarray, space: Space) -> GroupAgreement:
     even = np.ptp(votes.sum(1)) == 0
     kappa = {"emotion": fleiss_kappa(votes) if even else np.nan}
     alpha = {"emotion nominal": alpha_from_counts(votes)}
     complete = len(votes) if even else 0
-    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, anonymous_votes(votes))
+    alone = anonymous_votes(votes, space)
+    return GroupAgreement(name, 0, len(votes), complete, kappa, alpha, {}, alone)
 
 
 def _column(g: GroupAgreement, space: Space) -> dict[str, str]:
