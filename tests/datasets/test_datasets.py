@@ -124,7 +124,9 @@ def test_an_empty_side_prints(kemdy19):
 
 
 CORPUS = """
+from erc.corpora.about import About
 from erc.corpora.utterance import Utterance
+ABOUT = About("Lines", "English", 10, "nobody", "CC0-1.0", "https://example.org", "write them")
 FILES = "*.lines"
 def read(root, report, *, shout=True):
     for i, line in enumerate((root / "my.lines").read_text().splitlines()):
@@ -144,6 +146,7 @@ def test_a_corpus_is_one_file_and_its_options_reach_it(tmp_path, monkeypatch):
         place = str(tmp_path / "data")
         assert HF_KEMD(place)[0].text == "A"
         assert HF_KEMD(place, shout=False)[0].text == "a"
+        assert corpora.find(place).licences == {"lines": "CC0-1.0"}
         assert HF_KEMD(place, shout=None, emotion_map=None)[0].text == "A"
         with pytest.raises(ConfigError, match=r"no option 'shuot' .did you mean 'shout'"):
             HF_KEMD(place, shuot=True)
