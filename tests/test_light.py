@@ -134,3 +134,12 @@ def test_a_published_model_says_what_to_install(hidden, tmp_path):
     facts = json.loads(erc(hidden, "info", tmp_path, "--json").stdout)
     assert (facts["takes"], facts["licences"]) == (["text"], [f"{tmp_path.name}: unknown"])
     assert erc(hidden, "models").returncode == 0
+
+
+def test_the_starter(hidden, shared, tmp_path, monkeypatch):
+    monkeypatch.setenv("ERC_CACHE", str(tmp_path))
+    monkeypatch.setenv("ERC_ENCODER", str(shared / "encoders" / "whisper-tiny-en"))
+    clip = next((shared / "corpora" / "nemo" / "audio").iterdir())
+    done = erc(hidden, "predict", clip, "--model", "starter")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"].startswith("starter@")

@@ -46,7 +46,7 @@ def from_hub(load: Callable[..., T], name: str | Path, what: str) -> T:
         local_error = error
     if folder.is_dir():
         raise CheckpointError(f"{what}: cannot load folder '{name}': {_first_line(local_error)}")
-    if not _reachable():
+    if not reachable():
         raise CheckpointError(
             f"{what}: '{name}' is neither a folder nor in the local Hugging Face cache, and the hub "
             f"cannot be reached; on a connected machine run `hf download {name}` and copy the "
@@ -158,7 +158,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _reachable() -> bool:
+def reachable() -> bool:
+    """Whether the hub answers; it is not asked where that is forbidden ($HF_HUB_OFFLINE)."""
     # The library itself retries for 23 s when there is no network.
     import huggingface_hub
     from huggingface_hub import constants

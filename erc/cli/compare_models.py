@@ -236,9 +236,9 @@ def _speed(did: Sequence[tuple[Said, int]]) -> dict[str, float]:
 
 
 def _facts(name: str | Path) -> dict[str, Any]:
-    from erc.model.folder import find_folder
+    from erc.model.folder.find import named
 
-    return info(find_folder(name))
+    return info(named(name))
 
 
 def _with_leaks(

@@ -27,14 +27,14 @@ def use(model: str | None, forget: bool) -> None:
     Raises:
         CheckpointError: it is not a model folder.
     """
-    from erc.model.folder.find import choose, set_default
+    from erc.model.folder.find import NONE, choose, set_default
 
     if model and forget:
         raise ConfigError("give a model or --forget, not both")
     if model or forget:
         set_default(model)
     folder, why = choose()
-    print(f"{folder} ({why})")
+    print(f"{'the starter' if why.startswith(NONE) else folder} ({why})")
 
 
 @command(

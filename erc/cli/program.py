@@ -28,6 +28,7 @@ from erc.cli import (
     predict,
     report,
     serve,
+    starter,
     timeline,
     train,
 )
@@ -62,7 +63,7 @@ def completion(shell: str) -> None:
 
 
 GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
-    "start": (demo.demo, corpus.synth, completion),
+    "start": (demo.demo, starter.starter, corpus.synth, completion),
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
         train.train, train.cross_validate, train.evaluate, compare.compare, report.report, report.embed,

@@ -37,9 +37,10 @@ class Normal:
     rest: float
 
     @classmethod
-    def fit(cls, features: np.ndarray) -> Normal:
-        """Of features [N, D], N > 0: the axes of most variance, under the shrinkage of Ledoit & Wolf
-        (2004), S' = (1 − δ) S + δ tr(S)/D · I, which has S's own eigenvectors."""
+    def fit(cls, features: np.ndarray, most: int | None = None) -> Normal:
+        """Of features [N, D], N > 0: the axes of most variance, at most `most` or `AXES`, under the
+        shrinkage of Ledoit & Wolf (2004), S' = (1 − δ) S + δ tr(S)/D · I, which has S's own
+        eigenvectors."""
         x = spread(np.asarray(features, np.float64))
         n, d = x.shape
         mean, scale = x.mean(0), x.std(0)
@@ -47,7 +48,9 @@ class Normal:
         z = (x - mean) / scale
         wide = d > n
         values, vectors = np.linalg.eigh((z @ z.T if wide else z.T @ z) / n)
-        kept = np.flatnonzero(values > d * np.finfo(float).eps * max(values[-1], 0))[-AXES:]
+        kept = np.flatnonzero(values > d * np.finfo(float).eps * max(values[-1], 0))[
+            -(most or AXES) :
+        ]
         axes = z.T @ vectors[:, kept] / np.sqrt(n * values[kept]) if wide else vectors[:, kept]
         middle = values.sum() / d  # tr(S)/D
         if not middle:  # one utterance, or all alike
@@ -81,7 +84,11 @@ class Typicality:
 
     @classmethod
     def fit(
-        cls, features: np.ndarray, groups: np.ndarray, others: np.ndarray | None = None
+        cls,
+        features: np.ndarray,
+        groups: np.ndarray,
+        others: np.ndarray | None = None,
+        most: int | None = None,
     ) -> Typicality | None:
         """None: nothing is there, or nobody is left to be held out.
 
@@ -89,17 +96,21 @@ class Typicality:
             features: [N, D] of training utterances; groups: [N], their speakers.
             others: [M, D] of other speakers. None: training speakers are held out in turn, which is
                 fair only where the features were not trained on them.
+            most: axes with a variance of their own.
         """
         if not len(features):
             return None
         if others is None:
             part = np.unique(groups, return_inverse=True)[1] % PARTS
             parts = np.unique(part).tolist() if part.any() else []
-            found = [Normal.fit(features[part != k]).distance(features[part == k]) for k in parts]
+            held = [(features[part != k], features[part == k]) for k in parts]
+            found = [Normal.fit(rest, most).distance(own) for rest, own in held]
             distances = np.concatenate([*found, []])
         else:
-            distances = Normal.fit(features).distance(others)
-        return cls(Normal.fit(features), spread(np.sort(distances))) if len(distances) else None
+            distances = Normal.fit(features, most).distance(others)
+        return (
+            cls(Normal.fit(features, most), spread(np.sort(distances))) if len(distances) else None
+        )
 
     def of(self, features: np.ndarray) -> np.ndarray:
         """Share of held-out recordings that lie at least as far away as features [B, D], [B].

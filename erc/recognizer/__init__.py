@@ -15,6 +15,7 @@ from erc.base import audio
 from erc.base.errors import CheckpointError
 from erc.base.terms import from_json, refuse
 from erc.model.folder import TOKENIZER, model_id, read_config, verify
+from erc.model.folder.find import find_model
 from erc.model.folder.held_out import HeldOut
 from erc.model.tokenizer import load_tokens
 from erc.recognizer.clip import Clip
@@ -54,7 +55,7 @@ class Recognizer(Engine):
 
 
 def load(
-    folder: Named,
+    folder: Named | None = None,
     *,
     runtime: str = "auto",
     device: str = "auto",
@@ -68,8 +69,9 @@ def load(
     """Open a model folder of training, `erc import-reference` or `erc export`, or a published model.
 
     Args:
-        folder: of a model, or the id of one on the Hugging Face hub; two of them, a speech and a text
-            model of the hub, are heard together (`erc.recognizer.public`).
+        folder: of a model, or the id of one on the Hugging Face hub; two of them, a speech and
+            a text model of the hub, are heard together (`erc.recognizer.public`). "starter": what comes
+            with the package; None: what the commands take where none is named, see `find.choose`.
         runtime: auto | torch-fp32 | torch-bf16 | onnx-fp32 | onnx-int8 | openvino-fp32 |
             openvino-bf16; "auto" takes what `erc tune` found fastest here and exact enough;
             where nothing was measured, on a CPU the exported copy if there is one, else torch-fp32.
@@ -94,7 +96,7 @@ def load(
         "batch_seconds": batch_seconds,
         "workers": workers,
     }
-    found = look(folder)
+    found = look(folder or find_model())
     if commercial:
         own = read_config(found) if isinstance(found, Path) else found.to_config()
         refuse(from_json(own["meta"].get("terms")), f"the model {folder}")

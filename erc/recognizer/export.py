@@ -11,9 +11,10 @@ from typing import Any
 
 from erc.base.errors import CheckpointError, ConfigError, did_you_mean
 from erc.base.files import atomic
-from erc.model.folder import CARD, EXPORTS, find_folder, read_config, write_config
+from erc.model.folder import CARD, EXPORTS, read_config, write_config
 from erc.model.folder.checkpoint import load_model
 from erc.model.folder.export import LIBRARIES, missing_libraries, write
+from erc.model.folder.find import named
 from erc.recognizer import load, parity
 
 
@@ -43,7 +44,7 @@ def export(
         CheckpointError: not a model folder with weights, or a tokenizer without `tokenizer.json`.
     """
     _check(format, int8)
-    folder = find_folder(model)
+    folder = named(model)
     if "runtime" in read_config(folder):
         raise CheckpointError(f"{folder} is an export already; export the model it was made from")
     local = Path(model).expanduser().is_dir()
@@ -69,7 +70,7 @@ def into(model: str | Path, *, format: str = "onnx", int8: bool = False, **optio
         raise ConfigError(
             f"there is no folder '{model}' to write into; export it elsewhere with -o"
         )
-    out = find_folder(folder) / EXPORTS / _name(format, int8)
+    out = named(folder) / EXPORTS / _name(format, int8)
     return export(folder, out, format=format, int8=int8, **options)
 
 

@@ -17,6 +17,7 @@ from erc.base.terms import WORD, all_of, from_json
 from erc.model.encoded import MODALITIES
 from erc.model.folder import CARD, CONFIG, USE, WEIGHTS, model_id, read_config
 from erc.model.folder.find import choose, find_model
+from erc.model.folder.heard import Heard
 from erc.model.folder.learned import Learned
 from erc.model.folder.weights import shapes
 from erc.recognizer.public.folder import is_public
@@ -53,7 +54,7 @@ def info(folder: Path) -> dict[str, Any]:
     dimensions (name → [low, high]) of its label space, not_offered, calibrated, encoders, fusion,
     parameters, megabytes, exports, data, protocol, scores and intervals (system → metric),
     temperature, abstention, licences, terms (the same as records), commercial (whether all of them allow
-    that; null: not known), notes (of a published model), not_for.
+    that; null: not known), notes (for whoever reads its answers), not_for.
     """
     found = look(folder)
     published = None if isinstance(found, Path) else found
@@ -85,7 +86,7 @@ def info(folder: Path) -> dict[str, Any]:
         "megabytes": round(sum(f.stat().st_size for f in _files(folder)) / 1e6, 1),
         "exports": sorted(p.name for p in folder.glob("exports/*/") if p.is_dir()),
         "runtime": (config.get("runtime") or {}).get("name"),
-        "data": results and results.corpus,
+        "data": results.corpus if results else ", ".join(Heard.of(config).corpora) or None,
         "simulated": results and results.simulated,
         "protocol": results and _protocol(results),
         **_scores(results, space),
@@ -95,7 +96,7 @@ def info(folder: Path) -> dict[str, Any]:
         else _licences(folder / CARD),
         "terms": [one.to_json() | {"commercial": one.commercial} for one in terms],
         "commercial": all_of(terms),
-        "notes": meta.get("notes", []) if published else [],
+        "notes": meta.get("notes", []),
         "effort": meta.get("effort"),
         "imported_from": meta.get("imported_from"),
         "not_for": " ".join(USE.partition("Not for:")[2].split()),

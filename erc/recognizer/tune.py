@@ -19,7 +19,8 @@ from typing import Any
 from erc.base.devices import machine
 from erc.base.errors import CheckpointError, ErcError
 from erc.base.files import write_json
-from erc.model.folder import EXPORTS, find_folder, read_config, worst
+from erc.model.folder import EXPORTS, read_config, worst
+from erc.model.folder.find import named
 from erc.recognizer import Recognizer, load, parity
 from erc.recognizer.runtimes import MODULES, RECORD, installed
 from erc.scores.tables import grid
@@ -48,7 +49,7 @@ def tune(
     Raises:
         CheckpointError: an export, which knows one runtime only.
     """
-    folder = find_folder(model)
+    folder = named(model)
     if "runtime" in read_config(folder):
         raise CheckpointError(f"{folder} is an export; tune the model it was made from")
     for kind in export:

@@ -277,7 +277,7 @@ def test_missing_weights_are_refused(tmp_path):
     ],
 )
 def test_what_does_not_exist_fails_at_once(name, words, monkeypatch):
-    monkeypatch.setattr("erc.base.hub._reachable", lambda: False)
+    monkeypatch.setattr("erc.base.hub.reachable", lambda: False)
     start = time.perf_counter()
     with pytest.raises(CheckpointError, match=words) as error:
         SpeechEncoder.from_name(name)

@@ -22,7 +22,7 @@ FILES = {"config.json", "model.safetensors", "README.md", "tokenizer", "held_out
 
 @pytest.fixture
 def offline(monkeypatch):
-    monkeypatch.setattr(hub, "_reachable", lambda: False)
+    monkeypatch.setattr(hub, "reachable", lambda: False)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_download_asks_for_nothing_that_could_run(run, monkeypatch, tmp_path):
         return str(run / "model")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    monkeypatch.setattr(hub, "_reachable", lambda: True)
+    monkeypatch.setattr(hub, "reachable", lambda: True)
     assert find_folder("someone/new") == run / "model"
     assert [(name, local) for name, local, _ in asked] == [
         ("someone/new", True), ("someone/new", False),

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from erc.base.errors import CheckpointError
 from erc.base.files import atomic, read_json
-from erc.model.folder import CONFIG, find_folder
+from erc.model.folder import CONFIG, find_folder, starter
 
 STUDIES = re.compile(r"cross-validation|sharpen|sweep|reproduce|fold\d")  # one model of many
+NONE = "no model under runs/ to take by default"
 FAST_DEV = re.compile(r"^\s*fast_dev_run: (?!false|0\b)", re.MULTILINE)
 
 
@@ -24,30 +25,44 @@ class Choice(NamedTuple):
 
 
 def find_model(name: str | Path | None = None) -> Path:
-    """`choose`, which says on stderr what it took if nobody chose."""
+    """`choose`, which says on stderr what it took if nobody chose, and gets the starter if need be.
+
+    Raises:
+        CheckpointError: see `choose`; or the starter's encoder is not to be had.
+    """
     folder, why = choose(name)
     if why.startswith("the newest"):
         print(f"erc: using {folder}, {why} (`erc use MODEL` makes a choice last)", file=sys.stderr)
+    elif why.startswith(NONE):
+        try:
+            starter.folder()
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{why}; name one with --model or `erc use`, or run `make demo`. The starter would "
+                f"answer, but {error}"
+            ) from None
+        print(f"erc: {why}: the starter answers; {starter.WARNING}", file=sys.stderr)
     return folder
 
 
 def choose(name: str | Path | None = None) -> Choice:
     """The model folder that was named, else $ERC_MODEL, else that of `erc use`, else the newest.
 
-    The newest under runs/ is never one fold of a study, a fast-dev run or a pre-trained encoder.
+    Where there is none, the place of the starter, which need not be there yet. The newest under runs/
+    is never one fold of a study, a fast-dev run or a pre-trained encoder.
 
     Args:
-        name: a model folder, a run's that holds one, or a hub id.
+        name: a model folder, a run's that holds one, "starter", or a hub id.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is none of that name.
     """
     for wanted, why in ((name, "named"), (os.environ.get("ERC_MODEL"), "by $ERC_MODEL")):
         if wanted:
-            return Choice(find_folder(wanted), why)
+            return Choice(named(wanted), why)
     if kept := default():
         try:
-            return Choice(find_folder(kept), "by `erc use`")
+            return Choice(named(kept), "by `erc use`")
         except CheckpointError as error:
             raise CheckpointError(f"{error}, which `erc use` chose; choose another") from None
     found = sorted(Path("runs").glob(f"**/model/{CONFIG}"), key=lambda p: -p.stat().st_mtime)
@@ -55,10 +70,14 @@ def choose(name: str | Path | None = None) -> Choice:
     if fit:
         return Choice(fit[0], f"the newest of {len(fit)} in runs/" if fit[1:] else "the newest")
     left = f" ({len(found)} are folds of studies, fast-dev or pre-training runs)" if found else ""
-    raise CheckpointError(
-        f"no model under runs/ to take by default{left}; name one with --model or `erc use`, "
-        "or run `make demo`"
-    )
+    return Choice(starter.place(), f"{NONE}{left}")
+
+
+def named(name: str | Path) -> Path:
+    """`find_folder`, and the starter for "starter", where no folder has that name."""
+    if str(name) == starter.NAME and not Path(name).is_dir():
+        return starter.folder()
+    return find_folder(name)
 
 
 def default() -> str | None:
@@ -78,7 +97,7 @@ def set_default(name: str | None) -> None:
     if name is None:
         _file().unlink(missing_ok=True)
         return
-    folder = find_folder(name)
+    folder = named(name)
     read_json(folder / CONFIG, CheckpointError)
     with atomic(_file()) as temporary:
         temporary.write_text(str(folder.resolve() if Path(name).exists() else name) + "\n", "utf-8")

@@ -42,6 +42,7 @@ class Learned:
         """Of the `config.json` of a model folder; older ones do not record everything."""
         meta, space = config["meta"], Space.from_json(config)
         results, rows = meta.get("results") or {}, meta.get("learned") or {}
+        settings = meta.get("prediction") or {}
         # files of before wrote `valence` and `arousal` where `dimensions` is now
         rated = rows.get("dimensions") or rows
         # only `strict` has a side of its own to fit on: `paper` fits on the one it scores
@@ -51,7 +52,7 @@ class Learned:
             dimensions=_in_order(space.names, rated),
             band_hz=rows.get("band_hz"),
             simulated=bool(results.get("simulated")),
-            calibrated=bool(results.get("calibrated", fitted)),
+            calibrated=bool(results.get("calibrated", settings.get("calibrated", fitted))),
         )
 
     @property

@@ -13,6 +13,7 @@ from typing import Any
 
 from erc.base.errors import ConfigError, did_you_mean
 from erc.model.fusion.cross_attention import CrossAttention
+from erc.model.fusion.familiar import Familiar
 from erc.model.fusion.interface import Fusion
 from erc.model.fusion.tensor_mixer import TensorMixer
 from erc.model.fusion.trilinear import Trilinear
@@ -27,6 +28,7 @@ FUSIONS: dict[str, type[Fusion]] = {
     "gated": Gated,
     "trilinear": Trilinear,
     "linear": Linear,
+    "familiar": Familiar,
 }
 
 

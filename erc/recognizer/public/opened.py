@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from erc.base.errors import CheckpointError, ConfigError, ModelWarning, optional
 from erc.base.files import fingerprint
 from erc.base.space import Space
-from erc.model.folder import CONFIG, find_folder, read_config
+from erc.model.folder import CONFIG, read_config
+from erc.model.folder.find import named
 from erc.recognizer.public.files import read
 from erc.recognizer.public.folder import Public, describe, is_public
 from erc.recognizer.public.late import KEY, MODALITIES, RULE, Fusion, LateRuntime, Shared
@@ -106,7 +107,7 @@ def look(name: Named) -> Public | Pair | Path:
         if len(name) != 2:
             raise ConfigError(f"late fusion is of two models, speech and text; got {len(name)}")
         return _pair(dict(zip(MODALITIES, name)), Fusion())
-    folder = find_folder(name)
+    folder = named(name)
     if not is_public(folder):
         return folder
     config = read(folder / CONFIG, lambda value: None)

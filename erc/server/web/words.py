@@ -11,6 +11,7 @@ from erc.base.cells import guard
 from erc.base.space import Dimension, Space
 from erc.labels.regions import Regions
 from erc.model.folder import USE
+from erc.model.folder.heard import Heard
 from erc.model.folder.learned import SIMULATED
 from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
@@ -286,7 +287,8 @@ def _model(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
         rows["trained on"] = made if results.simulated else results.corpus
         rows["tested on"] = f"{results.n} utterances of {results.speakers} speakers{strict}"
     else:
-        rows["trained on"] = "not known; this model folder does not say"
+        corpora = ", ".join(Heard.of(config).corpora)
+        rows["trained on"] = corpora or "not known; this model folder does not say"
     for name in ("licences", "notes"):  # of a published model
         if isinstance(said := config["meta"].get(name), list):
             rows[name] = "; ".join(map(str, said))

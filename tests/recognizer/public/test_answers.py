@@ -149,7 +149,7 @@ def test_by_id_from_the_cache_of_the_hub(model, tmp_path, monkeypatch):
     (root / "refs").mkdir()
     (root / "refs" / "main").write_text("a" * 40)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub, "_reachable", lambda: False)
+    monkeypatch.setattr(hub, "reachable", lambda: False)
     found = erc.load("someone/voices", device="cpu")
     assert found.model.startswith("someone/voices@")
     assert found.config["meta"]["licences"] == ["someone/voices: unknown"]

@@ -1,0 +1,288 @@
+"""`erc starter build`: corpora and an encoder → what lies in `erc/starter`, measured on the way."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from erc.base.space import KEMDY
+from erc.base.terms import Terms
+from erc.model.emotion import EmotionModel
+from erc.model.encoders import SpeechEncoder
+from erc.model.folder import USE, checkpoint
+from erc.model.folder.export import keep_copy
+from erc.model.folder.heard import Heard
+from erc.model.folder.held_out import HeldOut
+from erc.model.folder.learned import counted
+from erc.model.folder.starter import ENCODER, NAME, WARNING, pack
+from erc.model.fusion.familiar import Familiar
+from erc.model.typicality import Typicality, spread
+from erc.studies.starter import Clips, Head, fit
+from erc.studies.starter_scores import AXES, SURE, Measured, measure, table
+from erc.training.assembly import Assembly
+from erc.training.config import compose, quoted
+from erc.training.run import taught
+
+POOLING = "mean_std"
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the corpora give.
+
+    Attributes:
+        clips: of all corpora.
+        scored: [N] whose sentence is said with several emotions: else the words would tell.
+        speech: the frozen encoder.
+        terms: of the corpora and the encoder.
+        band_hz: see `Learned`.
+        people: (corpus, speaker) of all.
+        samples: that are heard at once.
+    """
+
+    clips: Clips
+    scored: np.ndarray
+    speech: SpeechEncoder
+    terms: list[Terms]
+    band_hz: float | None
+    people: list[tuple[str, str]]
+    samples: int | None
+
+
+def gather(corpora: Sequence[Path], encoder: str) -> Gathered:
+    """Pooled features and emotions of every recording of manifests of acted speech.
+
+    Raises:
+        CorpusError, CheckpointError: a corpus or the encoder cannot be read.
+    """
+    found: list[tuple[np.ndarray, ...]] = []
+    terms: dict[Terms, None] = {}
+    people: dict[tuple[str, str], None] = {}
+    bands = []
+    for corpus in corpora:
+        parts = Assembly(
+            compose(
+                [
+                    "dataset=manifest", f"dataset.paths={quoted(corpus)}",
+                    "dataset.num_folds=session", "dataset.validation_fold=0", "model=linear",
+                    f"model.speech_encoder={quoted(encoder)}", f"model.speech_pooling={POOLING}",
+                ]
+            )
+        )  # fmt: skip
+        view = parts.sides["train"].side("all")
+        rows = view.rows[view.has("speech") & np.isfinite(view.labels.soft[view.rows]).all(-1)]
+        if left := len(view.rows) - len(rows):
+            print(f"{corpus}: {left} rows without recording or emotion are left out")
+        columns = [
+            view.store.column(name)[rows].astype(str) for name in ("corpus", "speaker", "text")
+        ]
+        name, speaker, text = columns
+        emotion = view.labels.soft[rows].argmax(-1)
+        found.append(
+            (
+                parts.tables["speech"][rows].double().flatten(1).numpy(),
+                name,
+                np.char.add(np.char.add(name, "/"), speaker),
+                emotion,
+                _several(text, emotion),
+            )
+        )
+        terms |= dict.fromkeys(parts.terms)
+        people |= dict.fromkeys(zip(name.tolist(), speaker.tolist()))
+        bands.append(taught(parts)["band_hz"])
+    features, name, speaker, emotion, scored = (np.concatenate(x) for x in zip(*found))
+    clips = Clips(features, name, speaker, emotion.astype(int), len(KEMDY.emotions))
+    band = min((b for b in bands if b is not None), default=None)
+    speech = parts.model.speech
+    assert speech is not None  # model=linear with an encoder has one
+    return Gathered(
+        clips, scored, speech, list(terms), band, list(people), parts.cfg.dataset.wav_max_length
+    )
+
+
+def _several(text: np.ndarray, emotion: np.ndarray) -> np.ndarray:
+    """Whose sentence is said with more than one emotion."""
+    kinds: dict[str, set[int]] = {}
+    for said, e in zip(text.tolist(), emotion.tolist(), strict=True):
+        kinds.setdefault(said, set()).add(e)
+    return np.array([len(kinds[said]) > 1 for said in text.tolist()])
+
+
+def model_of(head: Head, speech: SpeechEncoder) -> EmotionModel:
+    """The head on its encoder, as a model that answers in KEMDy's space and learned no dimension."""
+    count, axes = head.places.shape
+    emotions = len(KEMDY.emotions)
+    model = EmotionModel(
+        speech,
+        fusion="familiar",
+        fusion_options={"emotions": emotions, "axes": axes, "places": count},
+        speech_pooling=POOLING,
+        freeze_speech=True,
+        space=KEMDY,
+    )
+    branch, fusion = model.branches["speech"], cast(Familiar, model.fusion)
+    rows = len(KEMDY.dimensions)
+    weight = np.concatenate([head.weight, np.zeros((rows, head.weight.shape[1]))])
+    values = {
+        branch.standardize.mean: head.scale.mean,
+        branch.standardize.scale: head.scale.deviation,
+        branch.projector.weight: weight,
+        branch.projector.bias: np.concatenate([head.bias, np.zeros(rows)]),
+        fusion.places: head.places,
+        fusion.member: head.member,
+        fusion.far: np.array([head.far]),
+        model.head.weight: np.eye(emotions + rows),
+        model.head.bias: np.zeros(emotions + rows),
+    }
+    with torch.no_grad():
+        for place, value in values.items():
+            place.copy_(torch.from_numpy(np.asarray(value)).reshape(place.shape))
+    return model.eval()
+
+
+def build(corpora: Sequence[Path], encoder: str, out: Path) -> Measured:
+    """Fit, measure and write the starter.
+
+    Args:
+        corpora: manifests of acted speech.
+        encoder: id or folder of `ENCODER`.
+        out: gets what `erc.model.folder.starter.assemble` puts together again.
+
+    Raises:
+        CorpusError, CheckpointError, ConfigError: a corpus or the encoder cannot be read.
+    """
+    given = gather(corpora, encoder)
+    clips = given.clips
+    people = f"{len(given.people)} speakers"
+    print(f"{len(clips)} recordings of {people}; {given.scored.sum()} are scored")
+    head, measured = fit(clips), measure(clips, given.scored)
+    usual = Typicality.fit(clips.features, clips.speaker, most=AXES)
+    terms = [Terms(f"data: {name}", LICENCE) for name in np.unique(clips.corpus).tolist()]
+    terms.append(Terms(ENCODER, "MIT"))
+    unrated = np.full((len(clips), len(KEMDY.dimensions)), np.nan)
+    meta: dict[str, Any] = {
+        "prediction": {
+            "temperature": 1.0,
+            "calibrated": True,
+            "wav_max_length": given.samples,
+            "adaptation": "strangers",
+            "temperature_adapted": head.adapted,
+        },
+        "learned": {"band_hz": given.band_hz} | counted(clips.votes, unrated),
+        "heard": Heard.of_sides(given.people, []).to_json(),
+        "terms": [one.to_json() for one in terms],
+        "scores": [one.to_json() for one in measured.scores],
+        "strengths": list(head.strengths),
+        "notes": [f"{NAME}: {WARNING}"],
+    }
+    others = HeldOut(
+        {"speech": usual} if usual else {}, {"speech": spread(measured.given)}, len(given.people)
+    )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "model"
+        checkpoint.save(folder, model_of(head, given.speech), meta=meta, held_out=others)
+        print(keep_copy(folder, True))
+        pack(folder, out, card(clips, measured), NOTICE)
+    print(table(measured.scores))
+    return measured
+
+
+def card(clips: Clips, measured: Measured) -> str:
+    """The starter's README.md."""
+    counts = []
+    for name in np.unique(clips.corpus):
+        own = clips.where(clips.corpus == name)
+        acted = ", ".join(KEMDY.emotions[e] for e in np.unique(own.emotion))
+        counts.append(f"| {name} | {len(own):,} | {len(np.unique(own.speaker))} | {acted} |")
+    return CARD.format(
+        encoder=ENCODER, counts="\n".join(counts), table=table(measured.scores), taken="\n\n".join(
+            _taken(name, x) for name, x in measured.confusions.items()
+        ), use=USE, sure=SURE, common=len(_emotions(measured)),
+    )  # fmt: skip
+
+
+def _emotions(measured: Measured) -> list[str]:
+    """That strangers were asked about."""
+    asked = sum(x.sum(1) for x in measured.confusions.values())
+    return [e for e, n in zip(KEMDY.emotions, np.atleast_1d(asked).tolist()) if n]
+
+
+def _taken(corpus: str, counts: np.ndarray) -> str:
+    """A table of what the emotions of a corpus were taken for, in parts of 1."""
+    kept = np.flatnonzero(counts.sum(1))
+    names = [KEMDY.emotions[e] for e in kept]
+    lines = [f"| {corpus} | " + " | ".join(names) + " |", "|---" * (len(kept) + 1) + "|"]
+    for e, name in zip(kept, names, strict=True):
+        shares = counts[e, kept] / counts[e].sum()
+        lines.append(f"| {name} | " + " | ".join(f"{x:.2f}" for x in shares) + " |")
+    return "\n".join(lines)
+
+
+LICENCE = "CC BY-NC-SA 4.0"
+NOTICE = """\
+The files of this folder, but for __init__.py, are licensed under the Creative Commons
+Attribution-NonCommercial-ShareAlike 4.0 International licence (CC BY-NC-SA 4.0):
+https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
+
+They were computed from recordings under that licence: the public part of Korean EmotionTTS
+(https://github.com/emotiontts/emotiontts_open_db), nEMO (https://github.com/amu-cai/nEMO) and RAVDESS
+(https://zenodo.org/records/1188976). The code of erc is under the Apache licence 2.0. The encoder they
+go with, openai/whisper-tiny.en, is under the MIT licence and does not lie here.
+"""
+CARD = """\
+---
+license: cc-by-nc-sa-4.0
+library_name: erc
+pipeline_tag: audio-classification
+base_model: {encoder}
+tags: [speech-emotion-recognition, emotion-recognition]
+---
+
+# The starter: emotion of acted speech
+
+It answers where there is no model of one's own, so that there is an answer at once. Read the next
+paragraph before you believe one.
+
+**On a corpus that it has not heard it is hardly better than chance.** It knows that: such recordings are
+told from those like its training, their answers have low confidence and are marked `abstain`. With
+recordings of the same speaker in various moods (`recognizer.adapt`) it does better. Of voices like those
+of its corpora it is as good as a model of that corpus alone. Train your own model on your own corpus.
+
+It offers seven emotions and no valence or arousal: nobody rated those in these corpora.
+
+## How good
+
+UAR is the recall averaged over emotions. Everything was fitted and chosen without those who are asked
+about. Of a corpus that was not heard, the {common} emotions of all corpora are told apart; of other
+speakers of the corpora, all that the corpus has. Recordings whose sentence has one emotion only are
+learned from and not scored. Answered: with a confidence of {sure} or more, and typical. Its rival is one
+shrinkage LDA of all recordings on the same features, its strength chosen in the same way.
+
+{table}
+
+## What it takes emotions for
+
+Of corpora that it has not heard, in parts of the recordings of each emotion (rows: acted, columns:
+told).
+
+{taken}
+
+## Made of
+
+- encoder: {encoder}, frozen; its middle layers, mean and deviation over time
+- head: `erc.model.fusion.familiar`, in closed form: nothing was drawn at random
+
+| corpus | recordings | speakers | emotions |
+|---|---|---|---|
+{counts}
+
+All of it is acted. The head is CC BY-NC-SA 4.0, as the recordings are.
+
+{use}
+"""
