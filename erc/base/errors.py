@@ -52,7 +52,7 @@ class CheckpointError(ErcError):
 
 EXTRAS = {  # package → the part of erc that brings it
     **dict.fromkeys(("hydra", "lightning", "omegaconf", "pandas", "peft", "pyarrow"), "train"),
-    **dict.fromkeys(("safetensors", "torch", "transformers"), "train"),
+    **dict.fromkeys(("torch", "transformers"), "train"),
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "audformat": "audformat",
     "av": "formats",
