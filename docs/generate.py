@@ -1,4 +1,4 @@
-"""Write docs/reference/ and the drawing in docs/architecture.md from the code.
+"""Write docs/reference/, the drawing in docs/architecture.md and the starter's scores from the code.
 
 python docs/generate.py            # write the pages
 python docs/generate.py --check    # exit 1 if a page is not what would be written
@@ -7,6 +7,7 @@ python docs/generate.py --check    # exit 1 if a page is not what would be writt
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from erc.cli.command import Command, Option
 
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
+BEGIN, END = "<!-- scores: written by docs/generate.py -->", "<!-- end of scores -->"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
     "dataset": ("erc.datasets:HF_KEMD", "_base", "A corpus, its labels and its folds."),
     "model": ("erc.model.plan:Plan", "_base", "Encoders, fusion, loss."),
@@ -39,6 +41,7 @@ def pages() -> dict[str, str]:
         "reference/config.md": config(),
         "reference/python.md": docstrings.page(),
         "architecture.md": house.page(),
+        "starter.md": starter(),
     }
 
 
@@ -55,6 +58,17 @@ def commands() -> str:
         lines.append(f"## {title[0].upper()}{title[1:]}\n")
         lines += [_command(one) for one in family]
     return "\n".join(lines)
+
+
+def starter() -> str:
+    """docs/starter.md with the scores that lie beside the starter's weights."""
+    from erc.studies.starter_scores import Score, table
+
+    page = (ROOT / "docs" / "starter.md").read_text("utf-8")
+    config = json.loads((ROOT / "erc" / "starter" / "config.json").read_text("utf-8"))
+    scores = [Score(**one) for one in config["meta"]["scores"]]
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{table(scores)}\n{END}{rest.partition(END)[2]}"
 
 
 def _command(one: Command) -> str:
