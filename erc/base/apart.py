@@ -26,6 +26,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -39,8 +40,10 @@ MEMORY = 256 << 20  # bytes of address space beyond what the process has at rest
 COMPUTING = 3  # s of computing that a piece of a second or so may take
 WAITING = 30  # s that it may take in all: a disk may sleep, other programs may compute
 HEAD = struct.Struct("<cQ")
+HARM = "; it is damaged, or made to do harm"
 LARGEST = 1 << 28  # bytes of a message
 POSIX = hasattr(socket, "send_fds") and hasattr(os, "fork")
+HERE = str(Path(__file__).parents[2])  # where erc lies
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from erc.base.apart import serve; serve(int(sys.argv[1]))"
@@ -104,9 +107,7 @@ def _asked(file: BinaryIO, request: dict[str, Any]) -> Iterator[tuple[bytes, np.
                 if whole:
                     return
         except _Dead as error:
-            raise AudioError(
-                f"{name}: cannot be decoded ({error}); it is damaged, or made to do harm"
-            ) from None
+            raise AudioError(f"{name}: cannot be decoded ({error})") from None
         finally:
             if whole:
                 with _lock:
@@ -120,7 +121,8 @@ class Decoder:
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair()
-        path = json.dumps([p or os.getcwd() for p in sys.path])
+        # An editable install finds erc by a hook of `site`, which does not run there, and not by a path.
+        path = json.dumps([HERE, *(p or os.getcwd() for p in sys.path)])
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", START, str(theirs.fileno()), path],
@@ -140,7 +142,7 @@ class Decoder:
         """The next one; raises `_Dead`."""
         kind, length = HEAD.unpack(self._read(HEAD.size).tobytes())
         if length > LARGEST:
-            raise _Dead("its decoder answers nonsense")
+            raise _Dead(f"its decoder answers nonsense{HARM}")
         return kind, self._read(length)
 
     def why(self) -> str:
@@ -148,10 +150,12 @@ class Decoder:
         try:
             code = self.process.wait(1)
         except subprocess.TimeoutExpired:
-            return f"nothing came of it for {WAITING} s"
+            return f"nothing came of it for {WAITING} s{HARM}"
         if -code in (signal.SIGXCPU, signal.SIGKILL):
-            return f"a piece of it took more than {COMPUTING} s of computing"
-        return f"its decoder crashed, code {code}"
+            return f"a piece of it took more than {COMPUTING} s of computing{HARM}"
+        if code == 1:  # Python ended with an exception, which no decoder raises
+            return f"the process that decodes does not run, code {code}; is erc installed whole?"
+        return f"its decoder crashed, code {code}{HARM}"
 
     def end(self) -> None:
         """Kill it."""

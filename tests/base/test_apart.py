@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +134,29 @@ def test_plain_numbers_are_read_as_libsndfile_reads_them(kind, format):
     theirs, _ = soundfile.read(sink, dtype="float32")
     np.testing.assert_array_equal(ours, theirs)
     assert not len(stream.read(2000, "float32"))
+
+
+def test_it_finds_erc_where_only_a_hook_of_site_does(flac, tmp_path):
+    """As an editable install does: no entry of `sys.path` leads to the package."""
+    (tmp_path / "a.flac").write_bytes(flac)
+    script = tmp_path / "own.py"  # and without a guard for `__main__`
+    root = str(Path(apart.__file__).parents[2])
+    script.write_text(
+        f"import os, sys\nsys.path.insert(0, {root!r})\nimport erc\nfrom erc.base import audio\n"
+        f"sys.path[:] = [p for p in sys.path if os.path.abspath(p) != {root!r}]\n"
+        "print(len(audio.load('a.flac')))\n",
+        "utf-8",
+    )
+    without = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, cwd=tmp_path, env=without
+    )
+    assert done.stdout == "32000\n", done.stderr
+
+
+def test_a_process_that_does_not_run_is_not_the_fault_of_the_recording(flac, monkeypatch):
+    monkeypatch.setattr(apart, "_idle", [])
+    monkeypatch.setattr(apart, "START", "import nothing_of_that_name")
+    with pytest.raises(AudioError, match="does not run, code 1; is erc installed whole") as caught:
+        audio.load(flac)
+    assert "harm" not in str(caught.value)
