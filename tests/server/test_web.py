@@ -153,3 +153,17 @@ def test_page_says_what_it_is_not_for(recognizer):
     assert "Art. 5(1)(f)" in text
     assert "Art. 50(3)" in text
     assert "simulated" in text
+
+
+def test_a_model_that_no_rater_taught_does_not_speak_of_raters(run):
+    from erc.model.folder import read_config
+    from erc.model.folder.learned import Learned
+
+    assert Learned.of(read_config(run / "model")).rated
+    p = Prediction("a", "happy", {"happy": 0.62, "sad": 0.38}, {}, 0.62, ("speech",), abstain=True)
+    acted = say.answer(p, {}, 0.7, rated=False) + say.sentence(p, rated=False)
+    assert "rater" not in acted
+    assert "No emotion has 70" in acted
+    config = {"emotions": ["happy", "sad"], "dimensions": {}, "meta": {}, "model": {}}
+    assert not Learned.of(config).rated
+    assert "No raters taught this model" in say.about(config, ("speech",))

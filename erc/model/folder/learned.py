@@ -29,6 +29,7 @@ class Learned:
         band_hz: how far up the spectrum of nearly all training recordings reaches; None: not recorded.
         simulated: no person was recorded.
         calibrated: the temperature was fitted on other speakers than those it was scored on.
+        rated: several raters judged what it was tested on; False also where the folder does not say.
     """
 
     emotions: Mapping[str, int] | None = None
@@ -36,6 +37,7 @@ class Learned:
     band_hz: float | None = None
     simulated: bool = False
     calibrated: bool = False
+    rated: bool = False
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Learned:
@@ -53,6 +55,7 @@ class Learned:
             band_hz=rows.get("band_hz"),
             simulated=bool(results.get("simulated")),
             calibrated=bool(results.get("calibrated", settings.get("calibrated", fitted))),
+            rated=_judged(results),
         )
 
     @property
@@ -86,6 +89,13 @@ class Learned:
     def warning(self) -> str | None:
         """The one line that every answer comes with; None: there is nothing to warn of."""
         return SIMULATED if self.simulated else None
+
+
+def _judged(results: Mapping[str, Any]) -> bool:
+    """Whether one rater could be scored against others."""
+    earlier = (results.get("systems") or {}).get("human ceiling")  # of files of before
+    scores = results.get("human") or earlier or {}
+    return any(isinstance(x, int | float | Mapping) and x == x for x in scores.values())
 
 
 def _in_order(

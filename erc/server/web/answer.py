@@ -68,9 +68,14 @@ def _answers(
     clip = recognizer.read(recording or None, text or None, name=Path(recording or "text").name)
     reason, prediction = _explained(recognizer, clip)
     yield (
-        say.sentence(prediction),
+        say.sentence(prediction, recognizer.learned.rated),
         say.answer(
-            prediction, recognizer.regions, recognizer.abstain, reason, clip.inputs.get("speech")
+            prediction,
+            recognizer.regions,
+            recognizer.abstain,
+            reason,
+            clip.inputs.get("speech"),
+            recognizer.learned.rated,
         ),
     )
 

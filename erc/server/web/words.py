@@ -12,7 +12,7 @@ from erc.base.space import Dimension, Space
 from erc.labels.regions import Regions
 from erc.model.folder import USE
 from erc.model.folder.heard import Heard
-from erc.model.folder.learned import SIMULATED
+from erc.model.folder.learned import SIMULATED, Learned
 from erc.recognizer.explain import Explanation
 from erc.recognizer.prediction import Prediction, table
 from erc.recognizer.scales import answered, count, number, one_scale, share
@@ -65,8 +65,11 @@ def _and(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def sentence(p: Prediction) -> str:
+def sentence(p: Prediction, rated: bool = True) -> str:
     """The answer as one sentence, for the live region.
+
+    Args:
+        rated: raters taught the model, see `Learned`.
 
     >>> placed = {"valence": 4.1, "arousal": 3.2}
     >>> p = Prediction("a", "happy", {"happy": 0.62}, placed, 0.62, ("speech",))
@@ -75,8 +78,13 @@ def sentence(p: Prediction) -> str:
     """
     emotion = p.reason or "no answer"
     if p.label and p.confidence is not None:
-        emotion = f"{p.label}, {percent(p.confidence)} of raters would say so"
+        emotion = f"{p.label}, {percent(p.confidence)} {_of(rated)}"
     return f"{'simulated model: ' * p.simulated}{emotion}{_placed(p)}"
+
+
+def _of(rated: bool) -> str:
+    """What the percentage of an emotion is."""
+    return "of raters would say so" if rated else "probable, as this model sees it"
 
 
 def _placed(p: Prediction) -> str:
@@ -101,6 +109,7 @@ def answer(
     threshold: float = 0.0,
     explanation: Explanation | None = None,
     samples: np.ndarray | None = None,
+    rated: bool = True,
 ) -> str:
     """The answer to one utterance.
 
@@ -108,6 +117,7 @@ def answer(
         threshold: below which the recognizer abstains.
         explanation: None: the model cannot tell.
         samples: [T], 16 kHz, to draw; None: nothing was heard.
+        rated: raters taught the model, see `Learned`.
     """
     p = prediction
     sources = " and ".join(WAYS[m] for m in p.modalities)
@@ -115,7 +125,7 @@ def answer(
     if p.label and p.confidence is not None:
         emotion, share = p.top(2)[1]
         name, runner = p.label, f"then {emotion}, {percent(share)}"
-        said = f"<b>{percent(p.confidence)} of raters</b> would say so; {runner}."
+        said = f"<b>{percent(p.confidence)}</b> {_of(rated)}; {runner}."
     said += f" Heard from {sources}." if sources else ""
     head = (
         f'<div class="headline" style="--hue:{colour(p.label, p.space)}"><h2>{name}</h2><p>{said}</p>'
@@ -130,12 +140,12 @@ def answer(
         why += moments(samples, explanation.time, p.label) if samples is not None else ""
     why = f'<h3>Why this answer</h3><div class="why">{why}</div>' if why else ""
     csv = table([p]).map(lambda x: guard(x) if isinstance(x, str) else x).to_csv(index=False)
-    caption = "Share of raters who would choose each emotion"
+    caption = "Share of raters who would choose each emotion" if rated else "Probabilities"
     charts = bars(p.probabilities, caption, p.space) if p.label else ""
     charts += plane([p], regions)
     pair = f'<div class="pair">{charts}</div>' if charts else ""
     return (
-        f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold)}{pair}{why}'
+        f'<article class="erc">{banner(p.simulated)}{head}{notes(p, threshold, rated)}{pair}{why}'
         f"{downloads([('Download CSV', 'prediction.csv', 'text/csv', csv)])}</article>"
     )
 
@@ -146,15 +156,15 @@ def banner(simulated: bool) -> str:
     return f'<p class="banner" role="note">{text}</p>' if simulated else ""
 
 
-def notes(p: Prediction, threshold: float) -> str:
+def notes(p: Prediction, threshold: float, rated: bool = True) -> str:
     """What to be careful about."""
     found = []
     if p.label:
         (first, most), (second, next_) = p.top(2)
         if most - next_ < CLOSE:
             found.append(
-                f"<b>A close call</b> between <i>{first}</i> and <i>{second}</i>: "
-                "raters would disagree."
+                f"<b>A close call</b> between <i>{first}</i> and <i>{second}</i>"
+                + (": raters would disagree." if rated else ".")
             )
     if never := ", ".join(e for e, share in p.probabilities.items() if not share):
         found.append(f"<b>Not offered:</b> {never}. The training data had none of it.")
@@ -171,8 +181,13 @@ def notes(p: Prediction, threshold: float) -> str:
         )
     if p.abstain and not (strange and (p.confidence or 0) >= threshold):
         found.append(
-            f"<b>Not sure.</b> Fewer than {percent(threshold)} of raters would agree on one emotion: "
-            "better ask a person than rely on this."
+            "<b>Not sure.</b> "
+            + (
+                f"Fewer than {percent(threshold)} of raters would agree on one emotion"
+                if rated
+                else f"No emotion has {percent(threshold)}"
+            )
+            + ": better ask a person than rely on this."
         )
     if p.conflict:
         value = {d.name: number(d, x) for d, x in answered(p.space, p.dimensions)}
@@ -262,6 +277,11 @@ def about(config: Mapping[str, Any], takes: tuple[str, ...]) -> str:
 estimates the share of raters
 who would choose it: 60 % means that four in ten would hear something else.</dd>
 """
+    if not Learned.of(config).rated:
+        emotion = (
+            f"<dt>Emotion</dt><dd>Of {count(len(space.emotions))}. No raters taught this model: its "
+            "recordings were acted, or it does not say. The percentage is what the model gives.</dd>\n"
+        )
     dimensions = "".join(
         f"<dt>{d.name.capitalize()}</dt><dd>{_short(d.low)} {d.poles[0]} … {_short(d.middle)} neither … "
         f"{_short(d.high)} {d.poles[1]}.</dd>\n"
