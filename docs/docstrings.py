@@ -18,7 +18,8 @@ PUBLIC = (  # heading, words, (module, names)
     (
         "Long recordings", "",
         [
-            ("timeline", "timeline Timeline TurnFailure"), ("recognizer.vad", "Rule"),
+            ("timeline", "timeline TurnFailure"), ("timeline.files", "Timeline"),
+            ("timeline.live", "Live Heard"), ("recognizer.vad", "Rule"),
             ("timeline.subtitles", "Segment read"), ("timeline.files", "write save"),
         ],
     ),

@@ -29,7 +29,7 @@ from erc.recognizer.sets import check
 from erc.scores.selective import TYPICAL
 
 if TYPE_CHECKING:
-    from erc.timeline import Timeline
+    from erc.timeline import Live, Timeline
 
 __all__ = ["Clip", "Explanation", "Failure", "Prediction", "Recognizer", "load"]
 
@@ -42,6 +42,12 @@ class Recognizer(Engine):
         from erc.timeline import timeline
 
         return timeline(self, audio, text, **options)
+
+    def live(self, rate: int = audio.SAMPLE_RATE, **options: Any) -> Live:
+        """A stream of 16-bit samples, with an answer for each turn as it ends; see `Live`."""
+        from erc.timeline import Live
+
+        return Live(self, rate, **options)
 
     def explain(
         self,

@@ -43,6 +43,8 @@ class Rule:
         min_speech: s; shorter bursts are dropped.
         pad: s added at both ends; at most half of `min_silence`, so that turns
             never overlap.
+        max_speech: s after which a turn ends though nobody pauses, and the next one begins; it is
+            what bounds the memory of a live stream. None: never.
 
     Raises:
         ConfigError: a value out of its range.
@@ -53,6 +55,7 @@ class Rule:
     min_silence: float = 0.5
     min_speech: float = 0.25
     pad: float = 0.03
+    max_speech: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
@@ -62,6 +65,11 @@ class Rule:
         for name in ("min_silence", "min_speech", "pad"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}={getattr(self, name)}: seconds, must be 0 or more")
+        if self.max_speech is not None and not self.max_speech >= max(1, self.min_speech):
+            raise ConfigError(
+                f"max_speech={self.max_speech}: seconds, at least 1 and at least min_speech; None: "
+                "a turn may be of any length"
+            )
 
     @property
     def low(self) -> float:
@@ -74,12 +82,15 @@ class Detector:
 
     However the stream is cut into pieces, the probabilities are bit for bit the same.
 
+    Args:
+        batch: windows a call; with 1 each is judged as soon as it is there.
+
     Raises:
         ConfigError: silero-vad is not installed.
     """
 
-    def __init__(self, forward: Forward | None = None):
-        self._forward = forward or network()
+    def __init__(self, forward: Forward | None = None, batch: int = BATCH):
+        self._forward, self._batch = forward or network(), WINDOW * batch
         self._held = np.zeros(0, np.float32)
         self._context = np.zeros((1, CONTEXT), np.float32)
         self._state: tuple[Any, Any] = (np.zeros((1, 1, 128), np.float32),) * 2
@@ -94,8 +105,8 @@ class Detector:
             float32 [windows].
         """
         self._held = np.concatenate([self._held, samples])
-        batches = len(self._held) // (WINDOW * BATCH)
-        ready, self._held = np.split(self._held, [batches * WINDOW * BATCH])
+        batches = len(self._held) // self._batch
+        ready, self._held = np.split(self._held, [batches * self._batch])
         return np.concatenate([*map(self._run, np.split(ready, batches or 1))])
 
     def finish(self) -> np.ndarray:
@@ -114,6 +125,83 @@ class Detector:
         return np.asarray(probabilities, np.float32).reshape(-1)
 
 
+class Finder:
+    """Probabilities → turns, as they end.
+
+    Attributes:
+        now: samples that have been judged.
+        open: (start, speech) of a turn that has not ended: where it starts, and how many samples of
+            it are speech so far, pauses inside it included; None: nobody speaks.
+
+    >>> finder = Finder(Rule(pad=0))
+    >>> finder.feed([0.1] + [0.9] * 10), finder.open
+    ([], (512, 5120))
+    >>> finder.feed([0.1] * 17), finder.open
+    ([(512, 5632)], None)
+    """
+
+    def __init__(self, rule: Rule | None = None):
+        self.rule = rule or Rule()
+        self.now = 0
+        self._start = self._last = 0  # of the turn with what is added to it; end of the one before
+        self._begun: int | None = None  # where its first window of speech lies
+        self._quiet: int | None = None  # where its possible end lies
+        self._pad = int(min(self.rule.pad, self.rule.min_silence / 2) * SAMPLE_RATE)
+
+    @property
+    def open(self) -> tuple[int, int] | None:
+        if self._begun is None:
+            return None
+        return self._start, (self.now if self._quiet is None else self._quiet) - self._begun
+
+    @property
+    def needed(self) -> int:
+        """Of the samples before this one no turn will have any."""
+        return max(self._last, self.now - self._pad) if self._begun is None else self._start
+
+    def feed(self, probabilities: Iterable[float]) -> list[tuple[int, int]]:
+        """Turns that end within the next windows: (start, end) in samples, in order, apart."""
+        rule, found = self.rule, list[tuple[int, int]]()
+        pause, most = rule.min_silence * SAMPLE_RATE, (rule.max_speech or np.inf) * SAMPLE_RATE
+        for p in probabilities:
+            if p >= rule.threshold:
+                if self._begun is None:
+                    self._begun, self._start = self.now, max(self._last, self.now - self._pad)
+                self._quiet = None
+            elif self._begun is not None and p < rule.low:
+                self._quiet = self.now if self._quiet is None else self._quiet
+                if self.now - self._quiet >= pause:
+                    found += self._end(self._quiet)
+            self.now += WINDOW
+            if self._begun is not None and self.now - self._start >= most:
+                if self._quiet is None:  # somebody goes on speaking
+                    found += self._end(self.now, 0)
+                    self._begun = self._start = self.now
+                else:
+                    found += self._end(self._quiet)
+        return found
+
+    def finish(self, samples: int | None = None) -> list[tuple[int, int]]:
+        """The turn that the end of the recording ends, if there is one.
+
+        Args:
+            samples: length of the recording; None: whole windows.
+        """
+        total = self.now if samples is None else samples
+        if self._begun is None:
+            return []
+        found = self._end(total if self._quiet is None else self._quiet)
+        return [(start, min(total, end)) for start, end in found]
+
+    def _end(self, end: int, pad: int | None = None) -> list[tuple[int, int]]:
+        """The turn is over; none if it was too short to be one."""
+        begun, self._begun, self._quiet = self._begun, None, None
+        if begun is None or end - begun < self.rule.min_speech * SAMPLE_RATE:
+            return []
+        self._last = end + (self._pad if pad is None else pad)
+        return [(self._start, self._last)]
+
+
 def turns(
     probabilities: Iterable[np.ndarray], samples: int | None = None, rule: Rule | None = None
 ) -> Iterator[tuple[int, int]]:
@@ -130,27 +218,10 @@ def turns(
     >>> list(turns([speech], rule=Rule(pad=0)))
     [(512, 5632)]
     """
-    rule = rule or Rule()
-    length, pause = rule.min_speech * SAMPLE_RATE, rule.min_silence * SAMPLE_RATE
-    pad = int(min(rule.pad, rule.min_silence / 2) * SAMPLE_RATE)
-    begun = quiet = None  # where the turn began, where its possible end lies
-    now = 0
+    finder = Finder(rule)
     for piece in probabilities:
-        for p in piece:
-            if p >= rule.threshold:
-                begun, quiet = now if begun is None else begun, None
-            elif begun is not None and p < rule.low:
-                quiet = now if quiet is None else quiet
-                if now - quiet >= pause:
-                    if quiet - begun >= length:
-                        yield max(0, begun - pad), quiet + pad
-                    begun = quiet = None
-            now += WINDOW
-    total = now if samples is None else samples
-    if begun is not None:
-        end = total if quiet is None else quiet
-        if end - begun >= length:
-            yield max(0, begun - pad), min(total, end + pad)
+        yield from finder.feed(piece)
+    yield from finder.finish(samples)
 
 
 def detect(

@@ -2,8 +2,9 @@
 
     voice activity → turns → windows → Recognizer.predict_many → one answer a turn → Timeline
 
-The recording is read twice, block by block, and never held: once to find the turns, once to cut
+A recording is read twice, block by block, and never held: once to find the turns, once to cut
 them out. So every turn is known, and its transcript with it, before the first answer is computed.
+`Live` does the same with a stream, turn by turn as they end.
 
 Enters: a recording of any length, and its transcript if there is one. Leaves: `Timeline`, and files and
 a picture of it. May import: base, recognizer.
@@ -14,41 +15,32 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from erc.base.audio import SAMPLE_RATE
-from erc.base.errors import ConfigError, did_you_mean
 from erc.base.sources import Source
 from erc.recognizer.prediction import Failure, Prediction
 from erc.recognizer.vad import Rule
-from erc.timeline.averages import mean, smoothed
-from erc.timeline.files import save, write
-from erc.timeline.record import Record, TurnFailure
+from erc.timeline.answering import check, made, settings
+from erc.timeline.averages import smoothed
+from erc.timeline.files import Timeline, write
+from erc.timeline.live import Heard, Live
+from erc.timeline.record import TurnFailure
 from erc.timeline.recording import Envelope, Recording, cut
 from erc.timeline.subtitles import read
-from erc.timeline.turns import Piece, Turn, find, pieces, with_text
+from erc.timeline.turns import Piece, find, pieces, with_text
 
 if TYPE_CHECKING:
     from erc.recognizer import Recognizer
 
-__all__ = ["Timeline", "TurnFailure", "timeline", "write"]
+__all__ = ["Heard", "Live", "Timeline", "TurnFailure", "timeline", "write"]
 
-VAD = ("silero", "none", "text")
 SEARCH = 0.1  # share of the work that finding the turns is, for the time left
 AHEAD = 240.0  # s of audio that wait for the model at most
 Progress = Callable[[float, float], None]
-
-
-class Timeline(Record):
-    """A `Record` that can be written."""
-
-    def save(self, path: str | Path) -> Path:
-        """Write .csv, .json, .vtt, .eaf, .png or .svg; see `erc.timeline.files`."""
-        return save(self, path)
 
 
 def timeline(
@@ -87,7 +79,7 @@ def timeline(
         ConfigError: unknown option, transcript that cannot be read, a model that hears nothing.
     """
     vad = vad or ("silero" if text is None else "text")
-    _check(recognizer, text, vad, max_turn, overlap, smooth)
+    check(recognizer, text, vad, max_turn, overlap, smooth)
     recording, envelope = Recording(audio, sampling_rate), Envelope()
     segments, rule = [] if text is None else read(text), rule or Rule()
     window = min(max_turn, (recognizer.max_samples or math.inf) / SAMPLE_RATE)
@@ -98,39 +90,18 @@ def timeline(
     turns, unspoken = with_text(spans, segments, vad)
     plan = [piece for i, turn in enumerate(turns) for piece in pieces(i, turn, window, overlap)]
     answers = _answers(recognizer, recording, plan, window, tell)
-    made = [_made(recognizer, recording.name, turn, answers[i]) for i, turn in enumerate(turns)]
+    found = [made(recognizer, recording.name, turn, answers[i]) for i, turn in enumerate(turns)]
     return Timeline(
         file=recording.name,
         duration=recording.duration,
-        turns=smoothed(made, smooth, recognizer) if smooth else made,
+        turns=smoothed(found, smooth, recognizer) if smooth else found,
         envelope=envelope.bins(),
         bin=envelope.seconds,
         unspoken=unspoken,
         simulated=recognizer.learned.simulated,
         space=recognizer.space,
-        settings={"vad": vad, "max_turn": max_turn, "window": window, "overlap": overlap}
-        | {"smooth": smooth, "runtime": recognizer.runtime.name}
-        | (asdict(rule) if vad == "silero" else {}),
+        settings=settings(recognizer, vad, max_turn, window, overlap, smooth, rule),
     )
-
-
-def _check(
-    recognizer: Recognizer, text: Any, vad: str, max_turn: float, overlap: float, smooth: float
-) -> None:
-    if vad not in VAD:
-        raise ConfigError(f"vad='{vad}' is not one of {', '.join(VAD)}{did_you_mean(vad, VAD)}")
-    if vad == "text" and text is None:
-        raise ConfigError("vad='text' makes turns of a transcript with times; give text=…")
-    if not 0.5 <= max_turn < math.inf:
-        raise ConfigError(f"max_turn={max_turn}: seconds, at least 0.5")
-    if not 0 <= overlap <= max_turn / 2:
-        raise ConfigError(f"overlap={overlap}: seconds, 0 … half of max_turn={max_turn}")
-    if not 0 <= smooth < math.inf:
-        raise ConfigError(f"smooth={smooth}: seconds, 0 for none")
-    if "speech" not in recognizer.spec.modalities:
-        raise ConfigError("this model reads text only; a timeline needs one that hears speech")
-    if recognizer.spec.needs_all and text is None and "text" in recognizer.spec.modalities:
-        raise ConfigError("this model needs the transcript too; give text=… with times")
 
 
 def _watched(recording: Recording, envelope: Envelope, tell: Progress) -> Iterator[np.ndarray]:
@@ -171,27 +142,3 @@ def _answers(
         tell((SEARCH + (1 - SEARCH) * work / total) * recording.duration, recording.duration)
     tell(recording.duration, recording.duration)
     return found
-
-
-def _made(
-    recognizer: Recognizer,
-    name: str,
-    turn: Turn,
-    answers: list[tuple[float, Prediction | Failure]],
-) -> Prediction | TurnFailure:
-    """One answer of a turn; a turn of which a window failed has failed."""
-    speakers = dict.fromkeys(segment.speaker for segment in turn.said if segment.speaker)
-    what: dict[str, Any] = {
-        "start": round(turn.start / SAMPLE_RATE, 3),
-        "end": round(turn.end / SAMPLE_RATE, 3),
-        "text": " ".join(segment.text for segment in turn.said) or None,
-        "speaker": ", ".join(speakers) or None,
-    }
-    length = round((turn.end - turn.start) / SAMPLE_RATE, 3)
-    for _, answer in answers:
-        if isinstance(answer, Failure):
-            return TurnFailure(name, answer.error, **what)
-    weights, predictions = zip(*answers)
-    one = predictions[0] if len(answers) == 1 else mean(predictions, weights, recognizer)
-    heard = length if one.answered else 0.0
-    return replace(one, file=name, duration=length, heard=heard, **what)

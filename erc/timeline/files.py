@@ -37,6 +37,14 @@ SAID = ("speaker", "text")
 IDENTIFIER = r"[^\W\d]\w*"  # of a class in WebVTT, which is one of CSS
 
 
+class Timeline(Record):
+    """A `Record` that can be written."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write .csv, .json, .vtt, .eaf, .png or .svg; see `erc.timeline.files`."""
+        return save(self, path)
+
+
 def write(timeline: Record, format: str, sink: TextIO) -> None:
     """Write a timeline as text.
 
