@@ -287,7 +287,11 @@ def test_the_page(any_folder, clip, talk):
     page = say.answer(why.prediction, recognizer.regions, 0.0, why, samples)
     long = timeline(any_folder, talk)
     turns = say.timeline_answer(long, recognizer.regions, "a", False)
-    around = say.intro(of) + say.empty(of) + say.about(recognizer.config, ("speech", "text"))
+    around = (
+        say.intro(of, recognizer.learned)
+        + say.empty(of, recognizer.learned)
+        + say.about(recognizer.config, ("speech", "text"))
+    )
     spoken = say.sentence(why.prediction)
     for html in (page, turns, around, spoken):
         own(re.sub(r'href="data:[^"]*"|<section class="about".*?</div>', "", html, flags=re.S), of)

@@ -16,6 +16,7 @@ import soundfile
 
 import erc
 from erc.base.figures import COLOURS
+from erc.base.space import KEMDY
 from erc.recognizer.prediction import Prediction
 from erc.server.web import figures as draw
 from erc.server.web import words as say
@@ -167,3 +168,14 @@ def test_a_model_that_no_rater_taught_does_not_speak_of_raters(run):
     config = {"emotions": ["happy", "sad"], "dimensions": {}, "meta": {}, "model": {}}
     assert not Learned.of(config).rated
     assert "No raters taught this model" in say.about(config, ("speech",))
+    assert "rater" not in say.intro(KEMDY, Learned())
+
+
+def test_a_dimension_that_was_never_learned_is_not_promised():
+    from erc.model.folder.learned import Learned
+
+    half = Learned(dimensions={"valence": 0, "arousal": 9})
+    page = say.intro(KEMDY, half) + say.empty(KEMDY, half)
+    assert "excited" in page
+    assert "pleasant" not in page
+    assert "valence" not in page

@@ -66,7 +66,8 @@ def build(
     need("gradio")
     import gradio as gr
 
-    takes, empty = recognizer.spec.modalities, say.empty(recognizer.space)
+    takes, learned = recognizer.spec.modalities, recognizer.learned
+    empty = say.empty(recognizer.space, learned)
     hears, reads = "speech" in takes, "text" in takes and recognizer.tokens is not None
     examples = simulated(hears, reads) if examples is None else examples
 
@@ -77,7 +78,7 @@ def build(
     html = partial(gr.HTML, apply_default_css=False)
     options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT // 6, KEPT)) as page:
-        html(say.intro(recognizer.space))
+        html(say.intro(recognizer.space, learned))
         status = html("", elem_id="erc-status")
         with gr.Row(elem_id="erc-columns"):
             with gr.Column(elem_id="erc-inputs", scale=4, min_width=300):

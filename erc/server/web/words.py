@@ -40,11 +40,13 @@ WAYS = {"speech": "the voice", "text": "the words", "physiology": "physiology"}
 CLOSE = 0.1  # between the two most probable emotions
 
 
-def intro(space: Space) -> str:
-    """The head of the page."""
-    feels = _and([FEELS[name] for name in space.names if name in FEELS])
-    others = [name for name in space.names if name not in FEELS]
-    shown = ["which emotion raters would likely hear"] * bool(space.emotions)
+def intro(space: Space, learned: Learned) -> str:
+    """The head of the page: what the model has learned to say."""
+    names = [name for name in space.names if name not in learned.unlearned]
+    feels = _and([FEELS[name] for name in names if name in FEELS])
+    others = [name for name in names if name not in FEELS]
+    heard = "which emotion raters would likely hear" if learned.rated else "which emotion it hears"
+    shown = [heard] * bool(space.emotions)
     shown += [f"{feels} it sounds"] * bool(feels) + [f"its {_and(others)}"] * bool(others)
     return f"""\
 <header class="top"><h1>Emotion in speech</h1>
@@ -53,9 +55,10 @@ def intro(space: Space) -> str:
 and are deleted from it within the hour.</p></header>"""
 
 
-def empty(space: Space) -> str:
+def empty(space: Space, learned: Learned) -> str:
     """Where the answer will be."""
-    gives = ", ".join([*["emotion"] * bool(space.emotions), *space.names])
+    names = [name for name in space.names if name not in learned.unlearned]
+    gives = ", ".join([*["emotion"] * bool(space.emotions), *names])
     return f"""\
 <div class="empty"><p>The answer appears here: {gives} and what they rest on.</p>
 </div>"""
@@ -286,6 +289,7 @@ who would choose it: 60 % means that four in ten would hear something else.</dd>
         f"<dt>{d.name.capitalize()}</dt><dd>{_short(d.low)} {d.poles[0]} … {_short(d.middle)} neither … "
         f"{_short(d.high)} {d.poles[1]}.</dd>\n"
         for d in space.dimensions
+        if d.name not in Learned.of(config).unlearned
     )
     return f"""\
 <section class="about" aria-label="About"><div><h2>May not be used for</h2>
