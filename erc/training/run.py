@@ -259,7 +259,8 @@ def sides_of(parts: Assembly) -> tuple[list[tuple[str, str]], list[tuple[str, st
 
 
 def taught(parts: Assembly) -> dict[str, Any]:
-    """How many training rows had a target that the loss looked at; see `Learned`."""
+    """How many training rows had a target that the loss looked at, and whether raters disagreed; see
+    `Learned`."""
     train, weight = parts.sides["train"], parts.loss.cls_coef
     said = train.labels
     heard = train.rows[train.has("speech")]
@@ -267,7 +268,9 @@ def taught(parts: Assembly) -> dict[str, Any]:
     bands = [bandwidth(train.store.pcm(row) / np.float32(32768)) for row in some]
     band = float(np.quantile(bands, 0.05)) if bands else None
     rows = train.rows
-    return {"band_hz": band} | counted(
+    votes = said.soft[rows]
+    rated = bool((votes.max(-1) < 1).any())  # nan: nobody voted
+    return {"band_hz": band, "rated": rated} | counted(
         said.target[rows if weight > 0 else []],
         said.target_dimensions[rows if weight < 1 else []],
         train.space,

@@ -29,7 +29,7 @@ class Learned:
         band_hz: how far up the spectrum of nearly all training recordings reaches; None: not recorded.
         simulated: no person was recorded.
         calibrated: the temperature was fitted on other speakers than those it was scored on.
-        rated: several raters judged what it was tested on; False also where the folder does not say.
+        rated: raters who disagree taught it; of folders of before, any that erc trained.
     """
 
     emotions: Mapping[str, int] | None = None
@@ -55,7 +55,7 @@ class Learned:
             band_hz=rows.get("band_hz"),
             simulated=bool(results.get("simulated")),
             calibrated=bool(results.get("calibrated", settings.get("calibrated", fitted))),
-            rated=_judged(results),
+            rated=bool(rows.get("rated", results)),
         )
 
     @property
@@ -89,13 +89,6 @@ class Learned:
     def warning(self) -> str | None:
         """The one line that every answer comes with; None: there is nothing to warn of."""
         return SIMULATED if self.simulated else None
-
-
-def _judged(results: Mapping[str, Any]) -> bool:
-    """Whether one rater could be scored against others."""
-    earlier = (results.get("systems") or {}).get("human ceiling")  # of files of before
-    scores = results.get("human") or earlier or {}
-    return any(isinstance(x, int | float | Mapping) and x == x for x in scores.values())
 
 
 def _in_order(

@@ -273,6 +273,7 @@ def _meta(space: Space) -> Rule:
                         "valence": COUNTED,  # of before there was `dimensions`
                         "arousal": COUNTED,
                         "band_hz": maybe(real(0, 8000)),
+                        "rated": flag,
                     },
                 )
             ),
