@@ -1,10 +1,10 @@
-"""A client of `erc serve` that needs the standard library only.
+"""A client of `erc serve` that needs the standard library only, and websockets for live streams.
 
 client = Client("http://127.0.0.1:8000")
 client.predict("a.wav", text="정말 좋았어")       # → Prediction, as from erc.load(…).predict
 
 Enters: recordings and transcripts. Leaves: what a recognizer would say, asked over HTTP.
-May import: base, recognizer.
+May import: base, recognizer, timeline.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from erc.base.errors import AudioError, ConfigError, ErcError
 from erc.base.sources import name_of
 from erc.base.space import Space
 from erc.recognizer.prediction import Failure, Prediction
+from erc.timeline.live import Heard
+from erc.timeline.record import TurnFailure
 
 RETRIES = 2  # times that a busy server is asked again
 PATIENCE = 10.0  # s; a longer Retry-After is the caller's business
@@ -129,6 +131,62 @@ class Client:
             parts.append(_file("transcript", transcript))
         body = self._post("timeline", parts, format=format, **options)
         return json.loads(body) if format == "json" else body.decode("utf-8")
+
+    def live(
+        self, chunks: Iterable[bytes | np.ndarray], rate: int = 16_000, **settings: Any
+    ) -> Iterator[Heard]:
+        """Turns of a stream as they end, and partial answers, while the chunks are still coming.
+
+        Args:
+            chunks: mono 16-bit PCM, as bytes or int16; they are taken in a thread of their own.
+            rate: of the samples, in Hz.
+            settings: speaker, every, max_turn, overlap; see `erc.timeline.live.Live`.
+
+        Raises:
+            AudioError, ConfigError: what the server says of the stream.
+            ServerError: anything else.
+        """
+        from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+        from websockets.sync.client import connect
+
+        self._meet()
+        headers = {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        failed: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                for chunk in chunks:
+                    socket.send(bytes(chunk))
+                socket.send("end")
+            except ConnectionClosed:  # the server has said why
+                pass
+            except BaseException as error:
+                failed.append(error)
+                socket.close()
+
+        try:
+            with connect(
+                "ws" + self.url.removeprefix("http") + "/v1/live", additional_headers=headers,
+                open_timeout=self.timeout, proxy=None, max_size=None, compression=None,
+            ) as socket:  # fmt: skip
+                socket.send(json.dumps({"rate": rate, **settings}))
+                threading.Thread(target=send, name="live", daemon=True).start()
+                for message in socket:
+                    values = json.loads(message)
+                    if "error" in values:
+                        raise _raised(0, message)
+                    if "turn" in values:
+                        yield self._heard(values)
+        except InvalidStatus as error:
+            raise _raised(error.response.status_code, error.response.body) from None
+        except (OSError, InvalidHandshake, ConnectionClosed) as error:
+            raise ServerError(f"{self.url} cannot be reached: {error}") from None
+        if failed:
+            raise failed[0]
+
+    def _heard(self, values: dict[str, Any]) -> Heard:
+        turn, partial = values["turn"], values["type"] == "partial"
+        return Heard(TurnFailure(**turn) if "error" in turn else self._prediction(turn), partial)
 
     def info(self) -> dict[str, Any]:
         """What the server says of its model and limits."""
@@ -256,14 +314,16 @@ def _form(parts: list[Part], boundary: str) -> bytes:
     return b"".join([*pieces, f"--{boundary}--\r\n".encode()])
 
 
-def _raised(status: int, answer: bytes) -> ErcError:
+def _raised(status: int, answer: bytes | bytearray | str) -> ErcError:
     """The error in the server's words, of the class that Python would have raised."""
     try:
         error = json.loads(answer)["error"]
         kind, message = error["type"], error["message"]
     except (ValueError, KeyError, TypeError):
-        return ServerError(f"HTTP {status}: {answer[:200].decode('utf-8', 'replace')}", status)
+        text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
+        return ServerError(f"HTTP {status}: {text[:200]}", status)
     known = getattr(errors, kind, None)
     if isinstance(known, type) and issubclass(known, ErcError):
         return known(message)
-    return ServerError(f"{message} ({kind}, HTTP {status})", status)
+    where = f", HTTP {status}" if status else ""  # a stream that was accepted has no status
+    return ServerError(f"{message} ({kind}{where})", status or None)

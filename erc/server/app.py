@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +19,7 @@ from erc.recognizer.scales import count, ends
 from erc.server import schemas
 from erc.server.answers import answers
 from erc.server.gate import Gate
+from erc.server.live import talk
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, json_response, problem_of
 from erc.server.schemas import PredictForm, PredictRequest, TimelineForm, of
@@ -64,6 +65,11 @@ def create_app(
         app.add_exception_handler(kind, _failed)
     _predicting(app, service)
     _about(app, service, about or {})
+
+    @app.websocket("/v1/live")
+    async def live(websocket: WebSocket) -> None:
+        await talk(websocket, service)
+
     app.openapi = lambda: _openapi(app, settings.root_path)  # type: ignore[method-assign]
     return Gate(app, settings, metrics)
 
@@ -149,7 +155,10 @@ def _about(app: FastAPI, service: Service, about: dict[str, Any]) -> None:
         from erc import __version__
 
         one, s = service.recognizer, service.settings
-        limits = ("max_seconds", "max_timeline", "max_mb", "queue", "batch_size", "batch_wait")
+        limits = (
+            "max_seconds", "max_timeline", "max_mb", "max_live", "live_idle", "queue", "batch_size",
+            "batch_wait",
+        )  # fmt: skip
         return json_response(
             {
                 "version": __version__,

@@ -58,7 +58,7 @@ class Batcher:
         self.depth, self._lock = 0, threading.Lock()
         self._unread: SimpleQueue[Job | None] = SimpleQueue()
         self._ready: SimpleQueue[Job | None] = SimpleQueue()
-        self._closing = False
+        self._closing = self._ended = False  # nothing more is accepted; nothing more is answered
         self._since: dict[int, float] = {}  # decoder → when it began with a recording
         # daemons: a decoder that never comes back must not keep the process alive
         self._decoders = [
@@ -92,8 +92,11 @@ class Batcher:
     def answer(self, clips: Sequence[Clip]) -> list[Any]:
         """Predictions of the clips of a long piece of work, which queue up among all others."""
         jobs = [Job(clip=clip) for clip in clips]
-        for job in jobs:
-            self._ready.put(job)
+        with self._lock:
+            if self._ended:
+                raise busy("the server is stopping")
+            for job in jobs:
+                self._ready.put(job)
         wait([job.future for job in jobs])
         return [job.future.result() for job in jobs]
 
@@ -114,8 +117,10 @@ class Batcher:
         with self._lock:  # whoever was accepting has put his jobs into the queue
             pass
         for queue, threads in ((self._unread, self._decoders), (self._ready, [self._model])):
-            for _ in threads:
-                queue.put(None)
+            with self._lock:  # whatever is behind the end would wait for ever
+                self._ended = queue is self._ready
+                for _ in threads:
+                    queue.put(None)
             for thread in threads:
                 thread.join(max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in (*self._decoders, self._model))

@@ -27,6 +27,7 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     owed_nothing: ClassVar[dict[Connection, None]] = {}  # oldest first
     _timer: asyncio.TimerHandle | None = None
+    _upgraded = False
     _head = 0  # bytes
 
     def connection_made(self, transport: Any) -> None:
@@ -38,6 +39,8 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._upgraded:
+            return
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             self._close_in(None)
@@ -52,6 +55,13 @@ class Connection(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self._head += len(data)
             if self._head > HEAD_BYTES:
                 self.transport.abort()
+
+    def handle_websocket_upgrade(self, *head: Any) -> None:
+        """Another protocol has the transport from here on, with limits of its own."""
+        self._upgraded = True
+        self._close_in(None)
+        self.owed_nothing.pop(self, None)
+        super().handle_websocket_upgrade(*head)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

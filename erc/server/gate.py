@@ -1,4 +1,7 @@
-"""Around every request: where it comes from, key, size, time limit, and counting. Plain ASGI."""
+"""Around every request: where it comes from, key, size, time limit, and counting. Plain ASGI.
+
+A WebSocket passes the same checks before it is accepted; its own limits are in `erc.server.live`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,15 @@ OPEN = {"/health"}  # for load balancers, which have no key
 SAFE = {"GET", "HEAD", "OPTIONS"}  # change nothing, and no other page may read the answer: no CORS
 SLOW = 0.5  # s that the answer to a wrong key takes
 GUESSES = 16  # wrong keys that wait at once; more are turned away unread
-ROUTES = {"/v1/predict", "/v1/predict/batch", "/v1/timeline", "/health", "/info", "/metrics"}
+ROUTES = {
+    "/v1/predict",
+    "/v1/predict/batch",
+    "/v1/timeline",
+    "/v1/live",
+    "/health",
+    "/info",
+    "/metrics",
+}
 
 
 class Gate:
@@ -34,7 +45,7 @@ class Gate:
         self.held = self.guesses = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         root = self.settings.root_path
@@ -58,7 +69,8 @@ class Gate:
 
         async def noted(message: Message) -> None:
             nonlocal status
-            status = message.get("status", status)
+            accepted = 101 if message["type"] == "websocket.accept" else status
+            status = message.get("status", accepted)
             await send(message)
 
         try:
@@ -80,7 +92,8 @@ class Gate:
                 403, "Forbidden", "without a key this server answers to names of its own machine only; "
                 "behind a proxy that keeps the name: --allow-hosts",
             )  # fmt: skip
-        if scope["method"] not in SAFE and not same_origin(headers):
+        # who opens a WebSocket may always read the answer, whatever page it is
+        if scope.get("method") not in SAFE and not same_origin(headers):
             raise Problem(403, "Forbidden", "a page of another site may not send anything here")
         if self.settings.api_key and path not in OPEN:
             shown = _shown(headers).encode()
@@ -106,7 +119,7 @@ class Gate:
         )  # fmt: skip
 
     def _seconds(self, route: str) -> float | None:
-        if route == "other":
+        if route in ("other", "/v1/live"):
             return None  # the page streams for as long as somebody looks at it
         long = route == "/v1/timeline"
         return self.settings.timeout + (self.settings.max_timeline if long else 0)

@@ -17,6 +17,8 @@ from erc.server.connections import Connection
 if TYPE_CHECKING:
     from erc.recognizer import Recognizer
 
+MESSAGE = 1 << 20  # bytes of one message of a WebSocket: half a minute of 16 kHz
+
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket that has the address but does not listen yet, so that nobody waits for the model.
@@ -83,7 +85,9 @@ def listen(
     config = uvicorn.Config(
         app,
         http=Connection,
-        ws="none",
+        ws="auto",
+        ws_max_size=MESSAGE,
+        ws_per_message_deflate=False,  # sound hardly shrinks, and a bomb would not grow
         log_level="warning",
         access_log=False,
         server_header=False,

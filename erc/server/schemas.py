@@ -10,8 +10,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Json, create_model
 
+from erc.base.audio import SAMPLE_RATE
+from erc.base.decoding import RATES
 from erc.base.space import Space
 from erc.timeline import timeline
+from erc.timeline.live import EVERY
 
 DEFAULT = timeline.__kwdefaults__ or {}
 MAX_TEXT = 20_000  # characters
@@ -93,6 +96,16 @@ class TimelineForm(Strict):
     smooth: float = Field(
         DEFAULT["smooth"], ge=0, le=3600, description="s; 0: neighbouring turns do not count."
     )
+
+
+class LiveRequest(Strict):
+    """The first message of a live stream."""
+
+    rate: int = Field(SAMPLE_RATE, ge=RATES[0], le=RATES[1], description="Hz of the 16-bit PCM.")
+    speaker: str | None = Field(None, max_length=200, description="Stands in the answers.")
+    every: float = Field(EVERY, ge=0, le=60, description="s between partial answers; 0: none.")
+    max_turn: float = Field(DEFAULT["max_turn"], ge=0.5, le=600)
+    overlap: float = Field(DEFAULT["overlap"], ge=0)
 
 
 class Error(BaseModel):

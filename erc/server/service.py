@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from erc.server.uploads import Item
 
 if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
-    from erc.timeline import Timeline
+    from erc.timeline import Live, Timeline
 
 TIMELINES = 4  # at most so many wait for one another
 
@@ -33,6 +34,8 @@ class Service:
 
     Attributes:
         stopping: no new work; what was accepted will be answered.
+        streams: that are live now.
+        pool: threads in which they are heard.
     """
 
     def __init__(self, recognizer: Recognizer, settings: Settings, metrics: Metrics):
@@ -40,6 +43,8 @@ class Service:
         self.batcher = Batcher(recognizer, settings, metrics)
         self.stopping = False
         self._one, self._timelines = asyncio.Lock(), 0
+        self.streams = 0
+        self.pool = ThreadPoolExecutor(settings.max_live, "live")  # one waits for each stream
 
     @property
     def status(self) -> str:
@@ -101,6 +106,22 @@ class Service:
             raise result
         return replace(result, file=name)
 
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Of one live stream; raises Problem 503 if there is none."""
+        if self.stopping or self.streams >= self.settings.max_live:
+            full = f"{self.streams} live streams are open, no more may be; try again"
+            raise busy("the server is stopping" if self.stopping else full)
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+    def live(self, options: dict[str, Any]) -> Live:
+        """A stream whose turns are answered with everybody else's."""
+        return self.recognizer.through(self.batcher.answer).live(**options)
+
     def stop(self) -> None:
         """Take no new work; may be called by a signal handler."""
         self.stopping = True
@@ -109,6 +130,7 @@ class Service:
     def close(self, seconds: float) -> bool:
         """See `Batcher.close`."""
         self.stop()
+        self.pool.shutdown(wait=False)
         return self.batcher.close(seconds)
 
 

@@ -35,6 +35,8 @@ class Settings:
     max_timeline: float = _option(3600.0, "S", "of a recording to make a timeline of")
     max_mb: float = _option(20.0, "MB", "of the body of a request")
     timeout: float = _option(30.0, "S", "for an answer; a timeline gets --max-timeline on top")
+    max_live: int = _option(32, "N", "live streams at once, at most; one lasts --max-timeline")
+    live_idle: float = _option(30.0, "S", "that a live stream may send nothing, or read nothing")
     queue: int = _option(256, "N", "utterances that are accepted and not yet answered, at most")
     batch_wait: float = _option(5.0, "MS", "that the first utterance of a batch waits for others")
     batch_size: int = _option(32, "N", "utterances in a batch, at most")
@@ -54,10 +56,10 @@ class Settings:
                 f"--host {self.host} can be reached from other machines: give --api-key or set "
                 "$ERC_API_KEY, or stay on 127.0.0.1 behind a proxy that asks for one"
             )
-        for name in ("max_seconds", "max_timeline", "max_mb", "timeout"):
+        for name in ("max_seconds", "max_timeline", "max_mb", "timeout", "live_idle"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{flag(name)} {getattr(self, name):g}: give more than 0")
-        for name in ("queue", "batch_size", "decoders"):
+        for name in ("queue", "batch_size", "decoders", "max_live"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} {getattr(self, name)}: give at least 1")
         if not 0 <= self.batch_wait <= 1000 * self.timeout:
