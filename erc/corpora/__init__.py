@@ -49,15 +49,25 @@ class Corpus:
     report: Report
     space: Space = KEMDY  # what it is rated in
     licences: Mapping[str, str] = field(default_factory=dict)  # corpus name → as its owner declares
+    parts: tuple[Corpus, ...] = ()  # of a mix, see `erc.corpora.mixing`
+    labels: Mapping[str, Mapping[str, str | None]] = field(
+        default_factory=dict
+    )  # of a mix: corpus →
+    # its emotion → what that counts as; None: nothing
 
     @property
     def simulated(self) -> bool:
-        """True if no person was recorded: the folder, or one in it, carries the note `SIMULATED`."""
+        """True if no person was recorded: the folder, or one in it, carries the note `SIMULATED`. Of a
+        mix: if that holds of any part."""
+        if self.parts:
+            return any(part.simulated for part in self.parts)
         return any(self.root.glob(SIMULATED)) or any(self.root.glob(f"*/{SIMULATED}"))
 
     @property
     def terms(self) -> list[Terms]:
-        """Under which terms it may be used; simulated speech has none to obey."""
+        """Under which terms it may be used, each once; simulated speech has none to obey."""
+        if self.parts:
+            return list(dict.fromkeys(one for part in self.parts for one in part.terms))
         if self.simulated:
             return [Terms("data: simulated by erc", NONE_NEEDED)]
         return [Terms(f"data: {name}", licence) for name, licence in self.licences.items()]

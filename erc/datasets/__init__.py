@@ -9,6 +9,7 @@ May import: base, corpora, preprocess, labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from erc import corpora
 from erc.base import audio
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import atomic, cache_dir
-from erc.corpora import simulated
+from erc.corpora import mixing, simulated
 from erc.datasets.body import model_inputs
 from erc.datasets.groups import group_by
 from erc.datasets.labels import label
@@ -28,7 +29,7 @@ from erc.preprocess import split
 
 
 def HF_KEMD(
-    paths: str = "./data",
+    paths: str | Sequence[mixing.Place] = "./data",
     mode: str = "train",
     validation_fold: int = 4,
     dataset_name: str | None = None,
@@ -48,13 +49,14 @@ def HF_KEMD(
     cache: str | None = None,
     target: Target = Target(),  # noqa: B008 (frozen)
     physiology: str | None = None,
+    tau: float = 1.0,
     **options: Any,
 ) -> View:
     """Utterances of a corpus that belong to one side of one fold; named as in the original.
 
     Args:
         paths: a corpus folder, or a folder that holds `KEMDy19` and `KEMDy20…`; for a manifest
-            the CSV, JSONL or Parquet file.
+            the CSV, JSONL or Parquet file. A list of them is a mix; see `erc.corpora.mixing.find`.
         mode: train | valid | test | all.
         validation_fold: the held-out fold, 0 … folds − 1.
         dataset_name: one of `erc corpora`; None takes every KEMDy found under `paths`.
@@ -62,7 +64,7 @@ def HF_KEMD(
             stops on sessions carved from training, the held-out fold is touched once; "fixed":
             no valid side, training runs a fixed number of epochs.
         num_folds: number of folds by session, or "session" for one fold a session.
-        group: what folds keep together: session | sentence | dialogue; see
+        group: what folds keep together: session | sentence | dialogue | corpus; see
             `erc.datasets.groups.group_by`.
         multilabel: False: the majority of the votes is learned; scores are against all votes either way.
         tie: what becomes of a tied majority. "centroid": the tied emotion whose rated (valence,
@@ -82,6 +84,8 @@ def HF_KEMD(
         cache: folder of the built stores; None is `erc.base.files.cache_dir()`.
         target: what the model learns; it is scored against the plain votes and means.
         physiology: give examples their physiology as encoders of this kind read it: features | conv.
+        tau: how often the corpora of a mix are met, see `erc.datasets.batches.BucketSampler`; read by
+            who makes batches, not here.
         options: those of the corpus: `emotion_map`, `where`, `emotions`, `dimensions`
             (`erc.corpora.manifest.read`), `reference_rows` (`erc.corpora.kemdy19.read`).
 
@@ -93,10 +97,13 @@ def HF_KEMD(
         raise ConfigError(
             f"mode '{mode}' is not one of {', '.join(MODES)}{did_you_mean(mode, MODES)}"
         )
-    corpus = corpora.find(paths, dataset_name, **options)
+    one = isinstance(paths, str | Path)
+    corpus = (corpora if one else mixing).find(paths, dataset_name, **options)  # type: ignore[arg-type]
     store = build(corpus, Path(cache) if cache else cache_dir(), num_proc)
     units, people = group_by(group, store)
-    fold = split(units, people, store.column("corpus"), validation_fold, num_folds, protocol)
+    # folds are made of each corpus by itself, unless they are corpora
+    of = [""] * len(store) if group == "corpus" else store.column("corpus")
+    fold = split(units, people, of, validation_fold, num_folds, protocol)
     tie = choose_tie(tie, remove_deuce)
     return View(
         store,

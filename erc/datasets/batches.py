@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from erc.base import arrays, audio
+from erc.base.errors import ConfigError
 from erc.datasets.view import Example, View
 
 REMEMBERED = 50_000  # transcripts whose tokens are kept; some 20 MB
@@ -31,6 +32,7 @@ class Batch:
     rows: torch.Tensor | None = None  # [B] in the store
     target: torch.Tensor | None = None  # [B, K] rows sum to 1, or nan
     dimensions: torch.Tensor | None = None  # [B, D] in the units of their scales, or nan
+    offered: torch.Tensor | None = None  # bool [B, K] emotions that the row's corpus has; None: all
     physiology: torch.Tensor | None = None  # [B, T, C], nan where not measured, zero-padded
     physiology_lengths: torch.Tensor | None = None  # [B] steps
 
@@ -89,6 +91,8 @@ class Collator:
         batch.rows = torch.tensor([e.row for e in examples])
         batch.target = _stack([e.target for e in examples])
         batch.dimensions = _stack([e.dimensions for e in examples])
+        offered = [e.offered for e in examples if e.offered is not None]
+        batch.offered = torch.from_numpy(np.stack(offered)) if offered else None
         return batch
 
     def inputs(
@@ -155,11 +159,21 @@ class BucketSampler(Sampler[list[int]]):
     averages over a batch must then be weighted by `weight`, so that every utterance counts the same
     in an epoch: Σ_batches (B / B̄) · mean = Σ_utterances / B̄, as with K batches of equal number.
 
+    By corpus (`tau` below 1): of N draws an epoch a corpus of n utterances gets N nᵗ / Σ nᵗ, at 1 what
+    it has, at 0 all corpora the same (Arivazhagan et al. 2019, arXiv:1907.05019). Each corpus is dealt
+    out as one shuffled pack after another, over the epochs: however few its draws, none of its
+    utterances comes twice more than another, and none is left out for good.
+
     Args:
         lengths: [N].
         batch_size: utterances in a batch.
         budget: length of a batch instead (not counting the padding), but no less than the longest
             utterance. None: by number.
+        corpora: [N] names; None: of one corpus.
+        tau: 0 … 1. It shapes shuffled batches only.
+
+    Raises:
+        ConfigError: tau outside 0 … 1.
     """
 
     POOL = 32
@@ -171,14 +185,26 @@ class BucketSampler(Sampler[list[int]]):
         shuffle: bool = True,
         seed: int = 0,
         budget: float | None = None,
+        corpora: np.ndarray | None = None,
+        tau: float = 1.0,
     ):
         self.lengths, self.batch_size, self.shuffle = np.asarray(lengths), batch_size, shuffle
         self.seed, self.epoch = seed, 0
         self._return = (0, 0)
+        if not 0 <= tau <= 1:
+            raise ConfigError(f"dataset.tau={tau:g} is outside 0 (corpora alike) … 1 (as they are)")
+        self._packs: list[np.ndarray] = []  # utterances of each corpus, where they are balanced
+        if shuffle and tau < 1 and corpora is not None:
+            names = np.unique(corpora)
+            self._packs = [np.flatnonzero(corpora == name) for name in names]
+        self._draws = shares([len(pack) for pack in self._packs], tau)
         self.batches = -(-len(self.lengths) // batch_size)
         self.by_length = budget is not None and len(self.lengths) > 0 and self.lengths.max() > 0
         if self.by_length:
             total, longest = self.lengths.sum(), self.lengths.max()
+            if self._packs:  # as much as an epoch holds on average
+                means = [self.lengths[pack].mean() for pack in self._packs]
+                total = float(np.dot(self._draws, means))
             self.batches = max(1, min(int(np.ceil(total / budget)), int(total // longest)))
 
     def set_epoch(self, epoch: int) -> None:
@@ -203,34 +229,84 @@ class BucketSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
+        drawn = self._drawn()
+        lengths = self.lengths if drawn is None else self.lengths[drawn]
         if self.by_length:
-            batches = self._equal_audio(rng)
+            batches = self._equal_audio(rng, lengths)
         elif self.shuffle:
-            batches = self._cut(self._pooled(rng))
+            batches = self._cut(self._pooled(rng, lengths))
         else:  # longest first: running out of memory shows at once
-            batches = self._cut(np.argsort(-self.lengths, kind="stable"))
+            batches = self._cut(np.argsort(-lengths, kind="stable"))
+        if drawn is not None:
+            batches = [drawn[batch] for batch in batches if len(batch)]
         order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
         epoch, done = self._return
         yield from (batches[i].tolist() for i in order[done if self.epoch == epoch else 0 :])
 
-    def _pooled(self, rng: np.random.Generator) -> np.ndarray:
-        order = rng.permutation(len(self.lengths))
+    def _drawn(self) -> np.ndarray | None:
+        """The utterances of this epoch, [N], corpus after corpus; None: each once."""
+        if not self._packs:
+            return None
+        found = []
+        for k, (pack, count) in enumerate(zip(self._packs, self._draws, strict=True)):
+            first, size = self.epoch * count, len(pack)
+            whole = [
+                pack[np.random.default_rng([self.seed, k, number]).permutation(size)]
+                for number in range(first // size, -(-(first + count) // size))
+            ]
+            start = first % size
+            found.append(np.concatenate([*whole, pack[:0]])[start : start + count])
+        return np.concatenate(found)
+
+    def _pooled(self, rng: np.random.Generator, lengths: np.ndarray) -> np.ndarray:
+        order = rng.permutation(len(lengths))
         pool = self.POOL * self.batch_size
         pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-        return np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
+        return np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
 
-    def _equal_audio(self, rng: np.random.Generator) -> list[np.ndarray]:
-        rank = np.argsort(np.argsort(-self.lengths, kind="stable"), kind="stable").astype(float)
+    def _equal_audio(self, rng: np.random.Generator, lengths: np.ndarray) -> list[np.ndarray]:
+        rank = np.argsort(np.argsort(-lengths, kind="stable"), kind="stable").astype(float)
         if self.shuffle:
             rank += rng.uniform(0, len(rank) / self.batches, len(rank))
         order = np.argsort(rank, kind="stable")
-        # No utterance is longer than a K-th of the whole, so that no batch is empty.
-        middle = np.cumsum(self.lengths[order]) - self.lengths[order] / 2
-        batch = (middle * self.batches / self.lengths.sum()).astype(int)
+        # No utterance is longer than a K-th of the whole, so that no batch is empty; of an epoch that
+        # holds less than the average one may be, and is passed over.
+        middle = np.cumsum(lengths[order]) - lengths[order] / 2
+        batch = (middle * self.batches / lengths.sum()).astype(int)
         return np.split(order, np.searchsorted(batch, np.arange(1, self.batches)))
+
+
+def shares(sizes: Sequence[int], tau: float) -> list[int]:
+    """N = Σ n draws over corpora of n utterances, N nᵗ / Σ nᵗ each; the largest remainders round up.
+
+    >>> shares([800, 100, 100], 0.5), shares([800, 100, 100], 1.0)
+    ([586, 207, 207], [800, 100, 100])
+    """
+    n = np.asarray(sizes, float)
+    if not n.sum():
+        return []
+    exact = n.sum() * n**tau / (n**tau).sum()
+    found = np.floor(exact + 1e-9).astype(int)
+    rest = round(n.sum()) - found.sum()
+    found[np.argsort(found - exact, kind="stable")[:rest]] += 1
+    return found.tolist()
+
+
+def weights(corpora: np.ndarray, tau: float) -> np.ndarray | None:
+    """What each of N utterances counts where they are weighted and not drawn, [N], mean 1: nᵗ⁻¹ up to
+    a constant, n of its corpus. None: all count the same.
+
+    >>> weights(np.array(["a", "a", "a", "a", "b"]), 0.5).round(2).tolist()
+    [0.83, 0.83, 0.83, 0.83, 1.67]
+    """
+    _, corpus, sizes = np.unique(corpora, return_inverse=True, return_counts=True)
+    if tau == 1 or len(sizes) < 2:
+        return None
+    power = sizes.astype(float) ** (tau - 1)
+    return power[corpus] * len(corpus) / (sizes * power).sum()
 
 
 class MemoryLoader:

@@ -6,7 +6,7 @@ from erc.base.errors import ConfigError, did_you_mean
 from erc.base.files import bucket
 from erc.datasets.store import Store
 
-GROUPS = ("session", "sentence", "dialogue")
+GROUPS = ("session", "sentence", "dialogue", "corpus")
 
 
 def group_by(group: str, store: Store) -> tuple[list[str], list[str]]:
@@ -17,7 +17,8 @@ def group_by(group: str, store: Store) -> tuple[list[str], list[str]]:
             lower case). "dialogue": the same script or scene; a manifest's column `sentence` counts
             as one. The latter two fall into one of 1000 groups by a hash, whatever else the corpus
             holds; an utterance without words or dialogue is a group of its own. Speakers cross
-            then: no score of such a split says anything about unknown speakers.
+            then: no score of such a split says anything about unknown speakers. "corpus": each corpus
+            of a mix is a fold (with `num_folds="session"`), in the order of their names.
         store: N utterances.
 
     Raises:
@@ -28,6 +29,9 @@ def group_by(group: str, store: Store) -> tuple[list[str], list[str]]:
             f"dataset.group '{group}' is not one of {', '.join(GROUPS)}"
             f"{did_you_mean(str(group), GROUPS)}"
         )
+    if group == "corpus":
+        corpora = list(map(str, store.column("corpus")))
+        return corpora, [f"{c}/{s}" for c, s in zip(corpora, store.column("speaker"))]
     if group == "session":
         return list(map(str, store.column("session"))), list(map(str, store.column("speaker")))
     names = list(store.column("dialogue" if group == "dialogue" else "text"))

@@ -16,9 +16,9 @@ import functools
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,9 @@ class Store:
     simulated: bool = False  # no person was recorded
     space: Space = KEMDY  # what it is rated in
     terms: tuple[Terms, ...] = ()  # under which it may be used
+    labels: Mapping[str, Mapping[str, str | None]] = field(
+        default_factory=dict
+    )  # see `Corpus.labels`
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -165,6 +168,16 @@ class Store:
         """[N, K] votes; rows of nan where there is no emotion label."""
         rows, k = self.table["votes"].to_pylist(), len(self.space.emotions)
         return np.array([row or [np.nan] * k for row in rows], float).reshape(len(rows), k)
+
+    def offered(self) -> np.ndarray | None:
+        """bool [N, K]: True for the emotions that the corpus of a row has, because somebody voted for
+        them in it; None: all corpora have all of them, or there is only one. Of a row whose corpus
+        names no emotion all are."""
+        names, corpus = np.unique(self.column("corpus").astype(str), return_inverse=True)
+        votes = np.nan_to_num(self.votes())
+        found = np.array([(votes[corpus == c] > 0).any(0) for c in range(len(names))])
+        found[~found.any(1)] = True
+        return None if len(names) < 2 or found.all() else found[corpus]
 
     def ratings(self) -> np.ndarray:
         """[N, D] means over raters in the units of their scales; nan: unrated."""
@@ -334,7 +347,10 @@ def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Stor
     table = _map(files)
     if not table.num_rows:
         raise CorpusError(f"{corpus.root}: no usable utterance\n{report}")
-    return Store(folder, table, report, loaded, corpus.simulated, corpus.space, tuple(corpus.terms))
+    terms = tuple(corpus.terms)
+    return Store(
+        folder, table, report, loaded, corpus.simulated, corpus.space, terms, corpus.labels
+    )
 
 
 def _map(files: list[Path]) -> pa.Table:

@@ -30,6 +30,7 @@ class Example:
     target: np.ndarray  # [K] what the model learns
     dimensions: np.ndarray  # [D] of the target, in the units of `Space.dimensions`
     physiology: np.ndarray | None = None  # [T, C]; [0, C]: nothing measured; None: not asked for
+    offered: np.ndarray | None = None  # bool [K]: emotions that its corpus has; None: all
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -110,7 +111,13 @@ class View:
             target=of.target[row],
             dimensions=of.target_dimensions[row],
             physiology=None if self.body is None else self.body[row],
+            offered=None if self.offered is None else self.offered[row],
         )
+
+    @functools.cached_property
+    def offered(self) -> np.ndarray | None:
+        """`Store.offered` of the whole store, bool [N, K]; None: every corpus has every emotion."""
+        return self.store.offered()
 
     @functools.cached_property
     def _texts(self) -> np.ndarray:
@@ -149,9 +156,19 @@ class View:
                 f"{len(sessions)} sessions ({' … '.join(dict.fromkeys(sessions[:1] + sessions[-1:]))})",
                 "  ".join(f"{e} {n}" for e, n in zip(self.space.emotions, counts, strict=True))
                 + f"  (ties {int(self.labels.tied[self.rows].sum())})",
+                *mapped(self.store),
                 f"store {'loaded from' if self.store.loaded else 'built in'} {self.store.path}",
                 str(self.store.report),
             ]
         )
 
     __repr__ = __str__
+
+
+def mapped(store: Store) -> list[str]:
+    """The label table of a mix, a line a corpus: `joy → happy`, and what is left out."""
+    lines = []
+    for corpus, table in store.labels.items():
+        words = [own if own == to else f"{own} → {to or 'left out'}" for own, to in table.items()]
+        lines.append(f"labels of {corpus}: {', '.join(words) or 'none'}")
+    return lines

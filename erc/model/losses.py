@@ -84,6 +84,9 @@ class Losses(NamedTuple):
     reg: Tensor
 
 
+NOT_OFFERED = -1e4  # as good as −∞, but 0 · it is 0
+
+
 class MultiTaskLoss(nn.Module):
     """Classification and regression loss, weighted.
 
@@ -92,7 +95,8 @@ class MultiTaskLoss(nn.Module):
         reg: "mse", "ccc" or "both".
         cls_coef: weight of the classification loss, 0…1.
         gamma: focusing parameter of "focal", ≥ 0.
-        label_smoothing: ε, 0 ≤ ε < 1: the target is `(1 − ε) y + ε/K` (Szegedy et al. 2016).
+        label_smoothing: ε, 0 ≤ ε < 1: the target is `(1 − ε) y + ε/K` (Szegedy et al. 2016), over the
+            K emotions that the corpus of a row has.
         class_weights: [K]; an utterance weighs `Σₖ wₖ yₖ`, y before smoothing. None: all weigh 1.
         units: [D], a fourth of the scale of each dimension, in which its error counts: 1 on 1–5.
             None: all are 1.
@@ -130,19 +134,33 @@ class MultiTaskLoss(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
         self.register_buffer("units", torch.tensor(units or 1.0), persistent=False)
 
-    def forward(self, output: Output, distribution: Tensor, dimensions: Tensor) -> Losses:
+    def forward(
+        self,
+        output: Output,
+        distribution: Tensor,
+        dimensions: Tensor,
+        offered: Tensor | None = None,
+    ) -> Losses:
         """Loss of a batch; a part for which no row has a label is 0.
 
         Args:
             output: of the model.
             distribution: [B, K] target, rows sum to 1 or are nan.
             dimensions: [B, D] target in the units of their scales, nan where unrated.
+            offered: bool [B, K], emotions that the corpus of a row has; the row says nothing about the
+                others, which get no gradient from it. None: all. The target is 0 where it is False.
         """
         # 0 · nan is nan, also in gradients: unlabelled rows are taken out, not multiplied by 0.
         labelled = ~distribution.isnan().any(-1)
         logits = output.logits[labelled].float()
         target = distribution[labelled].to(logits.dtype)
-        smooth = (1 - self.label_smoothing) * target + self.label_smoothing / target.shape[-1]
+        choices: float | Tensor = target.shape[-1]
+        if offered is not None:
+            logits = logits.masked_fill(~offered[labelled], NOT_OFFERED)
+            choices = offered[labelled].sum(-1, keepdim=True)
+        smooth = (1 - self.label_smoothing) * target + self.label_smoothing / choices
+        if offered is not None:
+            smooth = smooth * offered[labelled]
         each = self.classification(logits, smooth if self.label_smoothing else target)
         if self.class_weights is not None:
             each = each * (target @ self.class_weights)

@@ -27,6 +27,7 @@ HUMAN = "one rater"  # against the others
 EARLIER = "human ceiling"  # the same in files of earlier versions, among the systems
 BASELINE = "baseline: "  # begins the name of a system that is no model: see `erc.scores.baselines`
 ADAPTED = "speaker-adapted"  # ends the name of a system that knows the test speakers' baseline
+OF_CORPUS = "corpus-adapted"  # … or that of their corpus
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class System:
 
     @property
     def adapted(self) -> bool:
-        """Whether it knows the speakers' own baseline."""
-        return self.name.endswith(ADAPTED)
+        """Whether it knows the baseline of the speakers, or of their corpus."""
+        return adapted(self.name)
 
     @property
     def baseline(self) -> bool:
@@ -221,6 +222,15 @@ class Results:
         if not file.is_file():
             raise ConfigError(f"{file.parent} is not a finished run: it has no {FILE}")
         return cls.from_json(read_json(file, ConfigError), str(file))
+
+
+def adapted(system: str) -> bool:
+    """Whether the name is of a system that heard unlabelled recordings beside the one it answers for.
+
+    >>> adapted("speech, corpus-adapted"), adapted("speech + text")
+    (True, False)
+    """
+    return system.endswith((ADAPTED, OF_CORPUS))
 
 
 def headline(space: Space) -> tuple[str, ...]:

@@ -124,6 +124,11 @@ class Scored:
         names = [f.name for f in fields(self) if f.name not in WHOLE]
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
+    @property
+    def people(self) -> np.ndarray:
+        """[N] speakers; two of one name in two corpora are two."""
+        return np.array([f"{c}/{s}" for c, s in zip(self.corpus, self.speaker, strict=True)], str)
+
     def evaluate(self, weights: Any = None, only: Collection[str] | None = None) -> dict[str, Any]:
         """Every score, see `erc.scores.metrics.evaluate`."""
         said = (self.probabilities, self.dimensions, self.votes, self.label, self.ratings)
@@ -141,7 +146,9 @@ class Scored:
             clusters: the column whose groups are left out in turn; None: utterances one by one.
             seeds: [N] of the training that answered; see `erc.scores.statistics.interval`.
         """
-        groups = getattr(self, clusters) if clusters else None
+        groups = (
+            getattr(self, "people" if clusters == "speaker" else clusters) if clusters else None
+        )
         metric = partial(Scored.evaluate, only=only)
         return interval(metric, [self], groups, limits=metrics.limits(self.space), seeds=seeds)
 
@@ -156,7 +163,7 @@ class Scored:
                 f"{self.system} and {other.system} were not tested on the same utterances"
             )
         metric = partial(Scored.evaluate, only=only)
-        return paired(metric, [self], [other], self.speaker)
+        return paired(metric, [self], [other], self.people)
 
     def _columns(self) -> dict[str, Iterable[str]]:
         """Columns of predictions.csv, as text."""

@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from erc.base.space import Space
 from erc.scores.metrics import cccs
-from erc.scores.results import ADAPTED, HUMAN, Human, Results, System
+from erc.scores.results import ADAPTED, HUMAN, OF_CORPUS, Human, Results, System
 from erc.scores.statistics import FEW, Interval
 from erc.scores.summary import Spread, Summary
 
-NOTE = f"{ADAPTED}: sees the test speakers' unlabelled audio, as their baseline"
+NOTES = {
+    ADAPTED: "sees the test speakers' unlabelled audio, as their baseline",
+    OF_CORPUS: "a corpus that was not trained on is heard against its own unlabelled audio, others "
+    "against that of their training side",
+}
 
 TITLES = {
     "accuracy": "accuracy",
@@ -188,4 +192,8 @@ def _intervals(
             lines.append(f"95 % interval of {titles[key]}, over {over}: {'; '.join(known)}")
     if speakers < FEW and len(lines) > 1:
         lines.append(few(speakers))
-    return lines + [NOTE] * any(system.adapted for system in systems.values())
+    return lines + [
+        f"{kind}: {note}"
+        for kind, note in NOTES.items()
+        if any(name.endswith(kind) for name in systems)
+    ]

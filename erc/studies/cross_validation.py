@@ -97,11 +97,11 @@ def trainings(overrides: Sequence[str], folder: Path) -> list[Fold]:
 
 def margins(rows: Mapping[str, Scored]) -> Mapping[str, Any]:
     """The fullest system over the strongest baseline, on the pooled rows."""
-    from erc.scores.results import ADAPTED, BASELINE
+    from erc.scores.results import BASELINE, adapted
     from erc.training import evaluation
 
     rivals = [x for name, x in rows.items() if name.startswith(BASELINE)]
-    main = [x for name, x in rows.items() if not name.startswith(BASELINE) and ADAPTED not in name]
+    main = [x for name, x in rows.items() if not (name.startswith(BASELINE) or adapted(name))]
     return evaluation.margins(main[-1], rivals)
 
 

@@ -34,7 +34,7 @@ from erc.scores.results import Results, System, headline
 from erc.scores.scored import Scored, read
 from erc.scores.selective import orders, risk
 from erc.scores.statistics import Interval
-from erc.scores.tables import NOTE, columns, few, number, spread
+from erc.scores.tables import NOTES, columns, few, number, spread
 from erc.studies.feature_map import NAMES, embed
 from erc.training.data_record import shares
 
@@ -88,7 +88,11 @@ def gather(folder: Path) -> Page:
         "shown": (*headline(results.space), "ece"),  # on top of the page
         "dimensions": results.space.names,
         "alphas": ("emotion nominal", *(f"{d} {x}" for d in results.space.names for x in LEVELS)),
-        "note": NOTE,
+        "note": "; ".join(
+            f"{kind}: {note}"
+            for kind, note in NOTES.items()
+            if any(name.endswith(kind) for name in results.systems)
+        ),
         "metrics": {m: titles[m] for m in metrics_of(results.space)},
         "data": data,
         "labels": part(lambda: _labels(data, rows, results.space)),

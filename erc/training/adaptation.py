@@ -5,6 +5,10 @@ corpus's. No label of a test speaker is used, but the recordings are: a figure r
 another question ("I have heard this person before") and is named so everywhere. Of training speakers
 the emotions are known, and each counts nearly the same in their mean: else the model would learn from
 baselines that hold part of the mood.
+
+A corpus has a baseline, too: room, microphone, language, how its speakers were cast. With
+`adaptation=corpus` that is taken from the training side of a corpus; from one that was not trained on,
+from its own unlabelled recordings, as from a speaker.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from erc.datasets.view import View
 from erc.model.adaptation import VARIETY, against, baseline, even, variety
 from erc.model.emotion import EmotionModel
 
-ADAPTATIONS = ("none", "speaker")
+ADAPTATIONS = ("none", "speaker", "corpus")
 
 
 def adapt_table(
@@ -29,8 +33,9 @@ def adapt_table(
     heard: Tensor,
     mean: Tensor,
     emotions: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> Tensor:
-    """The features of every speaker `against` that speaker's own recordings.
+    """The features of every speaker (or corpus) `against` that speaker's own recordings.
 
     Args:
         table: [N, …, *shape], N utterances.
@@ -39,13 +44,15 @@ def adapt_table(
         mean: [*shape], of the training side.
         emotions: [N, 7] distributions where they are known, nan where not; of a speaker of whom all
             are known they count evenly. None: none is known.
+        known: bool [N]: a baseline is made of these alone, where there are some. None: of all.
     """
     result, mean = table.clone(), mean.to(table)
     for rows in _of_each(speakers):
         rows, weights = rows[heard.numpy()[rows]], None
-        if emotions is not None and np.isfinite(emotions[rows]).all():
-            weights = torch.from_numpy(even(emotions[rows])).to(table)
-        result[rows] = against(table[rows], baseline(table[rows], mean, weights), mean)
+        own = rows if known is None or not known[rows].any() else rows[known[rows]]
+        if emotions is not None and np.isfinite(emotions[own]).all():
+            weights = torch.from_numpy(even(emotions[own])).to(table)
+        result[rows] = against(table[rows], baseline(table[own], mean, weights), mean)
     return result
 
 
@@ -95,7 +102,7 @@ def adapt_tables(
     """`tables` with the speech features adapted to their speakers; {} for adaptation "none".
 
     Args:
-        adaptation: none | speaker.
+        adaptation: none | speaker | corpus.
         tables: features of frozen encoders, for every row of the store.
         data: any side of that store.
 
@@ -112,7 +119,7 @@ def adapt_tables(
         return {}
     if "speech" not in tables:
         raise ConfigError(
-            "adaptation=speaker needs the features of a frozen speech encoder: "
+            f"adaptation={adaptation} needs the features of a frozen speech encoder: "
             "set model.freeze_speech=true (with a pooling other than frames), or adaptation=none"
         )
     train = data.side("train").rows
@@ -120,4 +127,8 @@ def adapt_tables(
     emotions[train] = data.labels.target[train]
     heard = torch.from_numpy(data.side("all").has("speech"))
     mean = model.branches["speech"].standardize.mean
-    return tables | {"speech": adapt_table(tables["speech"], people(data), heard, mean, emotions)}
+    whose, known = people(data), None
+    if adaptation == "corpus":
+        whose = data.store.column("corpus").astype(str).tolist()
+        known = np.isin(np.arange(len(data.store)), train)
+    return tables | {"speech": adapt_table(tables["speech"], whose, heard, mean, emotions, known)}

@@ -54,7 +54,8 @@ class Assembly:
         sides: train, valid and test side of the fold, of one store.
         model, loss, collate: as configured.
         tables: features of frozen encoders, for every row of the store.
-        adapted: the same against each speaker's own baseline; {} without adaptation.
+        adapted: the same against the own baseline of each speaker (or corpus); {} without adaptation.
+        adaptation: whose that is: speaker | corpus; "": nobody's.
         device: of `trainer.accelerator`; what the model says, for a table or a score, is computed
             there. The tables lie in main memory.
     """
@@ -100,6 +101,7 @@ class Assembly:
                 model.branches[modality].standardize.fit(table[heard])
         adaptation = cfg.get("adaptation", "none")  # runs of older versions do not name it
         self.adapted = adapt_tables(adaptation, model, self.tables, train)
+        self.adaptation = adaptation if self.adapted else ""
 
     def sampler(self, side: str) -> BucketSampler:
         """Which utterances make a batch, on one side of the fold; shuffled for training, but for
@@ -108,7 +110,10 @@ class Assembly:
         lengths = data.lengths if options.bucket else np.zeros(len(data))
         budget = options.batch_seconds * audio.SAMPLE_RATE if options.batch_seconds else None
         shuffle = side == "train" and not cfg.trainer.get("overfit_batches")
-        return BucketSampler(lengths, options.batch_size, shuffle, cfg.seed, budget)
+        corpora, tau = data.store.column("corpus")[data.rows], cfg.dataset.get("tau", 1.0)
+        return BucketSampler(
+            lengths, options.batch_size, shuffle, cfg.seed, budget, corpora.astype(str), tau
+        )
 
     def loader(self, side: str) -> DataLoader | MemoryLoader:
         """Batches of one side of the fold, see `sampler`."""

@@ -28,9 +28,13 @@ def check(cfg: DictConfig) -> None:
         devices.device_of_trainer(cfg.trainer.accelerator, cfg.trainer.devices)
     data, model = cfg.dataset, cfg.model
     if "sessions" not in data:  # a simulated corpus is written when it is missing
-        for name, root in corpora.locate(Path(data.paths), data.dataset_name):
-            if not root.exists():
-                corpora.load(name, root)  # raises, saying what was expected where
+        places = [data.paths] if isinstance(data.paths, str) else list(data.paths)
+        for place in places:
+            own = {"paths": place} if isinstance(place, str) else place
+            named = own.get("dataset_name") or data.dataset_name
+            for name, root in corpora.locate(Path(own["paths"]), named):
+                if not root.exists():
+                    corpora.load(name, root)  # raises, saying what was expected where
     start = cfg.module.load_from_checkpoint
     if start and not Path(start).exists():
         raise CheckpointError(f"module.load_from_checkpoint: there is no '{start}'")

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from erc.base.errors import CalibrationError, ConfigError
 from erc.base.numbers import softmax
+from erc.datasets import batches
 from erc.datasets.view import View
 from erc.labels.targets import balanced
 from erc.model.emotion import EmotionModel
 from erc.model.fusion import Linear
-from erc.model.linear import Discriminant, Ridge
+from erc.model.linear import UNSEEN, Discriminant, Ridge
 from erc.model.pooling import POOLINGS
 from erc.scores.calibration import fit_temperature, least_cross_entropy
 from erc.training.adaptation import speakers
@@ -47,31 +48,53 @@ class Fitted:
         return f"{what} of strength {self.strength:.2g} on {self.weight.shape[1]} features"
 
 
-def fit_emotions(features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> Fitted:
+def fit_emotions(
+    features: np.ndarray,
+    target: np.ndarray,
+    groups: np.ndarray,
+    counts: np.ndarray | None = None,
+    offered: np.ndarray | None = None,
+) -> Fitted:
     """Shrinkage LDA, every emotion of the same weight and prior.
+
+    Nothing that is said of an emotion's place comes from rows of another: one that a corpus does not
+    have is not pushed away by its rows.
 
     Args:
         features: [n, D], standardised; target: [n, K], rows sum to 1; groups: [n], e.g. speakers.
+        counts: [n] > 0, what a row weighs within its emotions; None: the same.
+        offered: bool [n, K], among which emotions a held-out row is asked; None: all.
     """
-    shares = target * balanced(target)
+    counted = target if counts is None else target * counts[:, None]
+    shares = counted * balanced(counted)
     weights = shares.sum(1)
     memberships = shares / weights[:, None]
     lda = Discriminant(features, memberships, weights)
+
+    def among(said: np.ndarray) -> np.ndarray:
+        return said if offered is None else np.where(offered, said, UNSEEN)
+
     strength, held_out = choose(
-        lda, groups, lambda said: least_cross_entropy(said, memberships, weights)[1]
+        lda, groups, lambda said: least_cross_entropy(among(said), memberships, weights)[1]
     )
     temperature = None
     try:
-        temperature = fit_temperature(held_out, target)
+        temperature = fit_temperature(among(held_out), target)
     except CalibrationError as error:  # the head is made all the same
         print(f"not calibrated: {error}", file=sys.stderr)
     return Fitted(*lda.solve(strength * lda.scale), strength, temperature, held_out)
 
 
-def fit_dimension(features: np.ndarray, rated: np.ndarray, groups: np.ndarray) -> Fitted:
-    """Ridge onto one dimension [n, 1]."""
-    ridge = Ridge(features, rated)
-    strength, _ = choose(ridge, groups, lambda said: float(((said - rated) ** 2).sum()))
+def fit_dimension(
+    features: np.ndarray,
+    rated: np.ndarray,
+    groups: np.ndarray,
+    counts: np.ndarray | None = None,
+) -> Fitted:
+    """Ridge onto one dimension [n, 1]; counts: [n] > 0, weights of the rows."""
+    ridge = Ridge(features, rated, counts)
+    each = np.ones(len(rated)) if counts is None else counts
+    strength, _ = choose(ridge, groups, lambda said: float(each @ (said - rated)[:, 0] ** 2))
     return Fitted(*ridge.solve(strength * ridge.scale), strength)
 
 
@@ -120,6 +143,9 @@ def fit(parts: Assembly) -> Outcome:
     bias[k:] = data.space.middle
     outcome = Outcome(None, np.full((len(rows), k), np.nan))
     target, rated = data.labels.target[rows], data.labels.target_dimensions[rows]
+    corpora = data.store.column("corpus")[rows].astype(str)
+    counts = batches.weights(corpora, parts.cfg.dataset.get("tau", 1.0))
+    offered = None if data.offered is None else data.offered[rows]
     tasks: list[tuple[slice, np.ndarray, Callable[..., Fitted]]] = [
         (slice(k), target, fit_emotions)
     ]
@@ -127,7 +153,10 @@ def fit(parts: Assembly) -> Outcome:
     for place, y, method in tasks:
         known = np.isfinite(y).all(-1)
         if known.any():
-            found = method(features[known], y[known], groups[known])
+            more = [x if x is None else x[known] for x in (counts, offered)]
+            found = method(
+                features[known], y[known], groups[known], *more[: 2 if place == slice(k) else 1]
+            )
             weight[place], bias[place] = found.weight, found.bias
             if found.held_out is not None:
                 outcome.held_out[known] = found.held_out

@@ -27,7 +27,8 @@ def data_record(parts: Assembly) -> dict[str, Any]:
     Returns:
         `sides[side]`: n, minutes, speakers, sessions, ties, and `labels[kind]`, the mean share
         of each emotion; `dropped` and `corrected`: rows by reason, with `examples`; `agreement`: of all
-        raters of the corpus; `fingerprints` of data and configuration; `erc`, the version.
+        raters of the corpus; `labels`: of a mix, corpus → its emotion → what that counts as, null:
+        nothing; `fingerprints` of data and configuration; `erc`, the version.
     """
     data = parts.sides["test"]
     report = data.store.report
@@ -41,6 +42,7 @@ def data_record(parts: Assembly) -> dict[str, Any]:
         "dropped": dict(report.dropped),
         "corrected": dict(report.corrected),
         "examples": report.examples,
+        "labels": {corpus: dict(table) for corpus, table in data.store.labels.items()},
         "agreement": [dataclasses.asdict(group) for group in found.groups],
         "fingerprints": {"data": data.store.path.name, "configuration": fingerprint(config)},
         "erc": version("erc"),

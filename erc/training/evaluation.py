@@ -26,7 +26,17 @@ from erc.model.folder.learned import Learned, counted
 from erc.scores.baselines import BASELINES, Side, cues
 from erc.scores.one_rater import one_rater
 from erc.scores.panels import panels
-from erc.scores.results import ADAPTED, BASELINE, Human, Margin, Results, System, headline
+from erc.scores.results import (
+    ADAPTED,
+    BASELINE,
+    OF_CORPUS,
+    Human,
+    Margin,
+    Results,
+    System,
+    headline,
+)
+from erc.scores.results import adapted as is_adapted
 from erc.scores.scored import NAMES, Scored, write
 from erc.scores.selective import areas
 from erc.scores.sets import Sets
@@ -56,15 +66,16 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Condition:
-    """What a model may use of an utterance, and whether it hears the speaker's own baseline."""
+    """What a model may use of an utterance, and whose own baseline it hears: of the speaker | corpus."""
 
     use: tuple[str, ...]
-    adapted: bool = False
+    adapted: str = ""  # "": nobody's
 
     @property
     def name(self) -> str:
         """E.g. "speech + text, speaker-adapted"."""
-        return " + ".join(self.use) + f", {ADAPTED}" * self.adapted
+        kind = {"": "", "speaker": f", {ADAPTED}", "corpus": f", {OF_CORPUS}"}[self.adapted]
+        return " + ".join(self.use) + kind
 
 
 def conditions(parts: Assembly) -> list[Condition]:
@@ -73,7 +84,7 @@ def conditions(parts: Assembly) -> list[Condition]:
     least = len(modalities) if parts.model.fusion.needs_all else 1
     plain = [Condition(use) for use in subsets(modalities, least)]
     heard = [one for one in plain if "speech" in one.use]
-    return plain + [replace(one, adapted=True) for one in heard if parts.adapted]
+    return plain + [replace(one, adapted=parts.adaptation) for one in heard if parts.adapted]
 
 
 @torch.inference_mode()
@@ -202,7 +213,7 @@ def evaluate(
     data, others = parts.sides[side], held_out or HeldOut()
     asked = conditions(parts)
     answers = dict(zip(asked, predict_split(parts, side, asked, held_out=others), strict=True))
-    if parts.adapted:
+    if parts.adaptation == "speaker":
         decline(answers, parts, side, temperature)
     rows = [
         scored(
@@ -213,7 +224,7 @@ def evaluate(
     ]  # fmt: skip
     utterances = list(data.store.utterances(data.rows))
     rivals = baselines(parts, data)
-    main = [one for one in rows if ADAPTED not in one.system][-1]
+    main = [one for one in rows if not is_adapted(one.system)][-1]
     results = Results(
         systems={one.system: System.of(one) for one in [*rows, *rivals]},
         margins=margins(main, rivals),
@@ -225,7 +236,7 @@ def evaluate(
         fold=data.fold.number,
         folds=data.fold.count,
         n=len(data),
-        speakers=len(set(rows[0].speaker)),
+        speakers=len(set(rows[0].people)),
         sessions=tuple(sorted(set(rows[0].session))),
         simulated=data.simulated,
         corpus=str(parts.cfg.dataset.paths),
@@ -258,7 +269,7 @@ def decline(
     rows = train.labels.target[train.rows], train.labels.target_dimensions[train.rows]
     usual = Learned(**counted(*rows, train.space)).variety
     for one in [one for one in answers if one.adapted]:
-        plain, adapted = answers[replace(one, adapted=False)], answers[one]
+        plain, adapted = answers[replace(one, adapted="")], answers[one]
         found, names = monotonous(plain.probabilities(temperature), speakers, usual)
         for field in fields(Predictions):
             getattr(adapted, field.name)[found] = getattr(plain, field.name)[found]

@@ -76,7 +76,7 @@ def _shares(parts: Assembly, temperature: float) -> tuple[dict[str, np.ndarray],
 def _shares_without(parts: Assembly, logits: np.ndarray) -> tuple[dict[str, np.ndarray], int]:
     """The same of the training side, each speaker held out in turn; of all modalities together."""
     train, known = parts.sides["train"], np.isfinite(logits).all(-1)
-    name = Condition(parts.model.modalities, bool(parts.adapted)).name
+    name = Condition(parts.model.modalities, parts.adaptation).name
     middle = np.tile(train.space.middle, (int(known.sum()), 1))
     rows = scored(name, train, softmax(logits[known]), middle, train.rows[known])
     given = rows.probabilities[np.arange(len(rows)), rows.label][rows.labelled]

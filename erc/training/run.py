@@ -32,6 +32,7 @@ from erc.model.folder import checkpoint
 from erc.model.folder.export import keep_copy
 from erc.model.folder.heard import Heard
 from erc.model.folder.learned import counted
+from erc.model.losses import NOT_OFFERED
 from erc.scores.calibration import fit_temperature
 from erc.scores.results import Results
 from erc.scores.tables import results_table
@@ -286,8 +287,11 @@ def calibrate(parts: Assembly) -> tuple[float, bool]:
     if not len(valid) or valid.fold.protocol == "paper":
         return 1.0, False
     [said] = evaluation.predict_split(parts, "valid")
+    logits = said.logits
+    if valid.offered is not None:  # a row says nothing about emotions that its corpus does not have
+        logits = np.where(valid.offered[valid.rows], logits, NOT_OFFERED)
     try:
-        return fit_temperature(said.logits, valid.labels.soft[valid.rows]), True
+        return fit_temperature(logits, valid.labels.soft[valid.rows]), True
     except CalibrationError as error:  # the model is trained all the same
         print(f"not calibrated: {error}", file=sys.stderr)
         return 1.0, False

@@ -69,7 +69,9 @@ class EmotionTask(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         views = [self.tables, *([self.adapted] if self.adapted else [])]
         losses = [
-            self.loss(features.run(self.model, batch, view), batch.target, batch.dimensions)
+            self.loss(
+                features.run(self.model, batch, view), batch.target, batch.dimensions, batch.offered
+            )
             for view in views
         ]
         total, cls, reg = (sum(part) / len(views) for part in zip(*losses, strict=True))
@@ -103,7 +105,9 @@ class EmotionTask(L.LightningModule):
         self._epoch.clear()
         if not (logits.isfinite().all() and placed.isfinite().all()):
             self.give_up("the model answers nan in the validation of")
-        total, cls, reg = self.loss(Output(logits, placed, logits), target, rated)
+        every = self.valid.offered
+        offered = None if every is None else torch.from_numpy(every[rows.numpy()])
+        total, cls, reg = self.loss(Output(logits, placed, logits), target, rated, offered)
         probabilities = logits.double().softmax(-1).numpy()
         said = (probabilities, self.model.space.clip(placed.numpy()))
         scores = evaluation.scored("valid", self.valid, *said, rows.numpy()).evaluate()
