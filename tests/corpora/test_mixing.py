@@ -166,8 +166,8 @@ def test_the_view_says_the_table_and_what_each_corpus_offers(left, right):
 
 def test_two_speakers_of_one_name_are_two(left, right):
     view = HF_KEMD([left, right], mode="all", num_folds=2, validation_fold=0)
-    n, k, d = len(view), len(view.space.emotions), len(view.space.dimensions)
-    rows = scored("any", view, np.full((n, k), 1 / k), np.full((n, d), 3.0))
+    n, k = len(view), len(view.space.emotions)
+    rows = scored("any", view, np.full((n, k), 1 / k), np.tile(view.space.middle, (n, 1)))
     assert len(set(rows.speaker)) == 3  # 01 and 02 are in both
     assert len(set(rows.people)) == 5
     assert rows.intervals()["accuracy"].clusters == 5
