@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import struct
+import time
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,9 @@ def test_wandb_offline(tmp_path):
     assert [row[1:] for row in table["data"]] == MATRIX
     images = [f.name for f in folder.rglob("*.png")]
     assert len(images) == 2
-    history = read_wandb(next(folder.glob("*.wandb")))
+    history, end = {}, time.monotonic() + 60
+    while not history and time.monotonic() < end:  # its own process writes, and is not waited for
+        history = read_wandb(next(folder.glob("*.wandb")))
     expected = {"val/loss": 1.5, "test/uar": 0.5}
     assert {k: history.get(k) for k in expected} == expected, history
 
