@@ -10,9 +10,11 @@ speaker's recordings are scored.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.harness import Row, table
+from erc.base.devices import one_blas_thread
 from erc.base.numbers import softmax
 from erc.base.space import KEMDY
 from erc.model.adaptation import VARIETY, against, baseline, variety
@@ -96,9 +99,15 @@ Folds = list[tuple[np.ndarray, Head]]  # recordings of a speaker, bool [N]; lear
 
 
 def folds(clips: Clips, adapt: bool) -> Folds:
-    """Every speaker held out in turn."""
+    """Every speaker held out in turn, a fold a core."""
     sides = [clips.speaker == speaker for speaker in np.unique(clips.speaker)]
-    return [(out, Head.of(clips[~out], adapt)) for out in sides]
+
+    @one_blas_thread()
+    def heads() -> list[Head]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(lambda out: Head.of(clips[~out], adapt), sides))
+
+    return list(zip(sides, heads(), strict=True))
 
 
 def score(clips: Clips, heads: Folds, say: Callable[[Head, Clips], np.ndarray]) -> float:

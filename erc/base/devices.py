@@ -44,6 +44,17 @@ def tune_memory() -> bool:
     return all(mallopt(parameter, value) == 1 for parameter, value in MALLOC.items())
 
 
+def one_blas_thread() -> Any:
+    """A decorator: matrices of a thousand rows are computed on one thread.
+
+    On such, threads of OpenBLAS wait for one another longer than they compute, and on a machine with
+    other work ten times as long.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits.wrap(limits=1, user_api="blas")
+
+
 def device_of(name: str = "auto") -> torch.device:
     """ "auto" → the GPU if there is one, else the CPU.
 

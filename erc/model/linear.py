@@ -26,12 +26,15 @@ class Ridge:
             raise ValueError(f"ridge regression of {len(z)} rows, least weight {s.min(initial=0)}")
         self.targets, self.root = y, np.sqrt(s)[:, None]
         self.middle, self.level = s @ z / s.sum(), s @ y / s.sum()
-        self.a, self.y = self.root * (z - self.middle), self.root * (y - self.level)
+        self.a, self.y = z - self.middle, self.root * (y - self.level)
+        self.a *= self.root
         wide = z.shape[1] >= len(z)
         values, vectors = np.linalg.eigh(self.a @ self.a.T if wide else self.a.T @ self.a)
-        kept = values > len(values) * np.finfo(float).eps * max(values[-1], 0)
-        self.values, vectors = values[kept], vectors[:, kept]
+        least = len(values) * np.finfo(float).eps * max(values[-1], 0)
+        first = np.searchsorted(values, least, "right")  # they ascend
+        self.values, vectors = values[first:], vectors[:, first:]
         self.u = vectors if wide else self.a @ vectors / np.sqrt(self.values)
+        self.fit = self.u.T @ self.y
 
     @property
     def scale(self) -> float:
@@ -40,8 +43,7 @@ class Ridge:
 
     def solve(self, alpha: float) -> tuple[np.ndarray, np.ndarray]:
         """W [K, D] and b [K] for one strength α > 0."""
-        inner = self.u.T @ self.y / (self.values + alpha)[:, None]
-        w = (self.a.T @ (self.u @ inner)).T
+        w = (self.a.T @ (self.u @ (self.fit / (self.values + alpha)[:, None]))).T
         return w, self.level - w @ self.middle
 
     def held_out(self, alpha: float, groups: np.ndarray) -> np.ndarray:
@@ -53,14 +55,20 @@ class Ridge:
         Args:
             groups: [n], at least two different ones.
         """
-        shrunk = self.u * (self.values / (self.values + alpha))
-        q = self.root / np.linalg.norm(self.root)
-        left = self.y - shrunk @ (self.u.T @ self.y)
+        return self._held_out(alpha, groups)[0]
+
+    def _held_out(self, alpha: float, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`held_out`, and U Λ (Λ + α)⁻¹ Uᵀ Y, the fit to all rows less its mean, [n, K]."""
+        root = np.sqrt(self.values / (self.values + alpha))[:, None]
+        half = self.u * root.T
+        q, fitted = self.root / np.linalg.norm(self.root), half @ (root * self.fit)
+        left = self.y - fitted
         for group in np.unique(groups):
             g = np.flatnonzero(groups == group)
-            own = shrunk[g] @ self.u[g].T + q[g] @ q[g].T
+            own = half[g]  # a product with its own transpose costs half of another
+            own = own @ own.T + q[g] @ q[g].T
             left[g] = np.linalg.solve(np.eye(len(g)) - own, left[g])
-        return self.targets - left / self.root
+        return self.targets - left / self.root, fitted
 
 
 class Discriminant(Ridge):
@@ -83,8 +91,7 @@ class Discriminant(Ridge):
     def solve(self, alpha: float) -> tuple[np.ndarray, np.ndarray]:
         """Scores = W z + b; a class without members stays at `UNSEEN`."""
         w, b = super().solve(alpha)
-        fit = self.u.T @ self.y
-        explained = fit.T @ (fit * (self.values / (self.values + alpha))[:, None])
+        explained = self.fit.T @ (self.fit * (self.values / (self.values + alpha))[:, None])
         seen, turn, level = _scores(explained / (self.root**2).sum(), self.level)
         whole, shift = np.zeros_like(w), np.full(len(b), UNSEEN)
         whole[seen] = turn.T @ w[seen]
@@ -93,16 +100,15 @@ class Discriminant(Ridge):
 
     def held_out(self, alpha: float, groups: np.ndarray) -> np.ndarray:
         """As `Ridge.held_out`; exact, for the weights that all rows together have."""
-        said = super().held_out(alpha, groups)
-        weights, fit = self.root**2, self.u.T @ self.y
-        shrunk = fit * (self.values / (self.values + alpha))[:, None]
-        total, left = weights.sum(), self.y - self.u @ shrunk
-        unexplained, second = self.y.T @ left, self.targets.T @ (weights * self.targets)
+        said, fitted = self._held_out(alpha, groups)
+        weights = self.root**2
+        total, unexplained = weights.sum(), self.y.T @ (self.y - fitted)
+        second = self.targets.T @ (weights * self.targets)
         for group in np.unique(groups):
             g = groups == group
             y, s, own = self.targets[g], weights[g], self.root[g] * (self.targets[g] - said[g])
             # The other rows' residuals without g are left + H e, e those of g; weighted by y, over them.
-            rest = unexplained + shrunk.T @ (self.u[g].T @ own) - self.y[g].T @ own
+            rest = unexplained - (self.y[g] - fitted[g]).T @ own
             n = total - s.sum()
             share = (total * self.level - (s * y).sum(0)) / n
             explained = (second - y.T @ (s * y) - rest) / n - np.outer(share, share)

@@ -49,7 +49,8 @@ def segment_means(frames: Tensor, lengths: Tensor, segments: int = SEGMENTS) -> 
     """
     step = torch.arange(segments, device=frames.device)
     first = step * lengths[:, None] // segments  # [B, K]
-    last = -(-(step + 1) * lengths[:, None] // segments)
+    # ⌈a / b⌉ without a negative number, of which a traced graph rounds the quotient towards 0.
+    last = ((step + 1) * lengths[:, None] + segments - 1) // segments
     place = torch.arange(frames.shape[1], device=frames.device)
     weights = ((place >= first[..., None]) & (place < last[..., None])).to(frames.dtype)
     weights = weights / (last - first).clamp(min=1)[..., None]

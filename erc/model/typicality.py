@@ -41,25 +41,29 @@ class Normal:
         """Of features [N, D], N > 0: the axes of most variance, at most `most` or `AXES`, under the
         shrinkage of Ledoit & Wolf (2004), S' = (1 − δ) S + δ tr(S)/D · I, which has S's own
         eigenvectors."""
+        from scipy.linalg import eigh  # who asks how typical something is does not need it
+
         x = spread(np.asarray(features, np.float64))
         n, d = x.shape
         mean, scale = x.mean(0), x.std(0)
         scale = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
         z = (x - mean) / scale
         wide = d > n
-        values, vectors = np.linalg.eigh((z @ z.T if wide else z.T @ z) / n)
-        kept = np.flatnonzero(values > d * np.finfo(float).eps * max(values[-1], 0))[
-            -(most or AXES) :
-        ]
+        gram = (z @ z.T if wide else z.T @ z) / n
+        # Of what is no axis the sum and that of the squares are enough: no other vector is computed.
+        first = max(0, len(gram) - (most or AXES))
+        values, vectors = eigh(gram, subset_by_index=[first, len(gram) - 1])
+        total, squares = np.trace(gram), (gram**2).sum()
+        kept = np.flatnonzero(values > d * np.finfo(float).eps * max(values[-1], 0))
         axes = z.T @ vectors[:, kept] / np.sqrt(n * values[kept]) if wide else vectors[:, kept]
-        middle = values.sum() / d  # tr(S)/D
+        middle = total / d  # tr(S)/D
         if not middle:  # one utterance, or all alike
             return cls(mean, scale, axes, values[kept], 1.0)
-        uneven = (values**2).sum() - d * middle**2  # ‖S − tr(S)/D I‖²
-        noise = ((z**2).sum(1) ** 2).mean() - (values**2).sum()  # n · E‖S − Σ‖², as far as n tells
+        uneven = squares - d * middle**2  # ‖S − tr(S)/D I‖²
+        noise = ((z**2).sum(1) ** 2).mean() - squares  # n · E‖S − Σ‖², as far as n tells
         delta = min(1.0, noise / n / uneven) if uneven > 0 else 1.0
         shrunk = (1 - delta) * values[kept] + delta * middle
-        left = (values.sum() - values[kept].sum()) / max(1, d - len(kept))
+        left = (total - values[kept].sum()) / max(1, d - len(kept))
         return cls(mean, scale, axes, shrunk, (1 - delta) * left + delta * middle or middle)
 
     def distance(self, features: np.ndarray) -> np.ndarray:

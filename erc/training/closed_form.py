@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from erc.base.devices import one_blas_thread
 from erc.base.errors import CalibrationError, ConfigError
 from erc.base.numbers import softmax
 from erc.datasets import batches
@@ -119,6 +120,7 @@ class Outcome(NamedTuple):
     )  # [n, K] scores of each training utterance without its speaker; nan: no label
 
 
+@one_blas_thread()
 def fit(parts: Assembly) -> Outcome:
     """Set projections and head of `parts.model` from the training side.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from erc.base.audio import SAMPLE_RATE
+from erc.base.devices import one_blas_thread
 from erc.base.files import atomic, write_json
 from erc.base.numbers import softmax
 from erc.datasets.audit import audit
@@ -279,6 +280,7 @@ def decline(
             )
 
 
+@one_blas_thread()
 def baselines(parts: Assembly, data: View) -> list[Scored]:
     """What needs no network, learned from all of the fold but its test side, on these utterances.
 

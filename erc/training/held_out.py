@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from erc.base.devices import one_blas_thread
 from erc.base.numbers import softmax
 from erc.datasets.view import View
 from erc.model.folder.held_out import HeldOut
@@ -44,6 +45,7 @@ def held_out(parts: Assembly, temperature: float, without: np.ndarray | None = N
     return HeldOut(_typicality(parts, free), shares, people)
 
 
+@one_blas_thread()
 def _typicality(parts: Assembly, free: bool) -> dict[str, Typicality]:
     """Modality → how usual its features are."""
     branches = parts.model.branches.items()
