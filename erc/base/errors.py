@@ -53,6 +53,7 @@ class CheckpointError(ErcError):
 EXTRAS = {  # package → the part of erc that brings it
     **dict.fromkeys(("hydra", "lightning", "omegaconf", "pandas", "peft", "pyarrow"), "train"),
     **dict.fromkeys(("torch", "transformers"), "train"),
+    "optuna": "sweep",
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "audformat": "audformat",
     "av": "formats",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from erc.base.errors import ConfigError
 from erc.cli.command import OVERRIDES, Option, command
 
 
@@ -27,6 +28,24 @@ def cross_validate(overrides: list[str], workers: int | None, output: str | None
 
     typed = ["erc", *sys.argv[1:]]
     cross_validate(overrides, Path(output) if output else None, workers, typed)
+
+
+@command(
+    OVERRIDES,
+    Option("--trials", "of a study", type=int, default=30, metavar="N"),
+    Option("--score", "a metric of the valid side", default="val/f1_macro", metavar="METRIC"),
+    Option("--nested", "a study for each fold, then its best settings on that fold", flag=True),
+    Option("-o --output", "go on there (default: a new folder in runs/…)", metavar="DIR"),
+)
+def sweep(overrides: list[str], trials: int, score: str, nested: bool, output: str | None) -> None:
+    """Look for settings: vary keys that have several values, scored on speakers held out in training."""
+    from erc.studies.experiment import new_folder
+    from erc.studies.sweep import sweep
+
+    if trials < 1:
+        raise ConfigError(f"--trials {trials}: give at least one")
+    folder = Path(output) if output else new_folder("sweep")
+    sweep(overrides, folder, trials, score, nested, ["erc", *sys.argv[1:]])
 
 
 @command(

@@ -50,7 +50,13 @@ def cross_validate(
         ConfigError: a run in `folder` was made from something else; see `Fold.finished`.
     """
     folder = folder or new_folder("cross-validation")
-    wanted = trainings(overrides, folder)
+    return study(trainings(overrides, folder), folder, workers, command)
+
+
+def study(
+    wanted: Sequence[Fold], folder: Path, workers: int | None = None, command: Sequence[str] = ()
+) -> Summary:
+    """Train what is not finished of these runs; print and write what they say together."""
     try:
         for _ in train(wanted, workers):
             pass
