@@ -59,6 +59,7 @@ EXTRAS = {  # package → the part of erc that brings it
     "av": "formats",
     "gradio": "web",
     "scipy": "physiology",
+    "sounddevice": "live",
 }
 
 

@@ -25,6 +25,7 @@ from erc.cli import (
     demo,
     export,
     info,
+    live,
     predict,
     report,
     serve,
@@ -70,7 +71,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
         report.report, report.embed, train.sharpen, train.reproduce,
     ),
     "use a model": (
-        predict.predict, timeline.timeline, info.info, info.use, info.models, serve.serve, serve.web,
+        predict.predict, timeline.timeline, live.live, info.info, info.use, info.models, serve.serve,
+        serve.web,
     ),
     "carry it elsewhere": (export.tune, export.export, export.import_reference),
 }  # fmt: skip

@@ -49,11 +49,9 @@ def timeline(
     from erc.recognizer import load
     from erc.recognizer.prediction import NO_SPEECH, Failure
     from erc.timeline import timeline
-    from erc.timeline.files import SUFFIXES, save, write
+    from erc.timeline.files import save, write
 
-    for path in filter(None, (output if not format else None, plot)):
-        if Path(path).suffix.lower() not in SUFFIXES:  # before hours of work, not after
-            raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
+    check_files(output if not format else None, plot)
     recognizer = load(find_model(model), runtime=runtime, commercial=commercial)
     if warning := recognizer.learned.warning():
         print(f"erc timeline: {warning}", file=sys.stderr)
@@ -79,6 +77,15 @@ def timeline(
     if failed:
         print(f"{failed} of {len(found.turns)} turns failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def check_files(*paths: str | None) -> None:
+    """Raise ConfigError for a name that says no format: before hours of work, not after."""
+    from erc.timeline.files import SUFFIXES
+
+    for path in filter(None, paths):
+        if Path(path).suffix.lower() not in SUFFIXES:
+            raise ConfigError(f"{path}: give it one of the suffixes {', '.join(SUFFIXES)}")
 
 
 def _shown(stack: ExitStack, quiet: bool) -> Callable[[float, float], None]:
