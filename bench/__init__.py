@@ -10,5 +10,6 @@ BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are
     "server",
     "growth",
     "timeline",
+    "live",
     "speakers",
 ]
