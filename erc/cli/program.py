@@ -67,7 +67,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "start": (demo.demo, starter.starter, corpus.synth, completion),
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
-        train.train, train.cross_validate, train.sweep, train.evaluate, compare.compare,
+        train.train, train.cross_validate, train.transfer, train.sweep, train.evaluate,
+        compare.compare,
         report.report, report.embed, train.sharpen, train.reproduce,
     ),
     "use a model": (

@@ -30,6 +30,56 @@ def cross_validate(overrides: list[str], workers: int | None, output: str | None
     cross_validate(overrides, Path(output) if output else None, workers, typed)
 
 
+def _emotions(words: str) -> list[str]:
+    return [word.strip() for word in words.split(",")]
+
+
+@command(
+    Option("corpora", "corpus folders or manifests, two or more", count="+", metavar="CORPUS"),
+    Option(
+        "--encoder", "pretrained speech encoder, id or folder, e.g. openai/whisper-tiny", metavar="ID"
+    ),
+    Option("--set", "of the trainings, e.g. adaptation=corpus; see config/train.yaml", count="+",
+           metavar="KEY=VALUE"),
+    Option("--emotions", "to be told apart (default: those that all corpora have)", type=_emotions,
+           metavar="EMOTION,…"),
+    Option("--within", "also train on other speakers of each corpus", flag=True),
+    Option("--no-pairs", "do not train on each corpus alone", flag=True),
+    Option("--workers", "trainings at a time (default: one after another)", type=int),
+    Option("-o --output", "go on there (default: a new folder in runs/transfer)", metavar="DIR"),
+)  # fmt: skip
+def transfer(
+    corpora: list[str], encoder: str | None, set: list[str] | None, emotions: list[str] | None,
+    within: bool, no_pairs: bool, workers: int | None, output: str | None,
+) -> None:  # fmt: skip
+    """Train on all corpora but one and test on that one, each in turn: one table, with baselines.
+
+    Raises:
+        ConfigError: one corpus, no encoder, emotions that not all have, another study in DIR.
+        CorpusError, CheckpointError: a corpus or the encoder cannot be read.
+    """
+    import shlex
+
+    from erc.base.errors import ConfigError
+    from erc.training.config import quoted
+
+    settings = list(set or ())
+    if encoder:
+        settings.insert(0, f"model.speech_encoder={quoted(encoder)}")
+    elif not any(word.startswith(("model=", "model.")) for word in settings):
+        raise ConfigError(
+            "erc transfer needs an encoder: --encoder openai/whisper-tiny, or a folder; or another "
+            "model, e.g. --set model=tiny"
+        )
+    from erc.studies.transfer import transfer
+    from erc.studies.transfer_table import terminal
+
+    folder = Path(output) if output else None
+    typed = shlex.join(["erc", *sys.argv[1:]])
+    found = transfer(corpora, settings, folder, emotions, not no_pairs, within, workers, typed)
+    print(terminal(found))
+
+
 @command(
     OVERRIDES,
     Option("--trials", "of a study", type=int, default=30, metavar="N"),

@@ -21,7 +21,8 @@ from erc.base.space import KEMDY, SPELLINGS, Dimension, Space, space
 from erc.corpora import Corpus
 from erc.corpora.utterance import Rating, Report, Utterance
 
-WHICH = ("union", "common")
+UNION, COMMON = "union", "common"
+WHICH = (UNION, COMMON)
 Place = str | Path | Mapping[str, Any]
 Table = Mapping[str, str | None]  # emotion of a corpus → emotion of the mix; None: left out
 
@@ -187,13 +188,13 @@ def _chosen(tables: Mapping[str, Table], emotions: str | Sequence[str] | None) -
         f"{name}: {', '.join(sorted(found)) or 'none'}" for name, found in sets.items()
     )
     if emotions is None or isinstance(emotions, str):
-        which = emotions or WHICH[0]
+        which = emotions or UNION
         if which not in WHICH:
             raise ConfigError(
                 f"dataset.emotions={which} is neither {' nor '.join(WHICH)} nor a list"
                 f"{did_you_mean(which, WHICH)}"
             )
-        wanted = union if which == WHICH[0] else set.intersection(*labelled) if labelled else set()
+        wanted = union if which == UNION else set.intersection(*labelled) if labelled else set()
     else:
         wanted = set(map(str, emotions))
         if strange := sorted(wanted - union):
