@@ -31,7 +31,7 @@ from erc.studies.transfer_table import (
     OTHERS,
     WITHIN,
     Cell,
-    Tested,
+    Member,
     Transfer,
     as_csv,
     markdown,
@@ -80,7 +80,7 @@ def transfer(
             raise ConfigError(
                 f"{owner} holds {' and '.join(part.licences)}: name the folder of each by itself"
             )
-    corpora = tested(mixed, places)
+    corpora = members(mixed, places)
     folder = folder or new_folder("transfer")
     told = mixed.space.emotions
     wanted = runs(corpora, told, settings, folder, pairs, within)
@@ -100,7 +100,7 @@ def transfer(
     return found
 
 
-def tested(mixed: Corpus, places: Sequence[Place]) -> tuple[Tested, ...]:
+def members(mixed: Corpus, places: Sequence[Place]) -> tuple[Member, ...]:
     """The corpora of a mix, in the order they were named."""
     found = []
     for part, place in zip(mixed.parts, places, strict=True):
@@ -116,13 +116,13 @@ def tested(mixed: Corpus, places: Sequence[Place]) -> tuple[Tested, ...]:
         told = sum(u.votes is not None for u in own)
         rated = len(own) - told
         found.append(
-            Tested(name, place, told, rated, len(speakers), len(sessions), Counter(reasons), labels)
+            Member(name, place, told, rated, len(speakers), len(sessions), Counter(reasons), labels)
         )
     return tuple(found)
 
 
 def runs(
-    corpora: Sequence[Tested],
+    corpora: Sequence[Member],
     emotions: Sequence[str],
     settings: Sequence[str],
     folder: Path,
@@ -149,7 +149,7 @@ def runs(
 
 
 def _words(
-    corpora: Sequence[Tested],
+    corpora: Sequence[Member],
     emotions: Sequence[str],
     group: str,
     count: str,

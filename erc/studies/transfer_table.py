@@ -24,7 +24,7 @@ CROSSING = ("speakers", "sentences", "recordings")
 
 
 @dataclass(frozen=True)
-class Tested:
+class Member:
     """One corpus, and which of its utterances are asked about.
 
     Attributes:
@@ -81,7 +81,7 @@ class Cell:
 class Transfer:
     """The whole matrix."""
 
-    corpora: tuple[Tested, ...]
+    corpora: tuple[Member, ...]
     emotions: tuple[str, ...]  # that are told apart everywhere
     cells: tuple[Cell, ...]
     simulated: bool  # some of it is about no real voice
