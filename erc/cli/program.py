@@ -68,8 +68,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
         train.train, train.cross_validate, train.transfer, train.sweep, train.evaluate,
-        compare.compare,
-        report.report, report.embed, train.sharpen, train.reproduce,
+        compare.compare, report.report, report.embed, train.sharpen, train.reproduce,
     ),
     "use a model": (
         predict.predict, timeline.timeline, live.live, info.info, info.use, info.models, serve.serve,
