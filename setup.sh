@@ -7,7 +7,7 @@
 #   TORCH_INDEX=https://download.pytorch.org/whl/cpu ./setup.sh   # choose the torch build
 set -eu
 cd "$(dirname "$0")"
-extras=${EXTRAS:-train,dev,report,loggers,web,timeline,formats,export,docs}
+extras=${EXTRAS:-train,dev,report,sweep,loggers,web,timeline,formats,export,docs}
 
 active=no  # conda's base environment is not one to install into
 if [ -n "${VIRTUAL_ENV:-}" ] || { [ -n "${CONDA_PREFIX:-}" ] && [ "${CONDA_DEFAULT_ENV:-base}" != base ]; }; then
