@@ -41,7 +41,9 @@ def run(quick: bool) -> list[Row]:
             base = _base(Path(scratch))
             for streams, every in ((1, 0.5), (2, 0.5), (4, 0)):
                 rows.append(_measured("base, exported", base, streams, seconds, every))
-    note = f"{os.cpu_count()} processors; load average when it began {load:.1f}"
+    cores = os.cpu_count() or 1
+    note = f"{cores} processors; load average {load:.1f} when it began"
+    note += ": other jobs ran on this machine" * (load > cores / 2)
     return [table("from the end of a turn to its answer", rows, note=note)]
 
 
