@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from erc.base.errors import ConfigError
 from erc.cli.command import OVERRIDES, Option, command
@@ -34,8 +35,28 @@ def _emotions(words: str) -> list[str]:
     return [word.strip() for word in words.split(",")]
 
 
+def place(word: str) -> Any:
+    """A folder or manifest, or one with options of its own, as config/dataset writes them.
+
+    Raises:
+        ValueError: neither.
+
+    >>> place("data/nemo"), place("{paths: data/mine, emotion_map: {cross: angry}}")
+    ('data/nemo', {'paths': 'data/mine', 'emotion_map': {'cross': 'angry'}})
+    """
+    if not word.startswith("{"):
+        return word
+    import yaml
+
+    try:
+        return dict(yaml.safe_load(word))
+    except yaml.YAMLError:
+        raise ValueError from None
+
+
 @command(
-    Option("corpora", "corpus folders or manifests, two or more", count="+", metavar="CORPUS"),
+    Option("corpora", "corpus folders or manifests, two or more; one with options of its own: "
+           "'{paths: FOLDER, emotion_map: {cross: angry}}'", type=place, count="+", metavar="CORPUS"),
     Option(
         "--encoder", "pretrained speech encoder, id or folder, e.g. openai/whisper-tiny", metavar="ID"
     ),
@@ -49,7 +70,7 @@ def _emotions(words: str) -> list[str]:
     Option("-o --output", "go on there (default: a new folder in runs/transfer)", metavar="DIR"),
 )  # fmt: skip
 def transfer(
-    corpora: list[str], encoder: str | None, set: list[str] | None, emotions: list[str] | None,
+    corpora: list[Any], encoder: str | None, set: list[str] | None, emotions: list[str] | None,
     within: bool, no_pairs: bool, workers: int | None, output: str | None,
 ) -> None:  # fmt: skip
     """Train on all corpora but one and test on that one, each in turn: one table, with baselines.

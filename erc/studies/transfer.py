@@ -69,16 +69,15 @@ def transfer(
             holds something else.
         CorpusError, LabelError, CheckpointError: a corpus or an encoder cannot be read.
     """
-    owners = [place["paths"] if isinstance(place, Mapping) else place for place in places]
     if len(places) < 2:
         raise ConfigError(f"erc transfer needs two corpora or more; got {len(places)}")
     if any(s.startswith("-") or "=" not in s for s in settings):
         raise ConfigError(f"--set takes KEY=VALUE …, not {' '.join(settings)}")
     mixed = find(places, emotions=emotions or COMMON)
-    for part, owner in zip(mixed.parts, owners, strict=True):
+    for part in mixed.parts:
         if len(part.licences) > 1:
             raise ConfigError(
-                f"{owner} holds {' and '.join(part.licences)}: name the folder of each by itself"
+                f"{part.root} holds {' and '.join(part.licences)}: name the folder of each by itself"
             )
     corpora = members(mixed, places)
     folder = folder or new_folder("transfer")

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -268,3 +269,19 @@ def test_a_whole_run(kemdy19, kemdy20, tmp_path, model):
     assert found.simulated
     assert ("speech, corpus-adapted" in found.systems) == (model == "linear")
     assert found.speakers == 12
+
+
+def test_the_real_ones(shared):
+    """Three manifests of real speech: what each has is what its table says."""
+    places = [shared / "corpora" / name for name in ("korean_emotion", "nemo", "ravdess")]
+    mixed = find(places, emotions="common")
+    assert mixed.space.emotions == ("angry", "neutral", "happy", "sad")
+    assert mixed.space.dimensions == ()
+    counts = Counter(u.corpus for u in mixed.utterances)
+    for part in mixed.parts:
+        [name] = part.licences
+        rows = pd.read_csv(part.root / "manifest.csv")
+        kept = rows.emotion.isin(mixed.space.emotions)
+        assert counts[name] == kept.sum()
+        lost = [n for why, n in mixed.report.dropped.items() if why.startswith(f"{name}: ")]
+        assert sum(lost) == (~kept).sum()

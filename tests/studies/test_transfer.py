@@ -129,7 +129,8 @@ def test_the_command(places, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     words = ["--emotions", "angry,neutral,happy", "--encoder", "tiny-whisper", "--within"]
     words += ["--set", "trainer.accelerator=cpu", "-o", str(out)]
-    assert main(["transfer", *places[:2], *words]) == 0
+    first = f"{{paths: '{places[0]}', dataset_name: kemdy19}}"
+    assert main(["transfer", first, places[1], *words]) == 0
     said = capsys.readouterr().out
     assert "all others" not in said  # of two corpora that is the other one
     assert "itself, other speakers" in said
@@ -165,6 +166,8 @@ def test_the_command(places, tmp_path, capsys, monkeypatch):
             ["A", "B", "--emotions", "angry,bored", "--encoder", "x"],
             "no corpus of the mix has bored",
         ),
+        (["{paths", "B", "--encoder", "x"], "argument CORPUS: invalid place value: '{paths'"),
+        (["{path: x}", "B", "--encoder", "x"], "names no folder"),
         (["A", "A", "--encoder", "x"], "two corpora of the mix are called 'kemdy19'"),
     ],
 )
