@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from erc.base.errors import ConfigError
 from erc.cli.command import Option, command
+from erc.cli.train import place
 
 
 @command(
-    Option("corpora", "with --build: manifests of acted speech", count="*", metavar="CORPUS"),
+    Option(
+        "corpora", "with --build: manifests of acted speech; one with options of its own: "
+        "'{paths: FOLDER, emotion_map: {angry: sad}}'", type=place, count="*", metavar="CORPUS",
+    ),
     Option("--encoder", "a folder with the encoder (default: from the hub, once)", metavar="FOLDER"),
     Option("--build", "make it anew and measure it", metavar="OUT"),
 )  # fmt: skip
-def starter(corpora: list[str], encoder: str | None, build: str | None) -> None:
+def starter(corpora: list[Any], encoder: str | None, build: str | None) -> None:
     """Get the starter, which answers where no model is named, and show how good it is.
 
     Raises:
@@ -29,7 +35,7 @@ def starter(corpora: list[str], encoder: str | None, build: str | None) -> None:
             raise ConfigError("erc starter --build OUT needs corpora to learn from")
         from erc.studies.starter_build import build as make
 
-        make([Path(corpus) for corpus in corpora], encoder or ENCODER, Path(build))
+        make(corpora, encoder or ENCODER, Path(build))
         return
     if corpora:
         raise ConfigError(f"'{corpora[0]}': corpora are for --build OUT")

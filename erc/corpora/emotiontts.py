@@ -5,8 +5,13 @@ plain-to-emotional/ema/transcript/ema00101.txt  the words; script/ is what was t
 emotional-to-emotional/nea/wav/nea00101.wav     sentences that belong to one emotion each
 
 Layout and numbers after Emotional/README.md of https://github.com/emotiontts/emotiontts_open_db:
-00001–00100 neutral, 00101–00200 happy, 00201–00300 angry, 00301–00400 sad. In the plain part equal
-last two digits are one sentence. Public are 5 % of it: 100 plain and 200 emotional recordings.
+00001–00100 neutral, 00101–00200 happy, then sad and angry. In the plain part equal last two digits are
+one sentence. Public are 5 % of it: 100 plain and 200 emotional recordings.
+
+That README has 00201–00300 angry and 00301–00400 sad. The recordings have it the other way round, and
+so has this reader: the emotional sentences from 00201 on speak of grief ("my heart aches"), those from
+00301 on scold ("how often do I have to tell you"), and models of other corpora hear the same in the
+plain part, whose words say nothing (docs/transfer.md).
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ ABOUT = About(
     how="clone it (5 % are public; ask for the rest)",
 )
 SPACE = Space(("neutral", "happy", "angry", "sad"))
+ORDER = ("neutral", "happy", "sad", "angry")  # of the numbers; see above
 FILES = "*-to-emotional/*/wav/*.wav"
 NAME = re.compile(r"(em|ne)([a-z])(\d{5})")
 PARTS = {"em": "plain", "ne": "emotional"}
@@ -75,7 +81,7 @@ def read(root: Path, report: Report, *, part: str | None = None) -> Iterator[Utt
         sentence = (number - 1) % EACH + 1 if kind == "em" else number
         return Said(
             id=path.stem,
-            emotion=SPACE.emotions[(number - 1) // EACH],
+            emotion=ORDER[(number - 1) // EACH],
             speaker=kind + letter,
             gender="F" if letter in WOMEN[kind] else "M",
             text=_words(path, report),

@@ -30,6 +30,7 @@ from erc.training.config import compose, quoted
 from erc.training.run import taught
 
 POOLING = "mean_std"
+Place = str | Path | dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,11 @@ class Gathered:
     samples: int | None
 
 
-def gather(corpora: Sequence[Path], encoder: str) -> Gathered:
+def gather(corpora: Sequence[Place], encoder: str) -> Gathered:
     """Pooled features and emotions of every recording of manifests of acted speech.
+
+    Args:
+        corpora: folders, or such with options of the dataset: `{"paths": FOLDER, "emotion_map": …}`.
 
     Raises:
         CorpusError, CheckpointError: a corpus or the encoder cannot be read.
@@ -66,10 +70,11 @@ def gather(corpora: Sequence[Path], encoder: str) -> Gathered:
     people: dict[tuple[str, str], None] = {}
     bands = []
     for corpus in corpora:
+        given = corpus if isinstance(corpus, dict) else {"paths": str(corpus)}
         parts = Assembly(
             compose(
                 [
-                    "dataset=manifest", f"dataset.paths={quoted(corpus)}",
+                    "dataset=manifest", *(f"dataset.{k}={_value(v)}" for k, v in given.items()),
                     "dataset.num_folds=session", "dataset.validation_fold=0", "model=linear",
                     f"model.speech_encoder={quoted(encoder)}", f"model.speech_pooling={POOLING}",
                 ]
@@ -104,6 +109,13 @@ def gather(corpora: Sequence[Path], encoder: str) -> Gathered:
     return Gathered(
         clips, scored, speech, list(terms), band, list(people), parts.cfg.dataset.wav_max_length
     )
+
+
+def _value(value: Any) -> str:
+    """As Hydra reads it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}"
+    return quoted(value) if isinstance(value, str) else str(value)
 
 
 def _several(text: np.ndarray, emotion: np.ndarray) -> np.ndarray:
@@ -146,11 +158,11 @@ def model_of(head: Head, speech: SpeechEncoder) -> EmotionModel:
     return model.eval()
 
 
-def build(corpora: Sequence[Path], encoder: str, out: Path) -> Measured:
+def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
     """Fit, measure and write the starter.
 
     Args:
-        corpora: manifests of acted speech.
+        corpora: manifests of acted speech; see `gather`.
         encoder: id or folder of `ENCODER`.
         out: gets what `erc.model.folder.starter.assemble` puts together again.
 

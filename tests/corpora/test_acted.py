@@ -209,7 +209,7 @@ class TestEmotionTTS:
         assert corpora.layout(tree) == "emotiontts"
         corpus = corpora.find(tree)
         own, a, h = corpus.utterances
-        assert [emotion(corpus, u) for u in (own, a, h)] == ["angry", "neutral", "sad"]
+        assert [emotion(corpus, u) for u in (own, a, h)] == ["sad", "neutral", "angry"]
         assert [u.text for u in (own, a, h)] == ["뭐라고?", "오월 십칠일", None]
         assert [u.gender for u in (own, a, h)] == ["F", "F", "M"]
         assert a.dialogue == h.dialogue == "plain 100"

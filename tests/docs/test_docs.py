@@ -18,6 +18,7 @@ import pytest
 
 from erc.base.errors import ConfigError
 from erc.cli.program import main, parse
+from erc.studies.sweep import split
 from erc.training.config import compose
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,8 +79,12 @@ def check(command: list[str]) -> None:
     if command[0] == "erc":
         if {"--help", "--version"} & set(command) or len(command) == 1:
             return
-        _, arguments = parse(command[1:])
-        overrides(arguments.get("overrides", []))
+        chosen, arguments = parse(command[1:])
+        words = arguments.get("overrides", [])
+        if chosen.name == "sweep" and words[0] != "…":
+            fixed, keys = split(words)
+            words = [*fixed, *(f"{key.name}={key.first}" for key in keys)]
+        overrides(words)
     elif command[:2] == ["python", "train.py"]:
         overrides([w for w in command[2:] if not w.startswith("-") and w != "job"])
     elif command[:3] == ["python", "-m", "fire"]:
