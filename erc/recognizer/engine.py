@@ -193,15 +193,14 @@ class Engine:
 
         Raises:
             AudioError: a recording cannot be used.
-            ConfigError: no recording, recordings that sound like too few emotions to be a baseline, or
-                like voices that the starter knows; a model that was not trained on a frozen encoder.
+            ConfigError: no recording, recordings that sound like too few emotions to be a baseline,
+                or a model that was not trained on a frozen speech encoder.
         """
         read = [self.read(recording, None, None) for recording in recordings]
         clips = [part for clip in read for part in clip.parts]
         if not clips:
             raise ConfigError("adapt needs recordings of the speaker, at least one with speech")
         encoded = self.encode_all(clips)
-        config = self._of_stranger(encoded)
         runtime = self.runtime.adapted(encoded.pooled["speech"])
         if not self.spec.needs_all or self.spec.modalities == ("speech",):
             moods = variety(self.score(encoded.only(["speech"]))[0])
@@ -211,25 +210,15 @@ class Engine:
                     f"these {len(clips)} recordings sound like {moods:.1f} emotions; a baseline needs "
                     f"{least:.1f}: give recordings in other moods, or predict without adapt"
                 )
-        return replace(self, runtime=runtime, config=config)
+        return replace(self, runtime=runtime, config=self._of_one_speaker())
 
-    def _of_stranger(self, encoded: Encoded[np.ndarray]) -> dict[str, Any]:
-        """The configuration for one speaker; the starter's is another for strangers.
-
-        Raises:
-            ConfigError: a model that is adapted to strangers alone knows voices like this one.
-        """
-        config, settings = self.config, self.settings
-        if settings.get("adaptation") != "strangers":
-            return config
-        usual = np.median(self.held_out.typical(encoded)["speech"])
-        if usual >= self.typical:
-            raise ConfigError(
-                f"this speaker sounds like those of the training corpora (typicality {usual:.2f}), of "
-                "whom this model says more without adapt"
-            )
+    def _of_one_speaker(self) -> dict[str, Any]:
+        """The configuration for adapted answers: the starter's have a temperature of their own."""
+        settings = self.settings
+        if "temperature_adapted" not in settings:
+            return self.config
         settings = settings | {"temperature": settings["temperature_adapted"]}
-        return config | {"meta": config["meta"] | {"prediction": settings}}
+        return self.config | {"meta": self.config["meta"] | {"prediction": settings}}
 
     def read(
         self,

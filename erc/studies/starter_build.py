@@ -175,7 +175,8 @@ def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
     print(f"{len(clips)} recordings of {people}; {given.scored.sum()} are scored")
     head, measured = fit(clips), measure(clips, given.scored)
     usual = Typicality.fit(clips.features, clips.speaker, most=AXES)
-    terms = [Terms(f"data: {name}", LICENCE) for name in np.unique(clips.corpus).tolist()]
+    names = np.unique(clips.corpus).tolist()
+    terms = [Terms(f"data: {name}", LICENCES.get(name, LICENCE)) for name in names]
     terms.append(Terms(ENCODER, "MIT"))
     unrated = np.full((len(clips), len(KEMDY.dimensions)), np.nan)
     meta: dict[str, Any] = {
@@ -183,7 +184,7 @@ def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
             "temperature": 1.0,
             "calibrated": True,
             "wav_max_length": given.samples,
-            "adaptation": "strangers",
+            "adaptation": "speaker",
             "temperature_adapted": head.adapted,
         },
         "learned": {"band_hz": given.band_hz} | counted(clips.votes, unrated),
@@ -237,6 +238,7 @@ def _taken(corpus: str, counts: np.ndarray) -> str:
 
 
 LICENCE = "CC BY-NC-SA 4.0"
+LICENCES = {"korean_emotion": "CC BY-NC-SA 4.0, research only"}  # what its owner says beside it
 NOTICE = """\
 The files of this folder, but for __init__.py, are licensed under the Creative Commons
 Attribution-NonCommercial-ShareAlike 4.0 International licence (CC BY-NC-SA 4.0):
@@ -261,10 +263,11 @@ tags: [speech-emotion-recognition, emotion-recognition]
 It answers where there is no model of one's own, so that there is an answer at once. Read the next
 paragraph before you believe one.
 
-**On a corpus that it has not heard it is hardly better than chance.** It knows that: such recordings are
-told from those like its training, their answers have low confidence and are marked `abstain`. With
-recordings of the same speaker in various moods (`recognizer.adapt`) it does better. Of voices like those
-of its corpora it is as good as a model of that corpus alone. Train your own model on your own corpus.
+**Of voices unlike those that it learned from it is right little more often than chance, as they are.**
+It knows that: such recordings are told from those like its training, and marked `abstain`. With
+recordings of the same speaker in various moods (`recognizer.adapt`) it does much better. Of voices like
+those of its corpora it is as good as a model of that corpus alone. Train your own model on your own
+corpus.
 
 It offers seven emotions and no valence or arousal: nobody rated those in these corpora.
 

@@ -35,6 +35,7 @@ from erc.studies.experiment import configure
 from erc.studies.folds import folds, single
 from erc.training.check import check
 from erc.training.identity import differences
+from erc.training.resume import alone
 
 if TYPE_CHECKING:
     import optuna
@@ -171,31 +172,33 @@ def _study(
             "test; take dataset.protocol=strict"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    study = optuna.create_study(
-        storage=f"sqlite:///{(folder / 'study.db').absolute()}",
-        study_name="erc",
-        load_if_exists=True,
-        direction="minimize" if _mode(score) == "min" else "maximize",
-        pruner=optuna.pruners.MedianPruner(WARM_UP, WARM_UP),
-    )
-    before = study.user_attrs.get("identity")
-    identity = json.loads(json.dumps(identity))
-    if before is not None and (differ := differences(before, identity)):
-        raise ConfigError(
-            f"{folder} holds the study of something else ({'; '.join(differ)}): delete it, or choose "
-            "another folder with -o"
+    with alone(folder):  # a second command would take the trials of this one for a dead one's
+        study = optuna.create_study(
+            storage=f"sqlite:///{(folder / 'study.db').absolute()}",
+            study_name="erc",
+            load_if_exists=True,
+            direction="minimize" if _mode(score) == "min" else "maximize",
+            pruner=optuna.pruners.MedianPruner(WARM_UP, WARM_UP),
         )
-    study.set_user_attr("identity", identity)
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # of a command that was killed
-    while (done := len(_ended(study))) < trials:
-        print(f"trial {done + 1} of {trials}", file=sys.stderr)
-        # A seed for each trial: a study that was stopped goes on as it would have gone.
-        seed = cfg.seed + len(study.get_trials(deepcopy=False))
-        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WARM_UP)
-        study.optimize(_objective(fixed, keys, folder, score), n_trials=1)
-    _record(study, folder, score)
-    return study
+        before = study.user_attrs.get("identity")
+        identity = json.loads(json.dumps(identity))
+        if before is not None and (differ := differences(before, identity)):
+            raise ConfigError(
+                f"{folder} holds the study of something else ({'; '.join(differ)}): delete it, or "
+                "choose another folder with -o"
+            )
+        study.set_user_attr("identity", identity)
+        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            # Of a command that was killed.
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        while (done := len(_ended(study))) < trials:
+            print(f"trial {done + 1} of {trials}", file=sys.stderr)
+            # A seed for each trial: a study that was stopped goes on as it would have gone.
+            seed = cfg.seed + len(study.get_trials(deepcopy=False))
+            study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WARM_UP)
+            study.optimize(_objective(fixed, keys, folder, score), n_trials=1)
+        _record(study, folder, score)
+        return study
 
 
 def _objective(
@@ -224,7 +227,6 @@ def train(cfg: Any, score: str, trial: optuna.Trial | None = None) -> float:
     import optuna
 
     from erc.training.assembly import Assembly
-    from erc.training.resume import alone
     from erc.training.run import Training, number_format, quiet
 
     quiet()

@@ -16,7 +16,8 @@ def check(cfg: DictConfig) -> None:
     """Look for corpus, encoders, weights, device and logger. Torch is imported for a named device only.
 
     Raises:
-        ConfigError: a key without a value, a device that is not there, a logger that cannot work.
+        ConfigError: a key without a value, a device that is not there, a logger that cannot work,
+            a strategy that shards the model.
         CorpusError, CheckpointError: what is missing and how to get it.
     """
     for group in ("dataset", "model"):
@@ -24,6 +25,12 @@ def check(cfg: DictConfig) -> None:
             example = "openai/whisper-tiny" if key == "model.speech_encoder" else "VALUE"
             raise ConfigError(f"{key} has no value: add {key}={example}")
     loggers.check(cfg.logger)
+    # What is saved and resumed here is one whole model, which no process of a sharded one holds.
+    if (strategy := str(cfg.trainer.get("strategy", "auto"))).startswith(("fsdp", "deepspeed")):
+        raise ConfigError(
+            f"trainer.strategy={strategy} shards the model, which is not supported: leave "
+            "trainer.strategy out; where memory is short, take a smaller encoder or batch_size"
+        )
     if cfg.trainer.accelerator not in ("auto", "cpu"):
         devices.device_of_trainer(cfg.trainer.accelerator, cfg.trainer.devices)
     data, model = cfg.dataset, cfg.model

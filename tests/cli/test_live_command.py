@@ -117,11 +117,15 @@ def test_it_is_played_as_it_was_spoken(recording, pcm):
 
 
 def test_ctrl_c_ends_the_stream_and_the_second_one_all():
-    with interrupted() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # behind & it is ignored
+    try:
+        with interrupted() as stop:
             signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_does_not_go_together(run, tmp_path, capsys):

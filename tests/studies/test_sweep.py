@@ -14,6 +14,7 @@ from erc.cli.program import main
 from erc.scores.results import Results
 from erc.studies import sweep as module
 from erc.studies.sweep import importances, split, sweep
+from erc.training.resume import alone
 
 optuna = pytest.importorskip("optuna")
 
@@ -123,6 +124,12 @@ def test_the_study_of_something_else_is_refused(words, planted, tmp_path):
         sweep([*words, "trainer.max_epochs=2", *VARIED], tmp_path, trials=2)
     with pytest.raises(ConfigError, match=r"study of something else.*module\.lr"):
         sweep([*words, "module.lr=1e-3,1e-2"], tmp_path, trials=2)
+
+
+def test_started_twice_the_second_is_refused(words, planted, tmp_path):
+    with alone(tmp_path), pytest.raises(ConfigError, match="is being trained by another process"):
+        sweep([*words, *VARIED], tmp_path, trials=1)
+    assert not planted
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_a_missing_encoder(kemdy19, monkeypatch):
         (["experiment=frozen"], "add model.speech_encoder=openai/whisper-tiny"),
         (["dataset=_base", "model=tiny"], "dataset.paths has no value"),
         (["model=tiny", "dataset=synthetic", "trainer.accelerator=gppu"], "accelerator=gppu"),
+        (["model=tiny", "dataset=synthetic", "+trainer.strategy=fsdp"], "strategy=fsdp shards"),
     ],
 )
 def test_what_has_no_value_or_cannot_be_used(overrides, says):

@@ -256,6 +256,7 @@ def _meta(space: Space) -> Rule:
                 {},
                 {
                     "temperature": real(1e-3, 1e3),
+                    "temperature_adapted": real(1e-3, 1e3),
                     "wav_max_length": maybe(whole(1, 1 << 40)),
                     "txt_max_length": whole(1, WIDTH),
                     "adaptation": text(),

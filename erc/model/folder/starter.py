@@ -42,8 +42,8 @@ OUTSIDE = re.compile(r"(model\.)?encoder\.")  # and in its own file
 STANDARDIZE = "branches.speech.standardize."
 WAVES = "waves"  # a constant of the graphs that is computed, see `waves`
 WARNING = (
-    "it learned from acted speech of three corpora and knows hardly more than chance of other voices; "
-    "`erc starter` says how much"
+    "it learned from acted speech of three corpora and is little better than chance on other voices as "
+    "they are; `erc starter` says how much"
 )
 SMALL = 1024  # bytes; smaller tensors stay in the graph
 
