@@ -130,6 +130,25 @@ def command(*options: Option) -> Callable[[Callable[..., int | None]], Command]:
     return made
 
 
+def place(word: str) -> Any:
+    """A folder or manifest, or one with options of its own, as config/dataset writes them.
+
+    Raises:
+        ValueError: neither.
+
+    >>> place("data/nemo"), place("{paths: data/mine, emotion_map: {cross: angry}}")
+    ('data/nemo', {'paths': 'data/mine', 'emotion_map': {'cross': 'angry'}})
+    """
+    if not word.startswith("{"):
+        return word
+    import yaml
+
+    try:
+        return dict(yaml.safe_load(word))
+    except yaml.YAMLError:
+        raise ValueError from None
+
+
 MODEL = Option(
     "--model", "model folder, or a run's (default: $ERC_MODEL, `erc use`, else the newest in runs/)"
 )

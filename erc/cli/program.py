@@ -30,6 +30,7 @@ from erc.cli import (
     report,
     serve,
     starter,
+    studies,
     timeline,
     train,
 )
@@ -67,8 +68,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "start": (demo.demo, starter.starter, corpus.synth, completion),
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
-        train.train, train.cross_validate, train.transfer, train.sweep, train.evaluate,
-        compare.compare, report.report, report.embed, train.sharpen, train.reproduce,
+        train.train, train.evaluate, studies.cross_validate, studies.transfer, studies.sweep,
+        compare.compare, report.report, report.embed, studies.sharpen, studies.reproduce,
     ),
     "use a model": (
         predict.predict, timeline.timeline, live.live, info.info, info.use, info.models, serve.serve,

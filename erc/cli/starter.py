@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from erc.base.errors import ConfigError
-from erc.cli.command import Option, command
-from erc.cli.train import place
+from erc.cli.command import Option, command, place
 
 
 @command(

@@ -20,6 +20,7 @@ from erc.model.pretrained import (
     extractor_of,
     load_model,
     parse,
+    plain,
 )
 from erc.model.tuning import freeze_front, recompute_activations, train_last
 
@@ -235,7 +236,7 @@ class SpeechEncoder(Encoder):
     def to_config(self) -> dict[str, Any]:
         """Plain JSON from which `from_config` builds the same encoder, without weights."""
         return {
-            "model": self.backbone.model.config.to_dict(),
+            "model": plain(self.backbone.model.config),
             "layer": self.layer,
             "normalize": self.normalize,
             "context": self.context,
@@ -351,7 +352,7 @@ class TextEncoder(Encoder):
 
     def to_config(self) -> dict[str, Any]:
         """Plain JSON from which `from_config` builds the same encoder, without weights."""
-        return {"model": self.model.config.to_dict(), **self.tuning}
+        return {"model": plain(self.model.config), **self.tuning}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

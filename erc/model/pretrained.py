@@ -94,6 +94,11 @@ def parse(config: dict[str, Any]) -> PretrainedConfig:
     return AutoConfig.for_model(rest.pop("model_type"), **rest)
 
 
+def plain(config: PretrainedConfig) -> dict[str, Any]:
+    """What `parse` reads, as plain JSON; not where it was read from, a path of somebody's machine."""
+    return {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
+
+
 def build(config: PretrainedConfig) -> PreTrainedModel:
     """A float32 model with random weights; of Whisper only the encoder."""
     config = type(config).from_dict(config.to_dict())  # the model changes its config: not ours

@@ -20,6 +20,7 @@ from erc.base.errors import ConfigError
 
 GROUPS = 200  # more clusters than this are left out a random group at a time (Kott 2001)
 BLOCK = 100  # scores at once: 100 × 20,000 utterances × 8 byte = 16 MB
+SAME = 1e-12  # scores nearer than this are one
 FEW = 10  # speakers under which readers are warned: the interval holds, but so few stand for nobody else
 ANY = (-math.inf, math.inf)
 
@@ -90,14 +91,14 @@ def interval(
     0.900 [0.840, 0.960]
     """
     units, index = _units(arrays, clusters)
-    value, without = _leave_out(lambda w: metric(*arrays, weights=w), units, index)
+    value, without, said = _leave_out(lambda w: metric(*arrays, weights=w), units, index)
     each: dict[str, Any] = {}
     if seeds is not None and len(kinds := np.unique(seeds)) > 1:
         each = _named(metric(*arrays, weights=(seeds == kinds[:, None]).astype(float)))
     found = {}
     for name, score in value.items():
         within = limits.get(name, ANY) if isinstance(limits, Mapping) else limits
-        error, degrees = _error(score, without[name])
+        error, degrees = _error(score, without[name], said[name])
         if each:
             error, degrees = _with_seeds(error, degrees, each[name])
         low, high = np.clip(_ends(score, error, degrees, level), *within)
@@ -131,8 +132,8 @@ def paired(
         first, second = _named(metric(*a, weights=w)), _named(metric(*b, weights=w))
         return {name: first[name] - second[name] for name in first}
 
-    value, without = _leave_out(difference, units, index)
-    return _unname({name: _difference(value[name], without[name], units, level) for name in value})
+    value, without, said = _leave_out(difference, units, index)
+    return _unname({n: _difference(value[n], without[n], said[n], units, level) for n in value})
 
 
 def paired_t(a: Any, b: Any, test_over_train: float = 0.0) -> TTest:
@@ -181,35 +182,55 @@ def _units(arrays: Sequence[Any], clusters: Any) -> tuple[int, np.ndarray]:
 
 def _leave_out(
     score: Callable[[np.ndarray], Any], units: int, index: np.ndarray
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """name → score of all, and name → [G] scores without each cluster (or group of clusters)."""
+) -> tuple[dict[str, float], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What leaving clusters out (or groups of them) does to a score.
+
+    Returns:
+        name → score of all; name → [G] scores without each; name → [G] whether it has a say: without
+        it the score is another one, or with other weights inside it. A cluster that has none of this
+        score's utterances (a class that few speakers show, dimensions that few were rated in) fails
+        both; one that is exactly average only the first.
+    """
     groups = min(units, GROUPS)
     if groups < units:
         index = np.random.default_rng(0).permutation(units)[index] % groups
     value = {k: float(v) for k, v in _named(score(np.ones(len(index)))).items()}
     if units < 2:
-        return value, {name: np.full(units, np.nan) for name in value}
-    kept = (
-        (np.arange(g, min(g + BLOCK, groups))[:, None] != index).astype(float)
-        for g in range(0, groups, BLOCK)
-    )
-    blocks = [_named(score(w)) for w in kept]
-    return value, {name: np.concatenate([block[name] for block in blocks]) for name in value}
+        return (
+            value,
+            {n: np.full(units, np.nan) for n in value},
+            {n: np.ones(units, bool) for n in value},
+        )
+
+    def scores(left_out: np.ndarray, weights: Any) -> dict[str, np.ndarray]:
+        blocks = np.array_split(left_out, -(-len(left_out) // BLOCK))
+        found = [_named(score(np.where(b[:, None] == index, weights, 1.0))) for b in blocks]
+        return {name: np.concatenate([block[name] for block in found]) for name in value}
+
+    def moves(scores: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: ~(abs(x - value[name]) <= SAME) for name, x in scores.items()}
+
+    without = scores(np.arange(groups), 0.0)
+    said = moves(without)
+    still = np.flatnonzero(~np.all(list(said.values()), 0))
+    if len(still):
+        weights = np.random.default_rng(0).uniform(0.2, 0.8, len(index))
+        for name, moved in moves(scores(still, weights)).items():
+            said[name][still] |= moved
+    return value, without, said
 
 
-def _error(value: float, without: np.ndarray) -> tuple[float, float]:
+def _error(value: float, without: np.ndarray, said: np.ndarray) -> tuple[float, float]:
     """Jackknife standard error and its degrees of freedom; nan where some cluster is indispensable.
 
-    Clusters whose absence changes nothing carry none of this score's utterances (a class that few
-    speakers show, dimensions that few were rated in): they are no degrees of freedom. Nor is one that is
-    exactly average, which widens the interval a little.
+    Only clusters that have a say are degrees of freedom (`_leave_out`).
     """
     if not len(without) or np.isnan(without).any():
         return math.nan, 1
-    moved = without[abs(without - value) > 1e-12]
-    if len(moved) < 2:  # all say the same
+    heard = without[said]
+    if len(heard) < 2 or np.all(abs(heard - value) <= SAME):  # all say the same
         return 0.0, 1
-    return math.sqrt(float(((moved - moved.mean()) ** 2).sum())), len(moved) - 1
+    return math.sqrt(float(((heard - heard.mean()) ** 2).sum())), len(heard) - 1
 
 
 def _with_seeds(error: float, degrees: float, scores: np.ndarray) -> tuple[float, float]:
@@ -228,10 +249,12 @@ def _ends(value: float, error: float, degrees: float, level: float) -> tuple[flo
     return value - half, value + half
 
 
-def _difference(value: float, without: np.ndarray, units: int, level: float) -> Difference:
+def _difference(
+    value: float, without: np.ndarray, said: np.ndarray, units: int, level: float
+) -> Difference:
     from scipy.special import stdtr
 
-    error, degrees = _error(value, without)
+    error, degrees = _error(value, without, said)
     low, high = _ends(value, error, degrees, level)
     if error > 1e-12:
         p = float(2 * stdtr(degrees, -abs(value) / error))

@@ -12,27 +12,22 @@ the valid side, which `dataset.protocol=strict` carves from the training side.
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
-from hydra.errors import HydraException
-
-from erc.base.console import console
 from erc.base.errors import ConfigError, optional
-from erc.base.files import atomic, write_json
+from erc.base.files import write_json
 from erc.studies.cross_validation import study as cross_validation
 from erc.studies.experiment import configure
 from erc.studies.folds import folds, single
+from erc.studies.sweep_report import ended, mode, record
+from erc.studies.sweep_space import Key, split, words
 from erc.training.check import check
 from erc.training.identity import differences
 from erc.training.resume import alone
@@ -41,76 +36,8 @@ if TYPE_CHECKING:
     import optuna
 
 SCORE = "val/f1_macro"
-LESS = ("loss", "cls", "reg", "js_distance", "kl", "brier", "ece", "ece_votes")  # is better
 TRIALS = 30
 WARM_UP = 5  # trials, and validations of a trial, before one is given up
-
-
-@dataclass(frozen=True)
-class Key:
-    """A key of the configuration that is varied, in Hydra's own words.
-
-    `a,b` and `choice(a,b)` are choices, `range(1,9)` and `int(interval(1,8))` whole numbers,
-    `interval(0,0.5)` numbers, `tag(log,interval(1e-5,1e-2))` on a logarithmic scale.
-    """
-
-    name: str
-    sweep: Any
-
-    @property
-    def first(self) -> Any:
-        """One of its values."""
-        choice = isinstance(self.sweep, ChoiceSweep)
-        return _plain(self.sweep.list[0] if choice else self.sweep.start)
-
-    def suggest(self, trial: optuna.Trial) -> Any:
-        """A value for a trial."""
-        sweep = self.sweep
-        if isinstance(sweep, ChoiceSweep):
-            return trial.suggest_categorical(self.name, [_plain(x) for x in sweep.list])
-        if isinstance(sweep, RangeSweep):
-            first, stop, step = (int(x or 0) for x in (sweep.start, sweep.stop, sweep.step))
-            return trial.suggest_int(self.name, first, stop - 1, step=step or 1)
-        log = "log" in sweep.tags
-        if isinstance(sweep.start, int) and isinstance(sweep.end, int):
-            return trial.suggest_int(self.name, sweep.start, sweep.end, log=log)
-        return trial.suggest_float(self.name, sweep.start, sweep.end, log=log)
-
-
-def split(overrides: Sequence[str]) -> tuple[list[str], list[Key]]:
-    """What is fixed, and what is varied.
-
-    Raises:
-        ConfigError: a value that cannot be read, a fold that is varied, or nothing that is.
-
-    >>> fixed, keys = split(["model=tiny", "module.lr=tag(log,interval(1e-4,1e-2))"])
-    >>> fixed, keys[0].name, keys[0].sweep.end
-    (['model=tiny'], 'module.lr', 0.01)
-    """
-    fixed, keys = [], []
-    for word in overrides:
-        try:
-            found = OverridesParser.create().parse_override(word)
-        except HydraException:
-            found = None  # a path with unusual letters: `compose` can read it, or says why not
-        if found is None or not found.is_sweep_override():
-            fixed.append(word)
-            continue
-        sweep = found.value()
-        if not isinstance(sweep, ChoiceSweep | IntervalSweep | RangeSweep):
-            raise ConfigError(f"{word}: give choice(a,b), range(1,9) or interval(0,0.5)")
-        if found.key_or_group in ("dataset.validation_fold", "seed", "seeds"):
-            raise ConfigError(
-                f"{word}: folds and seeds are not chosen by their score; `python train.py -m {word}` "
-                "runs them all"
-            )
-        keys.append(Key(found.key_or_group, sweep))
-    if not keys:
-        raise ConfigError(
-            "nothing is varied: give a key several values, e.g. "
-            "'module.lr=tag(log,interval(1e-4,1e-2))' or model.fusion=concat,gated"
-        )
-    return fixed, keys
 
 
 def sweep(
@@ -131,7 +58,7 @@ def sweep(
             scored on that fold: what tuning is worth on speakers that took no part in it.
 
     Returns:
-        The best settings as overrides; of `nested`, (): they differ from fold to fold.
+        The best settings as overrides; [] of `nested`: they differ from fold to fold.
 
     Raises:
         ConfigError: nothing to vary, no valid side, a score that there is not, or a folder that holds
@@ -140,16 +67,16 @@ def sweep(
     fixed, keys = split(overrides)
     if not score.startswith("val/"):
         raise ConfigError(f"--score {score}: give a metric of the valid side, e.g. {SCORE}")
-    aim = ["early_stopping.monitor=" + score, "early_stopping.mode=" + _mode(score)]
+    aim = ["early_stopping.monitor=" + score, "early_stopping.mode=" + mode(score)]
     if not nested:
         found = _study([*fixed, *aim], keys, folder, trials, score)
-        best = [*_words(found.best_trial.params), *aim]
+        best = [*words(found.best_trial.params), *aim]
         print(f"best   python train.py {shlex.join([*fixed, *best])}")
         return best
     runs = []
     for fold in folds([*fixed, *aim], folder):
         tuned = _study(list(fold.words), keys, fold.folder / "sweep", trials, score)
-        runs.append(single([*fold.words, *_words(tuned.best_trial.params)], fold.folder / "best"))
+        runs.append(single([*fold.words, *words(tuned.best_trial.params)], fold.folder / "best"))
     cross_validation(runs, folder, None, command)
     return []
 
@@ -164,7 +91,7 @@ def _study(
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     made = single(fixed, folder)
     identity = made.identity | {"score": score} | {key.name: str(key.sweep) for key in keys}
-    cfg = configure([*fixed, *_words({key.name: key.first for key in keys})], folder)
+    cfg = configure([*fixed, *words({key.name: key.first for key in keys})], folder)
     check(cfg)
     if cfg.dataset.protocol == "paper":
         raise ConfigError(
@@ -177,7 +104,7 @@ def _study(
             storage=f"sqlite:///{(folder / 'study.db').absolute()}",
             study_name="erc",
             load_if_exists=True,
-            direction="minimize" if _mode(score) == "min" else "maximize",
+            direction="minimize" if mode(score) == "min" else "maximize",
             pruner=optuna.pruners.MedianPruner(WARM_UP, WARM_UP),
         )
         before = study.user_attrs.get("identity")
@@ -191,13 +118,13 @@ def _study(
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             # Of a command that was killed.
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        while (done := len(_ended(study))) < trials:
+        while (done := len(ended(study))) < trials:
             print(f"trial {done + 1} of {trials}", file=sys.stderr)
             # A seed for each trial: a study that was stopped goes on as it would have gone.
             seed = cfg.seed + len(study.get_trials(deepcopy=False))
             study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WARM_UP)
             study.optimize(_objective(fixed, keys, folder, score), n_trials=1)
-        _record(study, folder, score)
+        record(study, folder, score)
         return study
 
 
@@ -208,7 +135,7 @@ def _objective(
         place = folder / f"trial{trial.number}"
         chosen = {key.name: key.suggest(trial) for key in keys}
         try:
-            value = train(configure([*fixed, *_words(chosen)], place), score, trial)
+            value = train(configure([*fixed, *words(chosen)], place), score, trial)
         finally:
             shutil.rmtree(place / "checkpoints", ignore_errors=True)
         write_json(place / "trial.json", {"set": chosen, "score": value})
@@ -271,105 +198,3 @@ def _Pruning(trial: optuna.Trial, score: str) -> Any:
                 trainer.should_stop = True
 
     return Pruning()
-
-
-def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    from optuna.trial import TrialState
-
-    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-
-
-def _record(study: optuna.Study, folder: Path, score: str) -> None:
-    """Table on the screen and as CSV, and the picture."""
-    from rich.table import Table
-
-    trials = _ended(study)
-    ranked = sorted(
-        trials, key=lambda t: (t.state.name != "COMPLETE", _sign(score) * (t.value or 0.0))
-    )
-    names = list(ranked[0].params)
-    with atomic(folder / "trials.csv") as temporary, temporary.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["trial", "state", score, *names, "seconds"])
-        for t in trials:
-            took = t.duration.total_seconds() if t.duration else ""
-            rows.writerow([t.number, t.state.name.lower(), t.value, *t.params.values(), took])
-    weights = importances(study)
-    shown = Table(title=f"{len(trials)} trials, {len(trials) - _whole(trials)} given up early")
-    for title in ("trial", score, *names):
-        shown.add_column(title, justify="right")
-    for t in ranked[:10]:
-        if t.state.name == "COMPLETE":
-            shown.add_row(str(t.number), f"{t.value:.4f}", *map(_short, t.params.values()))
-    with console() as screen:
-        screen.print(shown)
-    if weights:
-        print("matters " + ", ".join(f"{k} {x:.0%}" for k, x in weights.items()))
-    if _draw(trials, weights, folder / "sweep.png", score):
-        print(f"study  {folder}    {folder / 'sweep.png'}")
-
-
-def importances(study: optuna.Study) -> Mapping[str, float]:
-    """Share of each key in what sets the best trials apart (PED-ANOVA, Watanabe et al. 2023); {} where
-    there are too few."""
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-
-    if _whole(_ended(study)) < WARM_UP or len(study.best_trial.params) < 2:
-        return {}
-    try:
-        return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-    except (ValueError, RuntimeError):  # all alike
-        return {}
-
-
-def _whole(trials: Sequence[optuna.trial.FrozenTrial]) -> int:
-    return sum(t.state.name == "COMPLETE" for t in trials)
-
-
-def _draw(
-    trials: Sequence[optuna.trial.FrozenTrial], weights: Mapping[str, float], path: Path, score: str
-) -> bool:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:  # of the extra `report`
-        return False
-    fig = Figure((9, 3.4), layout="constrained")
-    left, right = fig.subplots(1, 2)
-    whole = [t for t in trials if t.state.name == "COMPLETE"]
-    values = [t.value or 0.0 for t in whole]
-    pick = min if _sign(score) > 0 else max
-    best = [pick(values[: i + 1]) for i in range(len(values))]
-    left.plot([t.number for t in whole], values, "o", color="#5b6b7b", label="a trial")
-    left.step([t.number for t in whole], best, where="post", color="#1f4e9c", label="best so far")
-    left.set(xlabel="trial", ylabel=score, title="Scores on speakers held out in training")
-    left.legend(frameon=False)
-    names = list(weights)[::-1]
-    right.barh(names, [weights[name] for name in names], color="#1f4e9c")
-    right.set(xlabel="share of what sets the best apart", title="Which key matters")
-    if not names:
-        right.set_axis_off()
-    with atomic(path) as temporary:
-        fig.savefig(temporary, format="png", dpi=150)
-    return True
-
-
-def _mode(score: str) -> str:
-    return "min" if score.removeprefix("val/") in LESS else "max"
-
-
-def _sign(score: str) -> int:
-    return 1 if _mode(score) == "min" else -1
-
-
-def _words(chosen: Mapping[str, Any]) -> list[str]:
-    return [f"{name}={_short(value, 17)}" for name, value in chosen.items()]
-
-
-def _short(value: Any, digits: int = 4) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float) else str(value)

@@ -18,7 +18,7 @@ import pytest
 
 from erc.base.errors import ConfigError
 from erc.cli.program import main, parse
-from erc.studies.sweep import split
+from erc.studies.sweep_space import split
 from erc.training.config import compose
 
 ROOT = Path(__file__).resolve().parents[2]

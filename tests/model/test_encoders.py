@@ -252,6 +252,9 @@ def test_a_local_folder_is_loaded_through_hugging_face(tmp_path):
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path)
     encoder = SpeechEncoder.from_name(str(tmp_path)).eval()
     assert encoder.normalize
+    assert str(tmp_path) not in json.dumps(
+        encoder.to_config()
+    )  # a model travels, the path does not
     speech, lengths = clips(2000)
     with torch.no_grad():
         torch.testing.assert_close(encoder(speech, lengths)[0], model(speech).last_hidden_state)

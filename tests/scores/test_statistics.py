@@ -127,6 +127,18 @@ def test_speakers_without_a_score_are_no_degrees_of_freedom(rng):
     assert found.high - found.value == pytest.approx(half)
 
 
+def test_an_exactly_average_speaker_is_a_degree_of_freedom():
+    """Speakers of .5, .6, .6, .7: two change nothing when left out, and are known all the same."""
+    speaker = np.repeat(np.arange(4), 10)
+    truth = np.zeros(40, int)
+    guess = np.concatenate([np.arange(10) >= n for n in (5, 6, 6, 7)]).astype(int)
+    found = interval(accuracy, (truth, guess), speaker)
+    without = np.array([1.9, 1.8, 1.8, 1.7]) / 3
+    half = stats.t.ppf(0.975, 3) * math.sqrt(((without - 0.6) ** 2).sum())
+    assert found.value == pytest.approx(0.6)
+    assert found.high - found.value == pytest.approx(half)
+
+
 def test_evaluate_is_a_metric_too(rng):
     soft = rng.dirichlet(np.full(7, 0.3), 60)
     arrays = (soft, rng.uniform(1, 5, (60, 2)), soft, soft.argmax(1), np.full((60, 2), np.nan))

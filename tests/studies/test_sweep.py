@@ -13,7 +13,9 @@ from erc.base.errors import ConfigError
 from erc.cli.program import main
 from erc.scores.results import Results
 from erc.studies import sweep as module
-from erc.studies.sweep import importances, split, sweep
+from erc.studies.sweep import sweep
+from erc.studies.sweep_report import importances
+from erc.studies.sweep_space import split
 from erc.training.resume import alone
 
 optuna = pytest.importorskip("optuna")

@@ -243,6 +243,8 @@ def _write(out: Path, key: str, net: EmotionModel, format: str, int8: bool, trac
                 verbose=False,
                 **names,
             )
+            for node in cast(torch.onnx.ONNXProgram, program).model.graph.all_nodes():
+                node.metadata_props.clear()  # lines and paths of the code it was made from
             cast(torch.onnx.ONNXProgram, program).save(path, external_data=size > LIMIT)
         if int8 and key != "fuse":
             _quantise(path, size > LIMIT)
