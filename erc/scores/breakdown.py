@@ -52,7 +52,7 @@ def breakdown(scored: Scored, kinds: tuple[str, ...] | None = None) -> list[Grou
             rows = names == name
             if rows.any():
                 part = scored.take(rows)
-                people = len(set(part.speaker))
+                people = len(set(part.people))
                 clusters = "speaker" if people >= FEW else None
                 found = part.intervals(metrics_of(scored.space), clusters)
                 groups.append(Group(kind, str(name), len(part), people, found))
@@ -63,7 +63,7 @@ def _kinds(scored: Scored) -> list[tuple[str, np.ndarray, list[str]]]:
     """(kind, name of each utterance's group [N], names in order); only kinds that are known."""
     kinds = []
     for column in ("gender", "session", "speaker"):
-        names = getattr(scored, column)
+        names = scored.gender if column == "gender" else scored.named(column)
         order = sorted(set(names) - {""})
         if order:
             kinds.append((column, names, order))
@@ -93,7 +93,7 @@ def per_class(scored: Scored) -> list[dict[str, Any]]:
             each = 2 * np.diagonal(m, axis1=-2, axis2=-1) / (m.sum(-1) + m.sum(-2))
         return {e: each[..., k] for k, e in enumerate(emotions)}
 
-    spread = interval(f1_of, (known.label, known.predicted), known.speaker, limits=(0, 1))
+    spread = interval(f1_of, (known.label, known.predicted), known.people, limits=(0, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
         recall, precision = np.diag(matrix) / matrix.sum(1), np.diag(matrix) / matrix.sum(0)
     return [

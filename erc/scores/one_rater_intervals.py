@@ -34,7 +34,7 @@ def one_rater_intervals(
     moments), so leaving out a speaker takes his sums away instead of scoring all utterances again.
     """
     utterances = list(utterances)
-    speaker = np.unique([u.speaker for u in utterances], return_inverse=True)[1]
+    speaker = np.unique([f"{u.corpus}/{u.speaker}" for u in utterances], return_inverse=True)[1]
     units = int(speaker.max(initial=-1)) + 1
     sums = []
     for group, table in rating_matrix(utterances, space).items():

@@ -115,7 +115,7 @@ def panels(
         intervals over speakers. Empty where nobody was rated twice.
     """
     utterances = list(utterances)
-    speaker = np.unique([u.speaker for u in utterances], return_inverse=True)[1]
+    speaker = np.unique([f"{u.corpus}/{u.speaker}" for u in utterances], return_inverse=True)[1]
     speakers = int(speaker.max(initial=-1)) + 1
     drawn = list(_drawn(utterances, space))
     sizes: dict[int, dict[str, Interval]] = {}

@@ -129,6 +129,12 @@ class Scored:
         """[N] speakers; two of one name in two corpora are two."""
         return np.array([f"{c}/{s}" for c, s in zip(self.corpus, self.speaker, strict=True)], str)
 
+    def named(self, column: str) -> np.ndarray:
+        """[N] speakers or sessions, behind their corpus where there are several."""
+        names, corpora = getattr(self, column), self.corpus
+        several = len(set(corpora)) > 1
+        return np.array([n and f"{c}/{n}" for c, n in zip(corpora, names)]) if several else names
+
     def evaluate(self, weights: Any = None, only: Collection[str] | None = None) -> dict[str, Any]:
         """Every score, see `erc.scores.metrics.evaluate`."""
         said = (self.probabilities, self.dimensions, self.votes, self.label, self.ratings)

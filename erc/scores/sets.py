@@ -88,12 +88,12 @@ class Sets:
         chosen = members(known.probabilities, least)
         inside = chosen[np.arange(len(known)), known.label]
         hit = (np.ones(len(known), int), inside.astype(int))
-        found = interval(partial(accuracy, num_classes=2), hit, known.speaker, limits=(0, 1))
+        found = interval(partial(accuracy, num_classes=2), hit, known.people, limits=(0, 1))
         groups = [
             Covered(kind, str(name), int(of.sum()), inside[of].mean(), chosen[of].sum(-1).mean())
-            for kind in ("corpus", "speaker")
-            for name in np.unique(getattr(known, kind))
-            for of in [getattr(known, kind) == name]
+            for kind, names in (("corpus", known.corpus), ("speaker", known.named("speaker")))
+            for name in np.unique(names)
+            for of in [names == name]
         ]
         return cls(
             scored.system, level, least, len(shares), speakers, found.value, found.low, found.high,

@@ -99,7 +99,7 @@ class Summary:
             last.protocol,
             last.folds,
             sum(r.n for r in first),
-            len({s for fold in scored for s in next(iter(fold.values())).speaker}),
+            len({s for fold in scored for s in next(iter(fold.values())).people}),
             tuple(sorted({s for r in first for s in r.sessions})),
             results[0].seed,
             command or last.command,

@@ -293,7 +293,8 @@ def baselines(parts: Assembly, data: View) -> list[Scored]:
 
     def side(rows: np.ndarray) -> Side:
         heard = np.array([cues(store.pcm(row)) for row in rows]).reshape(-1, 3)
-        text, speaker = (store.column(name)[rows] for name in ("text", "speaker"))
+        text, corpus, speaker = (store.column(n)[rows] for n in ("text", "corpus", "speaker"))
+        speaker = np.array([f"{c}/{s}" for c, s in zip(corpus, speaker, strict=True)], str)
         return Side(text, heard, speaker, said.soft[rows], said.dimensions[rows], data.space)
 
     learned, asked = side(known), side(data.rows)

@@ -67,9 +67,9 @@ def test_coverage_of_all_and_of_each_speaker():
     assert found.size == pytest.approx(chosen.sum(1).mean())
     assert (found.calibrated_on, found.speakers, found.level) == (50, 5, 0.9)
     of = {(g.kind, g.name): g for g in found.groups}
-    assert len(of) == 9
+    assert len(of) == 2 + 14  # seven names of speakers in each of two corpora
     for kind, name in of:
-        rows = getattr(scored, kind) == name
+        rows = (scored.corpus if kind == "corpus" else scored.people) == name
         assert of[kind, name].n == rows.sum()
         assert of[kind, name].coverage == pytest.approx(inside[rows].mean())
     assert Sets.from_json(found.to_json()) == found

@@ -15,7 +15,7 @@ from erc.base.errors import ConfigError
 from erc.base.files import write_json
 from erc.base.space import KEMDY
 from erc.scores import breakdown
-from erc.scores.scored import Scored, write
+from erc.scores.scored import Scored, pool, write
 from erc.scores.selective import areas
 from erc.scores.sets import Sets
 from erc.studies import report
@@ -224,6 +224,18 @@ def test_breakdown_equals_scikit_learn_on_each_group(rows):
     assert found["accuracy"].low < found["accuracy"].high
     short = next(g for g in groups if g.name == "under 2 s")
     assert short.n == (rows.seconds < 2).sum()
+
+
+def test_speakers_of_one_name_in_two_corpora_are_two():
+    one = answers(60, right=60, speakers=3)
+    rows = pool([one, answers(60, right=0, speakers=3, corpus=["b"] * 60)])
+    found = {g.name: g for g in breakdown.breakdown(rows, ("speaker",))}
+    assert sorted(found) == ["b/00", "b/01", "b/02", "planted/00", "planted/01", "planted/02"]
+    assert found["b/00"].scores["accuracy"].value == 0
+    assert found["planted/00"].scores["accuracy"].value == 1
+    assert {g.speakers for g in breakdown.breakdown(rows, ("gender",))} == {6}
+    assert breakdown.per_class(rows)[0]["f1"].clusters == 6
+    assert {g.name for g in breakdown.breakdown(one, ("speaker",))} == {"00", "01", "02"}
 
 
 def test_per_class_of_an_emotion_that_does_not_occur():
