@@ -155,6 +155,22 @@ class Finder:
         return self._start, (self.now if self._quiet is None else self._quiet) - self._begun
 
     @property
+    def pause(self) -> int:
+        """Samples since the open turn may have ended; 0: somebody speaks, or nobody did."""
+        return 0 if self._quiet is None else self.now - self._quiet
+
+    @property
+    def ending(self) -> tuple[int, int] | None:
+        """The open turn as it would be if the pause that goes on ended it: what `feed` would give."""
+        if (
+            self._quiet is None
+            or not self.open
+            or self.open[1] < self.rule.min_speech * SAMPLE_RATE
+        ):
+            return None
+        return self._start, self._quiet + self._pad
+
+    @property
     def needed(self) -> int:
         """Of the samples before this one no turn will have any."""
         return max(self._last, self.now - self._pad) if self._begun is None else self._start

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from erc.recognizer import Clip, Recognizer
 
 EVERY = 0.5  # s of a turn between two partial answers
+PAUSE = 0.16  # s of a pause after which the turn is answered as if it ended there
 LONGEST = 60.0  # s of a turn that are held at most: 4 MB
 
 
@@ -40,8 +41,8 @@ class Heard:
 
     Attributes:
         answer: with `start` and `end`, in s since the stream began, as in a timeline.
-        partial: the turn goes on, and the answer is of its last seconds up to `end`, as many as the
-            model hears at once.
+        partial: the turn has not ended. The answer is of its last seconds up to `end`, as many as the
+            model hears at once; in a pause it is of the turn as it would end there.
     """
 
     answer: Prediction | TurnFailure
@@ -57,7 +58,8 @@ class Live:
 
     However it is cut into pieces, its turns and their answers are those of the timeline of the whole
     recording with the same rule, to 1e-5. Of each piece at most one partial answer is given, the
-    newest: who falls behind skips some.
+    newest: who falls behind skips some. A turn is over half a second after its last sound; its answer
+    is made in the meantime, as that of the pause, and told without delay if nobody goes on.
 
     Args:
         rate: of the samples, in Hz.
@@ -65,7 +67,7 @@ class Live:
         speaker: who speaks in it; stands in the answers.
         rule: when speech begins and ends; None: the usual one, with turns of 60 s at most.
         max_turn, overlap: as for `erc.timeline.timeline`.
-        every: s of a turn between two partial answers; 0: none.
+        every: s of a turn between two partial answers; one more in each pause. 0: none.
 
     Attributes:
         turns: all that have ended, each with its answer.
@@ -110,6 +112,7 @@ class Live:
         self._held, self._envelope = Held(), Envelope()
         self._every = round(every * SAMPLE_RATE)
         self._mark = (-1, 0)  # start of the turn that was told of last, and how many times
+        self._foretold: dict[tuple[int, int], Prediction | TurnFailure] = {}  # of the open turn
         self._closed = False
 
     @property
@@ -189,20 +192,26 @@ class Live:
         return self._finder.feed(probabilities)
 
     def _due(self) -> Turn | None:
-        """The open turn up to its last mark, if that was not told yet."""
+        """The open turn up to its last mark, if that was not told yet and nobody pauses."""
         if not self._finder.open or not self._every:
             return None
         start, speech = self._finder.open
         marks = (self._finder.now - start) // self._every
         told = self._mark[1] if self._mark[0] == start else 0
         self._mark = (start, marks)
-        if marks == told or speech < self.rule.min_speech * SAMPLE_RATE:
+        if marks == told or speech < self.rule.min_speech * SAMPLE_RATE or self._paused():
             return None
         return Turn(start, start + marks * self._every, self._said)
 
+    def _paused(self) -> tuple[int, int] | None:
+        """The open turn as the pause that goes on would end it."""
+        return self._finder.ending if self._finder.pause >= PAUSE * SAMPLE_RATE else None
+
     def _heard(self, ended: Sequence[tuple[int, int]], due: Turn | None = None) -> list[Heard]:
         """Answers of turns that have ended and of one that goes on, asked together."""
-        turns = [Turn(start, end, self._said) for start, end in ended]
+        paused = self._paused()
+        asked = [*ended, *([paused] if paused else [])]
+        turns = [Turn(*one, self._said) for one in asked if one not in self._foretold]
         plan = [
             piece
             for i, turn in enumerate(turns)
@@ -211,21 +220,36 @@ class Live:
         if due:
             start = max(due.start, due.end - round(self._window * SAMPLE_RATE))
             plan.append(Piece(len(turns), start, due.end, 1.0, None))
-        read = [self._read(piece) for piece in plan]
-        answers = iter(self.recognizer.answer([x for x in read if not isinstance(x, Failure)]))
-        of = defaultdict[int, list[tuple[float, Prediction | Failure]]](list)
-        for piece, clip in zip(plan, read):
-            answer = clip if isinstance(clip, Failure) else next(answers)
-            of[piece.turn].append((piece.weight, answer))
-        found = [made(self.recognizer, self.name, turn, of[i]) for i, turn in enumerate(turns)]
+        of = self._answered(plan)
+        new = paused not in self._foretold
+        known = self._foretold | {
+            (turn.start, turn.end): made(self.recognizer, self.name, turn, of[i])
+            for i, turn in enumerate(turns)
+        }
+        found = [known[one] for one in ended]
         self.turns += found
+        self._foretold = {paused: known[paused]} if paused else {}
         heard = [Heard(one) for one in found]
+        if paused and new and self._every:
+            heard.append(Heard(known[paused], True))
         if due:
             one = made(self.recognizer, self.name, due, of[len(turns)])
             if isinstance(one, Prediction) and one.answered:  # of its last seconds only
                 one = replace(one, heard=round((plan[-1].end - plan[-1].start) / SAMPLE_RATE, 3))
             heard.append(Heard(one, True))
         return heard
+
+    def _answered(
+        self, plan: Sequence[Piece]
+    ) -> Mapping[int, list[tuple[float, Prediction | Failure]]]:
+        """Turn of a piece → the weight and answer of each of its pieces."""
+        read = [self._read(piece) for piece in plan]
+        answers = iter(self.recognizer.answer([x for x in read if not isinstance(x, Failure)]))
+        of = defaultdict[int, list[tuple[float, Prediction | Failure]]](list)
+        for piece, clip in zip(plan, read):
+            answer = clip if isinstance(clip, Failure) else next(answers)
+            of[piece.turn].append((piece.weight, answer))
+        return of
 
     def _read(self, piece: Piece) -> Clip | Failure:
         samples = self._held.cut(piece.start, piece.end)

@@ -166,3 +166,19 @@ def test_an_old_package_is_named(monkeypatch, tmp_path: Path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(ConfigError, match="too old"):
         vad.network()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_pause_that_goes_on_ends_the_turn_as_it_was_foretold(seed):
+    rule = vad.Rule(max_speech=3.0)
+    level = np.repeat(np.random.default_rng(seed).uniform(0, 1, 60), 5)
+    finder, seen = vad.Finder(rule), 0
+    for i, p in enumerate(level):
+        finder.feed([p])
+        if finder.ending:
+            assert finder.pause > 0
+            alone = vad.Finder(rule)
+            found = alone.feed([*level[: i + 1], *[0.0] * 17])
+            assert found[-1] == finder.ending
+            seen += 1
+    assert seen > 20

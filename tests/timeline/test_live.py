@@ -15,9 +15,11 @@ import erc
 from erc.base.arrays import to_int16
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import AudioError, AudioWarning, ConfigError
+from erc.recognizer import Recognizer
 from erc.recognizer.vad import WINDOW, Finder, Rule
 from erc.timeline import Heard, Live, TurnFailure, timeline
 from erc.timeline.averages import vector
+from erc.timeline.live import PAUSE
 
 pytest.importorskip("silero_vad")
 
@@ -106,14 +108,32 @@ def test_turns_come_when_they_end_and_partial_answers_every_half_second(pcm):
     partial = [(at, h.answer) for at, h in found if h.partial]
     for turn in live.turns:
         mine = [(at, p) for at, p in partial if p.start == turn.start]
-        # it is open until half a second after its end
-        assert abs(len(mine) - (turn.end - turn.start + 0.5) // 0.5) <= 1
-        for k, (at, p) in enumerate(mine, 1):
-            assert p.end == pytest.approx(turn.start + k * 0.5, abs=1e-3)
-            assert 0 <= at / SAMPLE_RATE - p.end < 0.02 + WINDOW / SAMPLE_RATE
-            first = round(turn.start * SAMPLE_RATE)
-            alone = planted.recognizer().predict(pcm[first : first + k * 8000], None, SAMPLE_RATE)
+        assert mine[-1][1] == turn  # of the pause that ended it
+        steps = [(at, p) for at, p in mine if (p.end - turn.start + 1e-3) % 0.5 < 2e-3]
+        pauses = [p for at, p in mine if (at, p) not in steps]
+        assert abs(len(steps) - (turn.end - turn.start) // 0.5) <= 1 + len(pauses)
+        for at, p in mine:
+            late = PAUSE if p in pauses else 0
+            assert 0 <= at / SAMPLE_RATE - p.end < late + 0.02 + 2 * WINDOW / SAMPLE_RATE
+            first, last = round(turn.start * SAMPLE_RATE), round(p.end * SAMPLE_RATE)
+            alone = planted.recognizer().predict(pcm[first:last], None, SAMPLE_RATE)
             np.testing.assert_allclose(vector(p), vector(alone), rtol=1e-6)
+
+
+@pytest.mark.parametrize("every", [0.5, 0])
+def test_the_answer_of_a_turn_is_there_before_it_is_over(pcm, every, monkeypatch):
+    """Made in the pause that ends it: when half a second has passed, no model is asked."""
+    asked, ask = [], Recognizer.answer
+    monkeypatch.setattr(
+        Recognizer, "answer", lambda self, clips: (asked.append(len(clips)), ask(self, clips))[1]
+    )
+    live = planted.recognizer().live(every=every)
+    for start in range(0, len(pcm), 320):
+        asked.clear()
+        if any(not heard.partial for heard in live.feed(pcm[start : start + 320])):
+            assert sum(asked) == 0
+    live.close()
+    assert len(live.turns) == 6
 
 
 def test_a_partial_answer_hears_the_last_seconds_of_a_long_turn():
