@@ -50,7 +50,7 @@ def run(
     """
     corpora = [find(place, **_fitting(manifest)) for place in places]
     titles = _short(places, [_corpus_name(corpus) for corpus in corpora])
-    sides = [_side(corpus, fold) for corpus in corpora]
+    sides = [side(corpus, fold) for corpus in corpora]
     names = {one: _open_name(one) for one in models}
     told = {one: _described(names[one]) for one in models}
     rows_of = _short(models, [told[one].name for one in models])
@@ -166,8 +166,12 @@ def _fitting(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in manifest.items() if value}
 
 
-def _side(corpus: Corpus, fold: str | None) -> tuple[list[Utterance], list[Utterance]]:
-    """The utterances that are scored, and those that baselines may learn from besides."""
+def side(corpus: Corpus, fold: str | None) -> tuple[list[Utterance], list[Utterance]]:
+    """The utterances of a fold "K/N" and the others; None: all, and none.
+
+    Raises:
+        ConfigError: a fold that there is not.
+    """
     if fold is None:
         return corpus.utterances, []
     number, _, count = fold.partition("/")
@@ -177,7 +181,7 @@ def _side(corpus: Corpus, fold: str | None) -> tuple[list[Utterance], list[Utter
     sessions, people, names = columns
     folds = int(count) if count.isdecimal() else count
     found = split(sessions, people, names, int(number), folds, "fixed").sides
-    return tuple([corpus.utterances[i] for i in found[side]] for side in ("test", "train"))  # type: ignore[return-value]
+    return tuple([corpus.utterances[i] for i in found[part]] for part in ("test", "train"))  # type: ignore[return-value]
 
 
 def _open_name(name: str) -> Named:

@@ -24,6 +24,7 @@ from erc.cli import (
     corpus,
     demo,
     export,
+    fit_fusion,
     info,
     live,
     predict,
@@ -69,7 +70,8 @@ GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
     "train and measure": (
         train.train, train.evaluate, studies.cross_validate, studies.transfer, studies.sweep,
-        compare.compare, report.report, report.embed, studies.sharpen, studies.reproduce,
+        compare.compare, fit_fusion.fit_fusion, report.report, report.embed, studies.sharpen,
+        studies.reproduce,
     ),
     "use a model": (
         predict.predict, timeline.timeline, live.live, info.info, info.use, info.models, serve.serve,

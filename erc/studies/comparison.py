@@ -193,15 +193,15 @@ def compare(
     emotions, (own, *tables) = shared_emotions(space, spaces, meaning)
     labels = dict(zip(answering, tables, strict=True))
     votes = np.array([u.votes or [math.nan] * len(own) for u in utterances], float)
-    counted = votes.reshape(len(utterances), -1) @ _membership(own, emotions)
-    truth, left = _truth(votes, counted, own, emotions)
+    counted = votes.reshape(len(utterances), -1) @ membership(own, emotions)
+    truth, left = majority(votes, counted, own, emotions)
     naming = [m for m, table in labels.items() if emotions and {*table.values()} >= {*emotions}]
     speakers = np.array([u.speaker for u in utterances])
     usable = truth >= 0
     shares, outside = {}, {}
     for m in naming:
         said = answering[m]
-        mass = said.probabilities @ _membership(labels[m], emotions)
+        mass = said.probabilities @ membership(labels[m], emotions)
         total = mass.sum(1)
         silent = usable & ~(total > 0)
         for _ in range(int(silent.sum())):
@@ -286,13 +286,13 @@ def _metric(key: str, naming: Callable[..., Any]) -> Callable[..., Any]:
     return naming if key == "uar" else ccc
 
 
-def _membership(table: Mapping[str, str | None], emotions: Sequence[str]) -> np.ndarray:
+def membership(table: Mapping[str, str | None], emotions: Sequence[str]) -> np.ndarray:
     """[labels, emotions] 1 where a label counts as an emotion."""
     found = [[float(meant == e) for e in emotions] for meant in table.values()]
     return np.array(found, float).reshape(len(table), len(emotions))
 
 
-def _truth(
+def majority(
     votes: np.ndarray, counted: np.ndarray, own: Mapping[str, str | None], emotions: Sequence[str]
 ) -> tuple[np.ndarray, Counter[str]]:
     """[N] which of the shared emotions most raters chose; −1: none, and why not."""
@@ -329,7 +329,7 @@ def _baselines(
 ) -> dict[str, dict[str, np.ndarray]]:
     """Score → baseline → [n] what it says; they learn on this corpus from other speakers."""
     votes = np.array([u.votes or [math.nan] * len(own) for u in people], float)
-    mass = votes.reshape(len(people), -1) @ _membership(own, emotions)
+    mass = votes.reshape(len(people), -1) @ membership(own, emotions)
     known = mass.sum(1, keepdims=True) > 0
     mass = np.where(known, mass / np.where(known, mass.sum(1, keepdims=True), 1), math.nan)
     rated = np.array([u.dimensions[: len(space.names)] for u in people], float)

@@ -20,6 +20,7 @@ from erc.base.numbers import softmax
 from erc.base.space import SPELLINGS
 from erc.model.encoded import Encoded
 from erc.model.folder import CONFIG, schema
+from erc.model.folder.heard import Heard
 from erc.recognizer.public.labels import meaning
 from erc.recognizer.runtimes import Runtime
 
@@ -33,6 +34,13 @@ RULE = schema.record(
         "weights": schema.items(schema.real(0, 1), 2, 2),
         "temperature": schema.real(0.05, 20),
         "labels": schema.table(schema.maybe(schema.text())),
+        "fitted": schema.record(
+            {
+                "corpora": schema.items(schema.text(), 1),
+                "training": schema.items(schema.text("[0-9a-f]{12}"), 1, 1_000_000),
+            },
+            {},
+        ),
     },
 )
 
@@ -46,6 +54,7 @@ class Fusion:
         temperature: above 1 it makes answers less sure.
         labels: label of either model → the emotion it is to count as, None: none; beside the spellings
             that `Space` and `erc.recognizer.public.labels` know.
+        fitted: whose utterances weights and temperature were fitted to; None: to nobody's.
 
     Raises:
         ConfigError: weights below 0 or of another sum, a temperature outside 0.05–20.
@@ -54,6 +63,7 @@ class Fusion:
     weights: tuple[float, float] = (0.5, 0.5)
     temperature: float = 1.0
     labels: Mapping[str, str | None] | None = None
+    fitted: Heard | None = None
 
     def __post_init__(self) -> None:
         if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-6:
@@ -66,7 +76,9 @@ class Fusion:
         """Of the entry `KEY`, which `RULE` allows."""
         weights = tuple(found.get("weights", cls.weights))
         labels = {k.lower(): v and v.lower() for k, v in found.get("labels", {}).items()}
-        return cls(weights, found.get("temperature", 1.0), labels)
+        met = found.get("fitted")
+        fitted = Heard(frozenset(met["training"]), corpora=tuple(met["corpora"])) if met else None
+        return cls(weights, found.get("temperature", 1.0), labels, fitted)
 
     def write(self, folder: str | Path, speech: str | Path, text: str | Path) -> None:
         """Make a folder that `erc.load` opens: a `config.json` that names the two models.
@@ -82,6 +94,9 @@ class Fusion:
             "temperature": self.temperature,
             "labels": dict(self.labels or {}),
         }
+        if self.fitted:
+            known = self.fitted.to_json()
+            entry["fitted"] = {key: known[key] for key in ("corpora", "training")}
         with atomic(folder, folder=True) as temporary:
             write_json(temporary / CONFIG, {KEY: entry})
 

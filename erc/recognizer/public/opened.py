@@ -75,22 +75,31 @@ class Pair:
     def notes(self) -> tuple[str, ...]:
         """What whoever reads its answers has to know."""
         own = [note for public in self.parts.values() for note in public.notes]
-        return tuple(dict.fromkeys([*own, *self.shared.notes()]))
+        first, *rest = dict.fromkeys(own)  # the first is the same for both
+        if self.fusion.fitted:
+            first = (
+                "two public models, opened as they are; weights and temperature are fitted on "
+                f"{', '.join(self.fusion.fitted.corpora)}; typicality and training unknown"
+            )
+        return tuple(dict.fromkeys([first, *rest, *self.shared.notes()]))
 
     def to_config(self) -> dict[str, Any]:
         """What stands in for the `config.json` of a model folder of erc."""
         configs = [self.parts[m].to_config() for m in MODALITIES]
         shares = (f"{m} {w:.3g}" for m, w in zip(MODALITIES, self.fusion.weights))
+        fitted = self.fusion.fitted
         return {
             **Space(self.shared.emotions).to_json(),
             "model": {k: v for c in configs for k, v in c["model"].items()}
             | {"fusion": f"late: {', '.join(shares)}"},
             "meta": {
-                "prediction": {"temperature": self.fusion.temperature},
+                "prediction": {"temperature": self.fusion.temperature}
+                | ({"calibrated": True} if fitted else {}),
                 "licences": [line for c in configs for line in c["meta"]["licences"]],
                 "terms": [one for c in configs for one in c["meta"]["terms"]],
                 "notes": list(self.notes),
-            },
+            }
+            | ({"heard": fitted.to_json()} if fitted else {}),
         }
 
 
@@ -106,7 +115,7 @@ def look(name: Named) -> Public | Pair | Path:
     if isinstance(name, tuple | list):
         if len(name) != 2:
             raise ConfigError(f"late fusion is of two models, speech and text; got {len(name)}")
-        return _pair(dict(zip(MODALITIES, name)), Fusion())
+        return pair(dict(zip(MODALITIES, name)), Fusion())
     folder = named(name)
     if not is_public(folder):
         return folder
@@ -116,7 +125,7 @@ def look(name: Named) -> Public | Pair | Path:
     entry = read(folder / CONFIG, lambda value: RULE(value[KEY]))[KEY]
     beside = {m: folder / entry[m] for m in MODALITIES}
     names = {m: str(beside[m]) if beside[m].is_dir() else entry[m] for m in MODALITIES}
-    return _pair(names, Fusion.from_json(entry))
+    return pair(names, Fusion.from_json(entry))
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -155,14 +164,22 @@ def open_public(found: Public | Pair, runtime: str = "auto", device: str = "auto
     return Opened(late, config, parts["text"].tokens, found.id)
 
 
-def _pair(names: Mapping[str, str | Path], fusion: Fusion) -> Pair:
+def pair(names: Mapping[str, str | Path], fusion: Fusion) -> Pair:
+    """Two published models, described, and how they are put together.
+
+    Args:
+        names: "speech" and "text" → folder or hub id.
+
+    Raises:
+        CheckpointError: one is no published model of its modality, or they do not share two emotions.
+    """
     parts = {}
     for modality, name in names.items():
-        found = look(name)
-        if not isinstance(found, Public) or found.modality != modality:
-            what = "no published model" if not isinstance(found, Public) else f"of {found.modality}"
+        one = look(name)
+        if not isinstance(one, Public) or one.modality != modality:
+            what = "no published model" if not isinstance(one, Public) else f"of {one.modality}"
             raise CheckpointError(f"late fusion needs a {modality} model there; '{name}' is {what}")
-        parts[modality] = found
-    pair = Pair(parts, fusion)
-    _ = pair.shared  # says what is wrong with the two
-    return pair
+        parts[modality] = one
+    found = Pair(parts, fusion)
+    _ = found.shared  # says what is wrong with the two
+    return found
