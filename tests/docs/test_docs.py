@@ -27,7 +27,9 @@ PAGES = [
     *sorted(DOCS.glob("**/*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md",
     ROOT / "erc" / "model" / "README.md",
 ]  # fmt: skip
-TESTED_ELSEWHERE = {"export", "tune", "import-reference"}  # slow, or without an input here
+TESTED_ELSEWHERE = {  # slow, or without an input here
+    "export", "tune", "import-reference", "fit-fusion", "compare",
+}  # fmt: skip
 SIZES = "SESSIONS, UTTERANCES, EPOCHS = "
 
 
