@@ -86,3 +86,39 @@ def exported(run: Path, once) -> Path:
     from erc.model.folder.export import keep_copy
 
     return once("exported", lambda place: keep_copy(shutil.copytree(run / "model", place), True))
+
+
+@pytest.fixture(scope="session")
+def speech_model(once) -> Path:
+    """A model folder of tiny size with random weights, which takes speech alone."""
+
+    def make(folder: Path) -> None:
+        import torch
+
+        from erc.model.emotion import EmotionModel
+        from erc.model.encoders import SpeechEncoder
+        from erc.model.folder.checkpoint import save
+
+        torch.manual_seed(0)
+        encoder = SpeechEncoder.from_name("tiny-whisper")
+        save(folder, EmotionModel(encoder, None, fusion="single", dim=16))
+
+    return once("speech_model", make)
+
+
+@pytest.fixture(scope="session")
+def many_clips(once) -> Path:
+    """532 recordings of noise, .2 to .4 s, of which 0300.wav is none."""
+
+    def make(folder: Path) -> None:
+        import numpy as np
+        import soundfile
+
+        rng = np.random.default_rng(0)
+        folder.mkdir()
+        for i in range(532):
+            clip = 0.1 * rng.standard_normal(3200 + 160 * int(rng.integers(20)))
+            soundfile.write(folder / f"{i:04d}.wav", clip, 16_000)
+        (folder / "0300.wav").write_bytes(b"RIFF, but no recording")
+
+    return once("many_clips", make)

@@ -57,6 +57,7 @@ EXTRAS = {  # package → the part of erc that brings it
     **dict.fromkeys(("jinja2", "matplotlib"), "report"),
     "audformat": "audformat",
     "av": "formats",
+    **dict.fromkeys(("fsspec", "ray"), "scale"),
     "gradio": "web",
     "scipy": "physiology",
     "sounddevice": "live",

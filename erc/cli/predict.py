@@ -41,7 +41,7 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
         "--format", "default: by -o, else a table on a terminal, JSON lines in a pipe",
         choices=FORMATS,
     ),
-    Option("-o --output", "goes on where it was stopped", metavar="FILE"),
+    Option("-o --output", "goes on where it was stopped; with --ray a folder", metavar="FILE"),
     Option("--overwrite", "start -o anew", flag=True),
     Option("--top-k", "the K most probable emotions (default: all)", type=int, metavar="K"),
     Option("--abstain", "mark answers below P", type=float, default=0.0, metavar="P"),
@@ -52,18 +52,25 @@ WINDOW = 64  # inputs computed and kept together; equal windows give bit-equal a
     Option("--workers", "decoding threads", type=int, default=2, metavar="N"),
     Option("--device", "auto | cpu | cuda", default="auto"),
     Option("--runtime", "auto | torch-fp32 | onnx-int8 | …", default="auto"),
+    Option(
+        "--ray", "many machines: local, auto or HOST:PORT of a Ray cluster; writes Parquet",
+        metavar="ADDRESS",
+    ),
+    Option("--actors", "models at work with --ray (default: all that find room)", type=int, metavar="N"),
+    Option("--cpus", "of each of them", type=float, default=1.0, metavar="N"),
     COMMERCIAL,
     QUIET,
 )  # fmt: skip
 def predict(
     files: list[str], text: str | None, model: str | None, format: str | None, output: str | None,
     overwrite: bool, top_k: int | None, abstain: float, sets: float | None, workers: int, device: str,
-    runtime: str, commercial: bool, quiet: bool,
+    runtime: str, ray: str | None, actors: int | None, cpus: float, commercial: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Emotion and dimensions (valence, arousal …) of recordings.
 
     With `output`, rows are kept window by window (see `predict_resume`): interrupted and started
-    again, the file is byte for byte what it would have been.
+    again, the file is byte for byte what it would have been. With `ray`, they are kept block by block
+    in a folder (see `predict_parts`), and whoever is free answers.
 
     Returns:
         0, or 1 if some input failed or a file in a folder was not read. Failures keep their row and
@@ -78,12 +85,36 @@ def predict(
     if workers < 1:
         raise ConfigError(f"--workers {workers}: give at least one")
     output = None if output == "-" else output
-    kind = form(format, output)
+    if ray and (not output or format or top_k):
+        raise ConfigError(
+            "--ray writes a folder of Parquet files with all columns: give -o FOLDER, and neither "
+            "--format nor --top-k"
+        )
+    kind = form(format, None if ray else output)
     named = collect(files, text, getattr(sys.stdin, "buffer", None))
     inputs, folder = named.found, find_model(model)
     from erc.recognizer.public.opened import config_of  # numpy: not for `erc --help`
 
     space = Space.from_json(config_of(folder))
+    if ray:
+        from erc.cli.predict_ray import spread
+        from erc.recognizer.bulk import Cluster
+        from erc.recognizer.info import info
+
+        _list_unread(named, quiet)
+        settings = _settings(
+            folder, inputs, abstain=abstain, sets=sets, runtime=runtime, device=device
+        )
+        loading = {"workers": workers, "runtime": runtime, "device": device, "abstain": abstain,
+                   "sets": sets, "commercial": commercial}  # fmt: skip
+
+        facts = info(folder)
+        failures = spread(
+            str(output), _understood(inputs, facts["takes"]), folder, facts["id"], settings, loading,
+            Cluster(ray, actors, cpus, gpus=float(device.startswith("cuda"))), overwrite,
+            lambda said, extra: _say(said, extra and quiet),
+        )  # fmt: skip
+        return 1 if failures or named.unread else 0
     _check_top(top_k, len(space.emotions))
     rows = kind(space, top_k, only_ascii(output))
     _list_unread(named, quiet)

@@ -7,6 +7,8 @@
     table.csv          columns audio (or file, path) and, optionally, text; relative to the table.
                        eda, temp, ibi, ecg: files of a wrist band or chest strap, as KEMDy has them,
                        of which rows marked with `segment` count (blank: the name of the recording)
+    s3://bucket/takes  a folder, pattern, table or recording at an address that fsspec opens; tables and
+                       lists may name recordings by address, too
     -                  paths on standard input, one a line; or one recording, as bytes
 
 Everything keeps the order in which it was named.
@@ -15,21 +17,19 @@ Everything keeps the order in which it was named.
 from __future__ import annotations
 
 import csv
-import functools
 import glob
-import io
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from erc.base import remote
 from erc.base.cells import reader
-from erc.base.errors import ConfigError, CorpusError, did_you_mean, optional
-from erc.base.files import fingerprint
+from erc.base.errors import AudioError, ConfigError, CorpusError, did_you_mean
 from erc.base.text import decode, wrong_separator
+from erc.cli.predict_input import STDIN, Input
 
 RECORDINGS = set(  # what the name of a recording or film ends with, whether it can be read or not
     ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .au .w64 .caf "
@@ -40,38 +40,6 @@ BESIDE = set(  # what may lie beside recordings without being missed
 )
 COLUMNS = ("audio", "file", "path")
 BODY = ("eda", "temp", "ibi", "ecg")
-STDIN = "<stdin>"  # what messages call it
-
-
-@dataclass(frozen=True)
-class Input:
-    """One utterance: `audio` is a path, or bytes that came through standard input; None: none.
-
-    `body` are files of devices, by kind (EDA, TEMP, IBI, ECG), in which `segment` names the utterance.
-    """
-
-    name: str
-    audio: str | bytes | None
-    text: str | None = None
-    body: tuple[tuple[str, str], ...] = ()
-    segment: str = ""
-
-    def arguments(self) -> dict[str, Any]:
-        """As `Recognizer.predict_many` takes it."""
-        audio = _Piped(self.audio) if isinstance(self.audio, bytes) else self.audio
-        found = {"audio": audio, "text": self.text, "name": self.name}
-        return found | ({"physiology": self.signals} if self.body else {})
-
-    def signals(self) -> Any:
-        """What was measured; raises CorpusError."""
-        return _reader().given({kind: Path(path) for kind, path in self.body}, self.segment)
-
-    def identity(self) -> list[Any]:
-        """Changes if the recording, its transcript or its name does; a file counts by size and time."""
-        if isinstance(self.audio, bytes):
-            return [self.name, self.text, fingerprint(self.audio)]
-        files = [_stamp(path) for path in (self.audio, *(path for _, path in self.body))]
-        return [self.name, self.text, *files, *([self.segment] if self.body else [])]
 
 
 @dataclass
@@ -87,24 +55,6 @@ class Inputs:
     found: list[Input] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     beside: int = 0
-
-
-def _stamp(path: str | None) -> list[int] | None:
-    stat = os.stat(path) if path and os.path.isfile(path) else None
-    return stat and [stat.st_size, stat.st_mtime_ns]
-
-
-@functools.cache
-def _reader() -> Any:
-    from erc.corpora.devices import Reader
-
-    with optional("physiology"):
-        import_module("pandas")  # which reads the files
-    return Reader()
-
-
-class _Piped(io.BytesIO):
-    name = STDIN
 
 
 def collect(names: Iterable[str], text: str | None = None, stdin: BinaryIO | None = None) -> Inputs:
@@ -131,7 +81,13 @@ def collect(names: Iterable[str], text: str | None = None, stdin: BinaryIO | Non
                 "erc predict table.csv, with columns audio and text"
             )
         one = inputs.found[0] if inputs.found else Input("<text>", None)
-        inputs.found = [Input(one.name, one.audio, text)]
+        inputs.found = [replace(one, text=text, body=(), segment="")]
+    urls = {str(one.audio) for one in inputs.found if remote.is_url(one.audio) and not one.stamp}
+    if urls:
+        known = remote.stamps(sorted(urls))
+        inputs.found = [
+            replace(one, stamp=one.stamp or known.get(str(one.audio), ())) for one in inputs.found
+        ]
     return inputs
 
 
@@ -150,7 +106,9 @@ def _expand(name: str, stdin: BinaryIO | None, inputs: Inputs) -> Iterator[Input
     elif name.startswith("@"):
         yield from _list(Path(name[1:]), inputs)
     elif name.lower().endswith((".csv", ".tsv")):
-        yield from _table(Path(name))
+        yield from _table(name)
+    elif remote.is_url(name):
+        yield from _address(name, inputs)
     elif os.path.isdir(name) or (glob.has_magic(name) and not os.path.exists(name)):
         paths = _folder(name, inputs) if os.path.isdir(name) else _pattern(name)
         if not paths:
@@ -180,16 +138,30 @@ def _folder(name: str, inputs: Inputs) -> list[str]:
             continue
         seen.add(os.path.realpath(root))
         paths += [Path(root, file) for file in files]
-    found = []
-    for path in sorted(paths):
-        kind = path.suffix.lower()
-        if kind in RECORDINGS:
-            found.append(str(path))
-        elif kind in BESIDE:
-            inputs.beside += 1
-        elif not path.name.startswith("."):
-            inputs.unread.append(shown(str(path)))
-    return found
+    return [str(path) for path in sorted(paths) if _is_recording(str(path), inputs)]
+
+
+def _address(url: str, inputs: Inputs) -> Iterator[Input]:
+    found = remote.files(url)
+    if found is None:
+        yield Input(url, url)  # one recording; if there is none, that is said in its row
+        return
+    pattern = bool(remote.MAGIC.search(url))
+    kept = [one for one in found if pattern or _is_recording(one, inputs)]
+    if not kept:
+        raise ConfigError(f"{'no file matches' if pattern else 'no recordings in'} '{url}'")
+    yield from (Input(one, one, stamp=found[one]) for one in kept)
+
+
+def _is_recording(path: str, inputs: Inputs) -> bool:
+    """By its name; what is none is counted, or named, in `inputs`."""
+    name = os.path.basename(path)
+    kind = os.path.splitext(name)[1].lower()
+    if kind in BESIDE:
+        inputs.beside += 1
+    elif kind not in RECORDINGS and not name.startswith("."):
+        inputs.unread.append(shown(path))
+    return kind in RECORDINGS
 
 
 def _stdin(stdin: BinaryIO | None, inputs: Inputs) -> Iterator[Input]:
@@ -204,13 +176,16 @@ def _stdin(stdin: BinaryIO | None, inputs: Inputs) -> Iterator[Input]:
 
 def _list(path: Path, inputs: Inputs) -> Iterator[Input]:
     if path.suffix.lower() in (".csv", ".tsv"):
-        yield from _table(path)
+        yield from _table(str(path))
     else:
-        yield from _lines(_read(path), str(path.parent), inputs)
+        yield from _lines(_read(str(path)), str(path.parent), inputs)
 
 
 def _lines(data: bytes, folder: str, inputs: Inputs) -> Iterator[Input]:
     for line in filter(bytes.strip, data.removeprefix(b"\xef\xbb\xbf").splitlines()):
+        if remote.is_url(address := os.fsdecode(line.strip())):
+            yield from _address(address, inputs)
+            continue
         path = os.path.join(folder, os.fsdecode(line))  # the very bytes, if they name something
         if not os.path.exists(path):
             if line.lstrip().startswith(b"#"):
@@ -224,9 +199,9 @@ def _lines(data: bytes, folder: str, inputs: Inputs) -> Iterator[Input]:
             yield _file(path)
 
 
-def _table(path: Path) -> Iterator[Input]:
-    text = decode(_read(path), str(path))
-    separator = ",\t"[path.suffix.lower() == ".tsv"]
+def _table(path: str) -> Iterator[Input]:
+    text = decode(_read(path), path)
+    separator = ",\t"[path.lower().endswith(".tsv")]
     rows = reader(text, delimiter=separator)
     try:
         header = [cell.strip().lower() for cell in next(rows, [])]
@@ -237,17 +212,26 @@ def _table(path: Path) -> Iterator[Input]:
             row = dict(zip(header, map(str.strip, cells), strict=False))
             if any(row.values()):
                 audio = row.get(column or "")
-                source = os.path.join(path.parent, audio) if audio else None
+                source = _beside(path, audio) if audio else None
                 name = shown(source) if source else f"{path} row {number}"
                 body = tuple(
-                    (kind.upper(), os.path.join(path.parent, row[kind]))
-                    for kind in BODY
-                    if row.get(kind)
+                    (kind.upper(), _beside(path, row[kind])) for kind in BODY if row.get(kind)
                 )
                 segment = row.get("segment") or Path(audio or "").stem or name
                 yield Input(name, source, row.get("text") or None, body, segment if body else "")
     except csv.Error as error:
         raise ConfigError(f"{path}: line {rows.line_num}: {error}") from None
+
+
+def _beside(table: str, name: str) -> str:
+    """What a table names, relative to it unless it is a whole path or address.
+
+    >>> _beside("s3://b/x/t.csv", "a.wav"), _beside("x/t.csv", "s3://b/a.wav")
+    ('s3://b/x/a.wav', 's3://b/a.wav')
+    """
+    if remote.is_url(name):
+        return name
+    return os.path.join(os.path.dirname(table), name)
 
 
 def _wrong(header: list[str], separator: str) -> str:
@@ -258,8 +242,10 @@ def _wrong(header: list[str], separator: str) -> str:
     return f"no column {', '.join(COLUMNS)} or text{near}; it has: {', '.join(header)}"
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str) -> bytes:
     try:
-        return path.read_bytes()
+        return remote.read(path).read() if remote.is_url(path) else Path(path).read_bytes()
+    except AudioError as error:
+        raise ConfigError(str(error)) from None
     except OSError as error:
-        raise ConfigError(f"{shown(str(path))}: {error.strerror or error}") from None
+        raise ConfigError(f"{shown(path)}: {error.strerror or error}") from None

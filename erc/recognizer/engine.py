@@ -170,6 +170,7 @@ class Engine:
         Args:
             inputs: recordings; or (recording, text) or (recording, text, physiology) with None for
                 what is missing; or dicts with the arguments of `predict` and, optionally, `name`.
+                In these, recordings and physiology may be functions that a decoding thread calls.
             window: inputs in memory at once, twice.
         """
         source = iter(inputs)
@@ -266,8 +267,9 @@ class Engine:
         arguments = {"source": arguments.get("audio"), **arguments}
         arguments.pop("audio", None)
         try:
-            if callable(read := arguments.get("physiology")):
-                arguments["physiology"] = read()
+            for part in ("source", "physiology"):
+                if callable(read := arguments.get(part)):
+                    arguments[part] = read()
             return self.read(**arguments)
         except ErcError as error:
             source = arguments["source"]
