@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench import reference
-from bench.harness import Row, compare, isolated, peak_rss, quantity, scaling
+from bench.harness import Row, compare, isolated, peak_rss, quantity, scaling, table
 from erc import corpora
 from erc.base import arrays, audio
 from erc.datasets.store import Store, build
@@ -31,6 +31,7 @@ def run(quick: bool) -> list[Row]:
             *_changing(folder, n, rounds),
             *_reading(folder, n, part, rounds),
             _growing(Path(scratch), sizes, 1 if quick else 2),
+            memory(Path(scratch), 500 if quick else 4000),
         ]
 
 
@@ -181,6 +182,30 @@ def _growing(scratch: Path, sizes: tuple[int, ...], rounds: int) -> Row:
         lambda n: isolated("bench.data:alone", "erc_build", str(folders[n]), 2),
         sizes, rounds=rounds, unit=" utt",
     )  # fmt: skip
+
+
+def memory(scratch: Path, n: int) -> Row:
+    """Peak memory at 1×, 4× and 16× so many recordings of a tenth of a second.
+
+    What a build holds of an utterance does not depend on how long it is; what it holds of samples is
+    the same at any size, so that the difference between sizes is the former alone.
+    """
+    records: list[dict[str, Any]] = []
+    for size in (n, 4 * n, 16 * n):
+        folder = reference.corpus(scratch / f"short-{size}", size, seconds=0.1)
+        found = isolated("bench.data:alone", "erc_build", str(folder), 2)
+        record = {
+            "utterances": size,
+            "peak RSS MB": round(found.rss, 1),
+            "s": round(found.seconds, 1),
+        }
+        if records:
+            more = (found.rss - float(records[-1]["peak RSS MB"])) * 2**20
+            record["bytes an utterance more"] = round(more / (size - records[-1]["utterances"]))
+        records.append(record)
+    records[0]["bytes an utterance more"] = ""
+    return table("dataset build, memory an utterance", records,
+                 note="Recordings of 0.1 s, 2 workers, each size in a fresh process.")  # fmt: skip
 
 
 def _bytes(folder: Path) -> int:

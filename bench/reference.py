@@ -60,8 +60,12 @@ def recordings(sizes: np.ndarray, seed: int = 0) -> Iterator[np.ndarray]:
         )
 
 
-def corpus(folder: Path, n: int, seed: int = 0) -> Path:
-    """Write `n` recordings and a manifest.csv that `erc.corpora` reads; sessions of 60."""
+def corpus(folder: Path, n: int, seed: int = 0, seconds: float | None = None) -> Path:
+    """Write `n` recordings and a manifest.csv that `erc.corpora` reads; sessions of 60.
+
+    Args:
+        seconds: length of each; None: as long as KEMDy's.
+    """
     import soundfile
 
     rng = np.random.default_rng(seed)
@@ -70,7 +74,8 @@ def corpus(folder: Path, n: int, seed: int = 0) -> Path:
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow("id audio text speaker session emotion valence arousal".split())
-        for i, pcm in enumerate(recordings(lengths(n, seed), seed)):
+        sizes = np.full(n, int(seconds * RATE)) if seconds else lengths(n, seed)
+        for i, pcm in enumerate(recordings(sizes, seed)):
             soundfile.write(folder / f"wav/{i:06d}.wav", pcm, RATE)
             text = " ".join(rng.choice(words, 2 + len(pcm) // 8000))
             session, emotion = f"S{i // 60:03d}", EMOTIONS[rng.integers(7)]

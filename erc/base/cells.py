@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Any, TextIO
 
 FORMULA = tuple("=+-@\t\r")  # a cell that starts so is executed by spreadsheets
 LONGEST = 1 << 30  # characters; a transcript may be longer than csv's 131,072
 
 
-def reader(text: str, **options: Any) -> Any:
-    """`csv.reader` of the text of a file."""
+def reader(text: str | TextIO, **options: Any) -> Any:
+    """`csv.reader` of the text of a file, or of a file that was opened with newline=""."""
     csv.field_size_limit(LONGEST)
-    return csv.reader(io.StringIO(text, newline=""), **options)
+    return csv.reader(io.StringIO(text, newline="") if isinstance(text, str) else text, **options)
 
 
 def guard(text: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 import unicodedata
 from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TextIO
 
 from erc.base.errors import CorpusError
 
@@ -64,6 +68,31 @@ def decode(data: bytes, where: str = "text", korean: bool = False) -> str:
             "cp1252 …); save it again as UTF-8"
         )
     return text
+
+
+def opened(path: Path, newline: str) -> TextIO:
+    """A file as `decode` reads it, line by line: of one in UTF-8 no more is held than a block.
+
+    Args:
+        newline: as `open` takes it.
+
+    Raises:
+        CorpusError: see `decode`.
+        OSError: it cannot be read.
+    """
+    check = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        whole = file.read(16).startswith(b"version https://")  # a pointer of Git LFS?
+        file.seek(0)
+        try:
+            while block := file.read(1 << 20):
+                check.decode(block)
+            check.decode(b"", final=True)
+        except UnicodeDecodeError:
+            whole = True
+    if whole:  # what is wrong with it, or the text of an old table in CP949
+        return io.StringIO(decode(path.read_bytes(), str(path)), newline=newline)
+    return path.open(encoding="utf-8-sig", newline=newline)
 
 
 def wrong_separator(header: Sequence[str], separator: str, known: Collection[str]) -> str:

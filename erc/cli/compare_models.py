@@ -173,7 +173,7 @@ def side(corpus: Corpus, fold: str | None) -> tuple[list[Utterance], list[Uttera
         ConfigError: a fold that there is not.
     """
     if fold is None:
-        return corpus.utterances, []
+        return list(corpus.utterances), []
     number, _, count = fold.partition("/")
     if not (number.isdecimal() and (count.isdecimal() or count == "session")):
         raise ConfigError(f"--fold {fold}: write K/N, e.g. 4/5, or K/session")

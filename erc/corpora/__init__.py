@@ -36,6 +36,7 @@ from erc.base.errors import ConfigError, CorpusError, did_you_mean
 from erc.base.space import KEMDY, Space, space
 from erc.base.terms import NONE_NEEDED, UNKNOWN, Terms
 from erc.corpora.about import YOURS
+from erc.corpora.packed import Packed
 from erc.corpora.utterance import SIMULATED, Report, Utterance
 
 
@@ -45,7 +46,7 @@ class Corpus:
 
     name: str
     root: Path
-    utterances: list[Utterance]
+    utterances: Sequence[Utterance]
     report: Report
     space: Space = KEMDY  # what it is rated in
     licences: Mapping[str, str] = field(default_factory=dict)  # corpus name → as its owner declares
@@ -157,7 +158,7 @@ def load(name: str, root: str | Path, **options: Any) -> Corpus:
             )
     report = Report()
     given = {k: v for k, v in options.items() if k in allowed and v is not None}
-    utterances = list(reader(name).read(Path(root), report, **given))
+    utterances = Packed(reader(name).read(Path(root), report, **given))
     if not utterances:
         raise CorpusError(f"{root}: no usable utterance\n{report}")
     licence = str(given.get("licence") or reader(name).ABOUT.licence)
@@ -189,7 +190,7 @@ def find(root: str | Path, name: str | None = None, **options: Any) -> Corpus:
     report = Report()
     for part in parts:
         report.add(part.report)
-    utterances = [u for part in parts for u in part.utterances]
+    utterances = Packed(u for part in parts for u in part.utterances)
     licences = {name: licence for part in parts for name, licence in part.licences.items()}
     name = "+".join(part.name for part in parts)
     return Corpus(name, Path(root), utterances, report, licences=licences)

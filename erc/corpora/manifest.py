@@ -25,7 +25,7 @@ from erc.base.errors import ConfigError, CorpusError, LabelError, did_you_mean
 from erc.base.space import Dimension, Space, space
 from erc.base.text import normalise
 from erc.corpora.about import YOURS, About
-from erc.corpora.manifest_table import REQUIRED, Row, find_table, read_table
+from erc.corpora.manifest_table import REQUIRED, Row, Table, find_table, read_table
 from erc.corpora.utterance import Report, Utterance
 
 ABOUT = About(
@@ -77,7 +77,8 @@ def read(
             `emotions` and `dimensions` do not make a label space.
     """
     path = find_table(root)
-    columns, rows = read_table(path)
+    rows = read_table(path)
+    columns = rows.columns
     own = space(emotions, dimensions)
     words = own.words(emotion_map)
     votes = _check_columns(path, columns, own, words)
@@ -93,7 +94,7 @@ def read(
             )
             continue
         try:
-            _check_row(row, place, seen)
+            _check_row(row, place, seen, rows.twice)
             label = _label(row, votes, own, words, place, report)
             rated = tuple(_rating(row, dimension, place) for dimension in own.dimensions)
         except CorpusError as error:
@@ -167,11 +168,10 @@ def _check_columns(
     return None
 
 
-def _count_other_votes(rows: list[tuple[str, Row]], known: Collection[str], report: Report) -> None:
+def _count_other_votes(rows: Table, known: Collection[str], report: Report) -> None:
     """Count what stands in further columns of counts: nobody should lose votes without noticing."""
-    for column in rows[0][1]:
-        cells = [row[column] for _, row in rows]
-        if column not in known and all(not c or c.isdecimal() for c in cells):
+    for column in rows.columns:
+        if column not in known and column in rows.counts:
             for place, row in rows:
                 if row[column].strip("0"):
                     report.correct(
@@ -192,10 +192,12 @@ def _check_where(path: Path, columns: list[str], where: dict[str, str]) -> dict[
     return where
 
 
-def _check_row(row: Row, place: str, seen: dict[str, str]) -> None:
+def _check_row(row: Row, place: str, seen: dict[str, str], twice: Collection[int]) -> None:
     for column in REQUIRED:
         if not row[column]:
             raise CorpusError(f"{place}: {column} is blank; every row needs one")
+    if hash(row["id"]) not in twice:  # `seen` would be the largest thing in memory
+        return
     if row["id"] in seen:
         raise CorpusError(
             f"{place}: id '{row['id']}' is also that of {seen[row['id']]}; give each row its own"

@@ -8,7 +8,7 @@ dimensions are moved linearly onto one scale. What has no place in the mix is co
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from erc import corpora
 from erc.base.errors import ConfigError, did_you_mean
 from erc.base.space import KEMDY, SPELLINGS, Dimension, Space, space
 from erc.corpora import Corpus
+from erc.corpora.packed import Packed
 from erc.corpora.utterance import Rating, Report, Utterance
 
 UNION, COMMON = "union", "common"
@@ -116,16 +117,19 @@ def mix(
         name: {own: to if to in chosen else None for own, to in table.items()}
         for name, table in full.items()
     }
-    report, utterances = Report(), []
-    for part in parts:
-        report.add(part.report)
-        for u in part.utterances:
-            moved = _moved(u, part.space, whole, labels[u.corpus], report)
-            utterances += [moved] if moved else []
+    report = Report()
+
+    def utterances() -> Iterator[Utterance]:
+        for part in parts:
+            report.add(part.report)
+            for u in part.utterances:
+                if moved := _moved(u, part.space, whole, labels[u.corpus], report):
+                    yield moved
+
     return Corpus(
         "+".join(part.name for part in parts),
         Path(" + ".join(str(part.root) for part in parts)),
-        utterances,
+        Packed(utterances()),
         report,
         whole,
         {name: licence for part in parts for name, licence in part.licences.items()},

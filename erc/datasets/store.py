@@ -14,12 +14,13 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import mmap
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from erc.base.physiology_features import FEATURES, features
 from erc.base.space import KEMDY, Space
 from erc.base.terms import Terms
 from erc.corpora import Corpus, devices
+from erc.corpora.packed import Packed, packed
 from erc.corpora.utterance import Rating, Report, Utterance
 from erc.datasets.contents import Contents
 from erc.datasets.index import write_index
@@ -206,9 +208,10 @@ def build(
     Raises:
         CorpusError: no utterance is usable.
     """
-    chunks, contents = list(_chunks(corpus.utterances)), Contents(cache / "contents.json")
+    said, contents = packed(corpus.utterances), Contents(cache / "contents")
+    chunks = list(_chunks(said))
     with ThreadPoolExecutor(max(1, num_proc)) as workers:
-        names = list(workers.map(lambda chunk: _shard_name(chunk, contents), chunks))
+        names = list(workers.map(lambda rows: _shard_name(_of(said, rows), contents), chunks))
     contents.keep()
     folder = cache / f"{corpus.name}-{fingerprint([VERSION, corpus.space.to_json(), *names])}"
     files = [cache / "shards" / f"{name}.arrow" for name in names]
@@ -219,7 +222,7 @@ def build(
         sound = list(workers.map(_sound, files))
         todo = [one for one, whole in zip(zip(files, chunks), sound) if not whole]
         reader = devices.Reader()
-        jobs = [workers.submit(_write_shard, file, chunk, reader) for file, chunk in todo]
+        jobs = [workers.submit(_write_shard, file, said, rows, reader) for file, rows in todo]
         for done, job in enumerate(jobs, 1):
             job.result()
             progress(done, len(jobs))
@@ -227,12 +230,15 @@ def build(
     return _open(folder, files, corpus, loaded=not todo)
 
 
-def _chunks(utterances: list[Utterance]) -> Iterator[list[Utterance]]:
-    ordered = sorted(utterances, key=lambda u: (u.corpus, u.session))  # stable within a session
-    for _, group in groupby(ordered, key=lambda u: (u.corpus, u.session)):
-        session = list(group)
+def _chunks(said: Packed) -> Iterator[np.ndarray]:
+    """Rows of each shard; whose utterances are read when it is their turn, and forgotten."""
+    for session in said.sessions():
         for start in range(0, len(session), SHARD):
             yield session[start : start + SHARD]
+
+
+def _of(said: Packed, rows: np.ndarray) -> list[Utterance]:
+    return [said[row] for row in rows.tolist()]
 
 
 def _shard_name(chunk: list[Utterance], contents: Contents) -> str:
@@ -280,12 +286,12 @@ def _columns(u: Utterance) -> dict[str, Any]:
     }
 
 
-def _write_shard(file: Path, chunk: list[Utterance], reader: devices.Reader) -> None:
+def _write_shard(file: Path, said: Packed, places: np.ndarray, reader: devices.Reader) -> None:
     """Decode and write one shard; unusable recordings and missing signals go to its report."""
     report = Report()
 
     def rows() -> Iterator[dict[str, Any]]:
-        for u in chunk:
+        for u in _of(said, places):
             try:
                 pcm = audio.load_int16(u.audio) if u.audio else np.zeros(0, np.int16)
             except AudioError as error:
@@ -354,5 +360,16 @@ def _open(folder: Path, files: list[Path], corpus: Corpus, loaded: bool) -> Stor
 
 
 def _map(files: list[Path]) -> pa.Table:
-    tables = [pa.ipc.open_stream(pa.memory_map(str(file))).read_all() for file in files]
+    tables = [_mapped(file) for file in files]
     return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+
+
+def _mapped(file: Path) -> pa.Table:
+    """A shard in place. Of every page that opening looked at the kernel has mapped its neighbours, more
+    than all else that is kept of a shard; they are let go of, and come again when they are read."""
+    with file.open("rb") as opened:
+        pages = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    table = pa.ipc.open_stream(pa.py_buffer(pages)).read_all()
+    if hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
+    return table

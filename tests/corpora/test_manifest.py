@@ -288,3 +288,26 @@ def test_a_space_of_its_own(tmp_path: Path) -> None:
         load(tmp_path, [rows[1] | {"emotion": "surprise"}], emotions=emotions)
     with pytest.raises(ConfigError, match="label space"):
         load(tmp_path, rows, emotions="anger")
+
+
+def test_rows_of_a_long_parquet_file_are_counted_through(tmp_path: Path) -> None:
+    size = 2500  # more than are decoded at once
+    rows = {"id": [str(i) for i in range(size)], "text": ["yes"] * size}
+    rows |= {"speaker": ["s"] * size, "session": ["S"] * size, "emotion": ["happy"] * size}
+    rows["emotion"][2400] = "hapy"
+    pd.DataFrame(rows).to_parquet(tmp_path / "manifest.parquet")
+    with pytest.raises(LabelError, match=r"manifest\.parquet row 2401: "):
+        corpora.load("manifest", tmp_path)
+    rows["emotion"][2400] = "sad"
+    pd.DataFrame(rows).to_parquet(tmp_path / "manifest.parquet")
+    assert [u.id for u in corpora.load("manifest", tmp_path).utterances] == rows["id"]
+
+
+def test_a_long_table_in_cp949_and_one_with_a_byte_order_mark(tmp_path: Path) -> None:
+    head = "id,text,speaker,session,emotion\n"
+    table = head + "".join(f"{i},아 정말 좋았어요,s,S,happy\n" for i in range(300))
+    for encoding in ("cp949", "utf-8-sig", "utf-8"):
+        (tmp_path / "manifest.csv").write_bytes(table.encode(encoding))
+        found = corpora.load("manifest", tmp_path).utterances
+        assert {u.text for u in found} == {"아 정말 좋았어요"}
+        assert (len(found), found[0].id) == (300, "0")

@@ -206,3 +206,19 @@ def test_utterances_without_a_recording_have_no_samples(tmp_path):
     (tmp_path / "manifest.csv").write_text("\n".join(["id,speaker,session,emotion,text", *lines]))
     built = store.build(corpora.load("manifest", tmp_path), tmp_path / "cache")
     assert [len(built.pcm(row)) for row in range(4)] == [0] * 4
+
+
+def test_what_a_build_holds_does_not_grow_with_the_corpus(tmp_path):
+    def peak(size: int) -> int:
+        table = tmp_path / f"{size}.csv"
+        rows = (f"u{i},말 {i},S{i // 250},S{i // 250},happy\n" for i in range(size))
+        table.write_text("id,text,speaker,session,emotion\n" + "".join(rows), "utf-8")
+        tracemalloc.start()
+        store.build(corpora.load("manifest", table), tmp_path / f"cache-{size}")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(250)  # what is imported and compiled by the first
+    few, many = peak(500), peak(2000)
+    assert (many - few) / 1500 < 200  # bytes an utterance; as Python objects it was 3,000
