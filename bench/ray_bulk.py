@@ -1,6 +1,6 @@
 """Bulk work with Ray Data against plain `erc predict`: rate, memory, a worker killed, a machine lost.
 
-    python -m bench.ray_bulk                       # 2,000 utterances and a tenth of them; minutes
+    python -m bench.ray_bulk                       # 6,000 utterances and a tenth of them; minutes
     python -m bench.ray_bulk --utterances 10000
 
 Short utterances (0.3–1.5 s of noise), tiny encoders with random weights, both ways on the same CPUs and
@@ -62,11 +62,13 @@ class Run:
         found: dict[str, float] = {}
         for one in workers_of(pid):
             try:
-                kind = one.name() if one.pid != pid else "command"
-                kind = "workers" if kind.startswith("ray::") else kind
-                found[kind] = found.get(kind, 0) + one.memory_info().rss / 1e6
+                kind, size = one.name(), one.memory_info().rss / 1e6
             except psutil.Error:
                 continue
+            if kind.startswith("ray::Map"):
+                found["largest worker"] = max(found.get("largest worker", 0), size)
+            kind = "command" if one.pid == pid else "Ray's processes"
+            found[kind] = found.get(kind, 0) + size
         found["all"] = sum(found.values())
         self.memory |= {k: max(v, self.memory.get(k, 0)) for k, v in found.items()}
 
@@ -122,7 +124,7 @@ def lost_machine(words: list[object], out: Path) -> Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--utterances", type=int, default=2000)
+    parser.add_argument("--utterances", type=int, default=6000)
     parser.add_argument("--without-machines", action="store_true", help="leave the lost one out")
     asked = parser.parse_args()
     rng, sizes = np.random.default_rng(0), (asked.utterances // 10, asked.utterances)

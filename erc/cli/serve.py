@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from erc.base.errors import ConfigError
 from erc.cli.command import COMMERCIAL, MODEL, RUNTIME, Option, command
 from erc.server.settings import PAGE_PORT, Settings, flag
 
@@ -25,15 +26,14 @@ SETTINGS = [
     RUNTIME,
     COMMERCIAL,
     Option("--web", "with the page for people, at /web", flag=True),
+    Option("--ray", "replicas: local, auto or HOST:PORT of a Ray cluster", metavar="ADDRESS"),
+    Option("--replicas", "with --ray", type=int, default=2, metavar="N"),
+    Option("--cpus", "of each replica", type=float, default=1.0, metavar="N"),
 )
 def serve(
-    model: str | None,
-    runtime: str,
-    commercial: bool,
-    web: bool,
-    api_key: str | None,
-    **settings: Any,
-) -> int:
+    model: str | None, runtime: str, commercial: bool, web: bool, ray: str | None, replicas: int,
+    cpus: float, api_key: str | None, **settings: Any,
+) -> int:  # fmt: skip
     """Answer over HTTP until told to stop."""
     from erc.model.folder.find import find_model
     from erc.server.run import serve
@@ -42,6 +42,22 @@ def serve(
     chosen, folder = Settings(api_key=api_key, **settings), find_model(model)
     if commercial:
         check_terms(folder)
+    if ray:
+        if web:
+            raise ConfigError("--web is for one server; leave it out with --ray")
+        if replicas < 1:
+            raise ConfigError(f"--replicas {replicas}: give at least one")
+        from erc.recognizer.bulk import Cluster
+        from erc.server.replicas import serve as serve_replicas
+
+        cluster = Cluster(ray, replicas, cpus)
+        return serve_replicas(
+            folder,
+            chosen,
+            runtime,
+            cluster,
+            lambda url: print(f"erc: listening on {url}", flush=True),
+        )
     return serve(folder, chosen, runtime, web)
 
 

@@ -168,7 +168,7 @@ def on_cluster(blocks: Sequence[bytes], task: Task, cluster: Cluster) -> Generat
             was given up.
         ErcError: what a worker raised when it opened the model.
     """
-    ray = _start(cluster)
+    ray = start(cluster)
     try:
         actors = cluster.actors or _room(ray, cluster)
         rows = ray.data.from_items(
@@ -192,7 +192,7 @@ def on_cluster(blocks: Sequence[bytes], task: Task, cluster: Cluster) -> Generat
         ray.shutdown()
 
 
-def _start(cluster: Cluster) -> Any:
+def start(cluster: Cluster) -> Any:
     """Ray, connected, and silent but for errors."""
     import logging
 
