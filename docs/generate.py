@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MADE = "<!-- written by docs/generate.py from the code; do not edit -->\n\n"
 BEGIN, END = "<!-- scores: written by docs/generate.py -->", "<!-- end of scores -->"
+TAKEN, TAKEN_END = "<!-- taken for: written by docs/generate.py -->", "<!-- end of taken for -->"
 GROUPS = {  # config group → where its keys are explained, file that shows all its keys, words
     "dataset": ("erc.datasets:HF_KEMD", "_base", "A corpus, its labels and its folds."),
     "model": ("erc.model.plan:Plan", "_base", "Encoders, fusion, loss."),
@@ -61,14 +62,23 @@ def commands() -> str:
 
 
 def starter() -> str:
-    """docs/starter.md with the scores that lie beside the starter's weights."""
+    """docs/starter.md with the scores and confusions that lie beside the starter's weights."""
     from erc.studies.starter_scores import Score, table
 
     page = (ROOT / "docs" / "starter.md").read_text("utf-8")
     config = json.loads((ROOT / "erc" / "starter" / "config.json").read_text("utf-8"))
     scores = [Score(**one) for one in config["meta"]["scores"]]
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{table(scores)}\n{END}{rest.partition(END)[2]}"
+    card = (ROOT / "erc" / "starter" / "README.md").read_text("utf-8")
+    taken = card.partition("## What it takes emotions for")[2].partition("\n## ")[0]
+    tables = "\n".join(line for line in taken.splitlines() if line.startswith("|") or not line)
+    page = _between(page, BEGIN, table(scores), END)
+    return _between(page, TAKEN, tables.strip(), TAKEN_END)
+
+
+def _between(page: str, begin: str, text: str, end: str) -> str:
+    """The page with a text in place of what stands between two marks."""
+    before, _, rest = page.partition(begin)
+    return f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
 
 
 def _command(one: Command) -> str:
