@@ -9,6 +9,7 @@ import erc
 from erc.base.errors import CalibrationError, CheckpointError, ConfigError
 from erc.base.numbers import softmax
 from erc.model.encoded import Encoded
+from erc.model.folder.heard import Heard
 from erc.recognizer.public.folder import describe
 from erc.recognizer.public.late import Fusion, LateRuntime, Shared, fit
 from erc.recognizer.public.opened import Pair, look
@@ -80,6 +81,15 @@ def test_two_folders_or_one_that_names_them(model, parts, tmp_path):
     assert kept.to_config()["meta"]["prediction"] == {"temperature": 1.5}
     assert kept.id != pair.id
     assert kept.id.startswith("public-wav2vec2+public-roberta@")
+    met = Heard.of_sides([("mine", "anna")], [])
+    Fusion((0.25, 0.75), 1.5, fitted=met).write(tmp_path / "met", speech, text)
+    known = look(tmp_path / "met")
+    assert known.fusion.fitted == met
+    assert "fitted on mine; typicality and training unknown" in known.notes[0]
+    path = tmp_path / "met" / "config.json"
+    path.write_text(path.read_text().replace(min(met.training), "anna"))
+    with pytest.raises(CheckpointError, match=r"fitted\.training\.0"):
+        look(tmp_path / "met")
     (tmp_path / "near").symlink_to(speech)
     Fusion().write(tmp_path / "beside", "../near", text)
     assert look(tmp_path / "beside").parts["speech"].labels == parts["speech"].labels
