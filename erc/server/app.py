@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -16,10 +16,9 @@ from erc.base.errors import ErcError
 from erc.base.space import Space
 from erc.recognizer import Recognizer
 from erc.recognizer.scales import count, ends
-from erc.server import schemas
+from erc.server import live, schemas
 from erc.server.answers import answers
 from erc.server.gate import Gate
-from erc.server.live import talk
 from erc.server.metrics import Metrics
 from erc.server.problems import Problem, json_response, problem_of
 from erc.server.schemas import PredictForm, PredictRequest, TimelineForm, of
@@ -66,10 +65,7 @@ def create_app(
     _predicting(app, service)
     _about(app, service, about or {})
 
-    @app.websocket("/v1/live")
-    async def live(websocket: WebSocket) -> None:
-        await talk(websocket, service)
-
+    live.add(app, service)
     app.openapi = lambda: _openapi(app, settings.root_path)  # type: ignore[method-assign]
     return Gate(app, settings, metrics)
 

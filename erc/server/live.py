@@ -22,14 +22,25 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from erc.server.problems import Problem, problem_of, too_large
 from erc.server.schemas import LiveRequest
 from erc.server.service import Service
+from erc.server.settings import LIVE
 from erc.server.uploads import parsed, validated
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from erc.timeline import Heard, Live
 
 WAITING = 4  # s of sound that wait to be heard before no more is read
 CODES = {413: 1009, 422: 1007, 500: 1011, 503: 1013}  # RFC 6455 and its registry; others: policy
 POLICY = 1008
+
+
+def add(app: FastAPI, service: Service) -> None:
+    """Give an application the route."""
+
+    @app.websocket(LIVE)
+    async def live(websocket: WebSocket) -> None:
+        await talk(websocket, service)
 
 
 async def talk(websocket: WebSocket, service: Service) -> None:

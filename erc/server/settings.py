@@ -10,6 +10,7 @@ from typing import Any
 from erc.base.errors import ConfigError, not_installed
 
 PAGE_PORT = 7860  # of `erc web`
+LIVE = "/v1/live"  # where live streams are
 HELD = 12  # bodies of the greatest size that may be in memory at once
 
 

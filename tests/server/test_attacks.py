@@ -19,7 +19,6 @@ import pytest
 import soundfile
 from starlette.testclient import TestClient
 
-import erc
 from erc.base.errors import ConfigError
 from erc.server import gate
 from erc.server.app import create_app
@@ -27,17 +26,6 @@ from erc.server.settings import Settings
 
 HERE = "http://127.0.0.1:8000"
 DEADLINE = 60  # s that anything at all may take
-
-
-@pytest.fixture(scope="module")
-def recognizer(run):
-    return erc.load(run / "model")
-
-
-@pytest.fixture(scope="module")
-def http(recognizer):
-    with TestClient(create_app(recognizer, Settings(queue=64)), base_url=HERE) as client:
-        yield client
 
 
 def wav(samples, subtype: str = "FLOAT") -> bytes:

@@ -17,7 +17,6 @@ import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-import erc
 from erc.base.arrays import to_int16
 from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError
@@ -36,11 +35,6 @@ DEADLINE = 60  # s that anything at all may take
 
 
 @pytest.fixture(scope="module")
-def recognizer(run):
-    return erc.load(run / "model")
-
-
-@pytest.fixture(scope="module")
 def pcm() -> np.ndarray:
     return to_int16(planted.conversation(4)[0])
 
@@ -48,12 +42,6 @@ def pcm() -> np.ndarray:
 @pytest.fixture(scope="module")
 def expected(recognizer, pcm):
     return recognizer.timeline(pcm, sampling_rate=SAMPLE_RATE)
-
-
-@pytest.fixture(scope="module")
-def http(recognizer):
-    with TestClient(create_app(recognizer, Settings())) as client:
-        yield client
 
 
 def told(http, pcm: np.ndarray, size: int = 1600, **options) -> list[dict]:

@@ -39,11 +39,6 @@ DEADLINE = 60  # s that a server may take to do anything at all
 
 
 @pytest.fixture(scope="module")
-def recognizer(run):
-    return erc.load(run / "model")
-
-
-@pytest.fixture(scope="module")
 def clips(kemdy19) -> list[Path]:
     return sorted(kemdy19.glob("wav/*/*/*.wav"))[:12]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +12,16 @@ from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pandas as pd
+import planted
 import pytest
 import soundfile
 
-import erc
 from erc.base.figures import COLOURS
 from erc.base.space import KEMDY
 from erc.recognizer.prediction import Prediction
 from erc.server.web import figures as draw
 from erc.server.web import words as say
-from erc.server.web.answer import respond
+from erc.server.web.answer import refused, respond
 from erc.server.web.examples import simulated
 
 P = {"surprise": 0.05, "fear": 0.02, "angry": 0.03, "neutral": 0.2, "happy": 0.62, "sad": 0.05}
@@ -39,11 +40,6 @@ def share(bar: Xml.Element) -> dict[str, float]:
 
 def tree(html: str) -> Xml.Element:
     return Xml.fromstring(f"<div>{html.replace('&', '&amp;')}</div>")
-
-
-@pytest.fixture(scope="module")
-def recognizer(run: Path) -> erc.Recognizer:
-    return erc.load(run / "model")
 
 
 # --- what is drawn ---------------------------------------------------------------------------------
@@ -179,3 +175,50 @@ def test_a_dimension_that_was_never_learned_is_not_promised():
     assert "excited" in page
     assert "pleasant" not in page
     assert "valence" not in page
+
+
+# --- while somebody speaks -------------------------------------------------------------------------
+
+
+def test_the_live_panel_offers_what_the_model_learned_and_says_what_it_is(recognizer):
+    from erc.server.web.live import can, panel
+
+    html = panel(recognizer, '/a"b/v1/live')
+    found = Xml.fromstring(html)
+    assert found.get("hidden") is not None
+    assert found.get("data-socket") == '/a"b/v1/live'
+    says = json.loads(found.get("data-says"))
+    assert list(says["colours"]) == [
+        row.get("data-emotion") for row in found.findall(".//tr[@data-emotion]")
+    ]
+    assert says["colours"]["happy"] == COLOURS["happy"]
+    assert says["digits"] == {"valence": 1, "arousal": 1}
+    assert "Simulated" in html
+    assert can(recognizer)
+    assert not can(planted.recognizer(modalities=("text",)))
+
+
+@pytest.mark.parametrize(("root", "socket"), [("", "/v1/live"), ("/erc", "/erc/v1/live")])
+def test_the_microphone_is_live_where_the_application_has_a_socket(recognizer, root, socket):
+    from fastapi import FastAPI
+
+    from erc.server.app import create_app
+    from erc.server.settings import Settings
+    from erc.server.web.live import socket_of
+
+    app = create_app(recognizer, Settings(root_path=root)).app
+    assert socket_of(app, root) == socket
+    assert socket_of(FastAPI()) is None
+    assert app.state.service.close(60)
+
+
+def test_a_recording_is_refused_before_anybody_asks(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no sound")
+    said, shown = refused(str(notes), 60)
+    assert "notes.txt: cannot be decoded" in shown
+    assert str(tmp_path) not in shown + said
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    assert refused(str(tmp_path / "a.wav"), 60) is None
+    assert "at most 0.5 s" in refused(str(tmp_path / "a.wav"), 0.5)[0]
+    assert refused(None, 60) is None

@@ -9,6 +9,7 @@ timeline, server.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from erc.base.audio import SAMPLE_RATE
 from erc.base.errors import ConfigError
 from erc.server.settings import Settings, is_loopback, need
 from erc.server.web import words as say
-from erc.server.web.answer import respond
+from erc.server.web.answer import refused, respond
 from erc.server.web.examples import Example, simulated
+from erc.server.web.live import SCRIPT, can, panel, socket_of
 from erc.server.web.look import HEAD, STYLE, theme
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ LABELS = """() => {
   set("erc-result", {role: "region", "aria-label": "Result"});
 }"""
 
+CLEAR = """() => document.getElementById("erc-live")?.setAttribute("hidden", "")"""
 SHOW = """() => { const e = document.getElementById("erc-outputs");  // below the inputs on a phone
+  document.getElementById("erc-live")?.setAttribute("hidden", "");
   if (e.getBoundingClientRect().top > innerHeight / 2) e.scrollIntoView({behavior: "smooth"}); }"""
 
 
@@ -53,12 +57,15 @@ def build(
     *,
     examples: Sequence[Example] | None = None,
     max_seconds: float = 3600.0,
+    live: str | None = None,
 ) -> gradio.Blocks:
     """The page; `mount` or `serve` shows it.
 
     Args:
         examples: behind buttons; None: simulated clips, made now.
         max_seconds: a longer recording is refused.
+        live: path of a socket that answers while the microphone records, see `erc.server.live`;
+            None: there is none, and an answer comes after the recording.
 
     Raises:
         ConfigError: Gradio is not installed.
@@ -74,6 +81,10 @@ def build(
     def run(recording: str | None, text: str) -> Iterator[tuple[str, str]]:
         for said, shown in respond(recognizer, recording, text, max_seconds):
             yield shown, said
+
+    def look(recording: str | None) -> tuple[Any, Any]:
+        said, shown = refused(recording, max_seconds) or (gr.skip(), gr.skip())
+        return shown, said
 
     html = partial(gr.HTML, apply_default_css=False)
     options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -102,10 +113,17 @@ def build(
                 with gr.Row(elem_id="erc-examples"):
                     tries = [gr.Button(e.name, size="sm", min_width=80) for e in examples]
             with gr.Column(elem_id="erc-outputs", scale=7, min_width=300):
+                if live and can(recognizer):
+                    html(panel(recognizer, live))
                 result = html(empty, elem_id="erc-result")
         html(say.about(recognizer.config, takes))
 
         given: dict[str, Any] = {"inputs": [recording, text], "outputs": [result, status]}
+        anew = (
+            f"() => [{json.dumps(empty)}, '']"  # an answer to another recording says nothing here
+        )
+        recording.upload(None, None, [result, status], js=anew)
+        recording.upload(look, recording, [result, status], **options)
         gr.on([go.click, text.submit, *(button.click for button in tries)], js=SHOW)
         asked = [go.click(run, **given, **options), text.submit(run, **given, **options)]
         for button, example in zip(tries, examples):
@@ -116,7 +134,7 @@ def build(
             )
         clear.click(
             lambda: (None, "", "", empty), None, [recording, text, status, result],
-            cancels=asked, **options,
+            cancels=asked, js=CLEAR, **options,
         )  # fmt: skip
         page.load(None, js=LABELS)
     return page
@@ -133,10 +151,12 @@ def mount(
     """
     import gradio as gr
 
+    options = {"live": socket_of(app, root_path)} | options
+    script = f"<script>{SCRIPT.read_text('utf-8')}</script>"
     return gr.mount_gradio_app(
         app, build(recognizer, **options), path=path, footer_links=[], run_history=False,
         show_error=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False,
-        theme=theme(gr), css=STYLE.read_text("utf-8"), head=HEAD,
+        theme=theme(gr), css=STYLE.read_text("utf-8"), head=HEAD + script,
         root_path=root_path + path if root_path else None,
     )  # fmt: skip
 
@@ -163,9 +183,11 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
     from fastapi import FastAPI
 
     from erc.recognizer import load
+    from erc.server import live
     from erc.server.gate import Gate
     from erc.server.listen import bound, listen, warm
     from erc.server.metrics import Metrics
+    from erc.server.service import Service
 
     if not is_loopback(settings.host):
         raise ConfigError(
@@ -183,6 +205,9 @@ def serve(folder: Path, settings: Settings, *, browser: bool = False, runtime: s
         if browser:
             webbrowser.open(address)
 
-    page = mount(FastAPI(openapi_url=None), recognizer, "/")
-    listen(Gate(page, replace(settings, max_mb=MB), Metrics()), place, ready)
+    app, metrics, settings = FastAPI(openapi_url=None), Metrics(), replace(settings, max_mb=MB)
+    service = Service(recognizer, settings, metrics)
+    live.add(app, service)
+    listen(Gate(mount(app, recognizer, "/"), settings, metrics), place, ready, service.stop)
+    service.close(settings.timeout)
     return 0

@@ -41,23 +41,37 @@ def respond(
     try:
         yield from _answers(recognizer, recording, (text or "").strip(), max_seconds)
     except ErcError as error:
-        message = _without_folder(str(error), recording)
-        yield f"That did not work: {message}", say.failed(message)
+        yield _kindly(error, recording)
     except Exception:  # whatever it was, a person reads no stack trace; the log has it
         traceback.print_exc()
         message = "The program failed at this, which it should not. Its log says more"
         yield message, say.failed(message)
 
 
-def _answers(
-    recognizer: Recognizer, recording: str | None, text: str, max_seconds: float
-) -> Iterator[tuple[str, str]]:
-    length = Recording(recording).duration if recording else 0.0
+def refused(recording: str | None, max_seconds: float) -> tuple[str, str] | None:
+    """What `respond` says of a recording that cannot be used, before anybody asks; None: it can."""
+    try:
+        if recording:
+            _length(recording, max_seconds)
+    except ErcError as error:
+        return _kindly(error, recording)
+    return None
+
+
+def _length(recording: str, max_seconds: float) -> float:
+    length = Recording(recording).duration
     if length > max_seconds:
         raise AudioError(
             f"the recording lasts {seconds(length)}; this page takes at most {seconds(max_seconds)}. "
             "Cut it, or use `erc timeline`, which takes any length"
         )
+    return length
+
+
+def _answers(
+    recognizer: Recognizer, recording: str | None, text: str, max_seconds: float
+) -> Iterator[tuple[str, str]]:
+    length = _length(recording, max_seconds) if recording else 0.0
     if not recording and not text:
         raise ConfigError("there is nothing to listen to yet: record or upload something first")
     if recording and length > min(LONG, (recognizer.window or math.inf) / SAMPLE_RATE):
@@ -139,6 +153,7 @@ def _progress(news: News) -> Generator[tuple[str, str], None, Timeline]:
             shown = now
 
 
-def _without_folder(message: str, recording: str | None) -> str:
+def _kindly(error: ErcError, recording: str | None) -> tuple[str, str]:
     """A message that names the recording as its owner knows it, not where it was put."""
-    return message.replace(recording, Path(recording).name) if recording else message
+    message = str(error).replace(recording, Path(recording).name) if recording else str(error)
+    return f"That did not work: {message}", say.failed(message)
