@@ -12,4 +12,5 @@ BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are
     "timeline",
     "live",
     "speakers",
+    "folds",
 ]

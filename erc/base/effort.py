@@ -18,6 +18,8 @@ def words(spent: dict[str, Any] | None) -> str:
     parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
     lasted = " ".join(f"{n} {unit}" for n, unit in parts if n) or "under 1 s"
     numbers = f" in {spent['precision']}" if "precision" in spent else ""
+    if (count := spent.get("at_once", 1)) > 1:
+        numbers += f", its share of {count} trainings at once"
     part = ", counted since it was resumed" if spent.get("resumed") else ""
     if isinstance(spent.get("resumed"), list):
         part += f" with other settings ({'; '.join(spent['resumed'])})"

@@ -14,14 +14,17 @@ from erc.cli.command import OVERRIDES, Option, command, place
 @command(
     OVERRIDES,
     Option("--workers", "folds at a time (default: one after another, on the screen)", type=int),
+    Option("--at-once", "train heads on frozen encoders as one stacked model", flag=True),
     Option("-o --output", "go on there (default: a new folder in runs/…)", metavar="DIR"),
 )
-def cross_validate(overrides: list[str], workers: int | None, output: str | None) -> None:
+def cross_validate(
+    overrides: list[str], workers: int | None, at_once: bool, output: str | None
+) -> None:
     """Train one model per fold (seeds=5: five times); scores over folds, pooled, by seed and speaker."""
     from erc.studies.cross_validation import cross_validate
 
     typed = ["erc", *sys.argv[1:]]
-    cross_validate(overrides, Path(output) if output else None, workers, typed)
+    cross_validate(overrides, Path(output) if output else None, workers, typed, at_once)
 
 
 def _emotions(words: str) -> list[str]:
@@ -112,13 +115,15 @@ def sharpen(
     Option("--data", "folder of KEMDy (default: data, if it is there)", metavar="ROOT"),
     Option("--protocol", default="both", choices=("paper", "strict", "both")),
     Option("--workers", "runs at a time (default: 1; simulated: one a core)", type=int),
+    Option("--at-once", "train heads on frozen encoders as one stacked model", flag=True),
     Option("-o --output", "go on there (default: runs/reproduce-…)", metavar="DIR"),
 )
 def reproduce(
-    fast: bool, data: str | None, protocol: str, workers: int | None, output: str | None
-) -> None:
+    fast: bool, data: str | None, protocol: str, workers: int | None, at_once: bool,
+    output: str | None,
+) -> None:  # fmt: skip
     """Train the paper's table: three fusions, three targets, five folds; finished runs are skipped."""
     from erc.studies.reproduction import PROTOCOLS, reproduce
 
     protocols = PROTOCOLS if protocol == "both" else (protocol,)
-    reproduce(data, fast, output, protocols, workers)
+    reproduce(data, fast, output, protocols, workers, at_once)

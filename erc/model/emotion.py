@@ -190,16 +190,27 @@ class EmotionModel(nn.Module):
         Raises:
             ConfigError: a row lacks what the model cannot do without.
         """
-        pooled, present, names = encoded.pooled, encoded.present, self.modalities
-        table = torch.stack([present[n].reshape(len(present[n]), -1).any(-1) for n in names], -1)
+        table = self._table(encoded)
         void = ~(table.all(-1) if self.fusion.needs_all else table.any(-1))
         if bool(void.any()) and (self.fusion.needs_all or not void_ok):
             rows = void.nonzero()[:3, 0].tolist()
             needed = " and " if self.fusion.needs_all else " or "
             raise ConfigError(
-                f"this model needs {needed.join(names)} of every utterance; "
+                f"this model needs {needed.join(self.modalities)} of every utterance; "
                 f"missing in {int(void.sum())} of {len(void)}, first rows {rows}"
             )
+        return self.answer(encoded)
+
+    def _table(self, encoded: Encoded[Tensor]) -> Tensor:
+        """Which modality is there, bool [B, M]."""
+        present = (encoded.present[name] for name in self.modalities)
+        return torch.stack([x.reshape(len(x), -1).any(-1) for x in present], -1)
+
+    def answer(self, encoded: Encoded[Tensor]) -> Output:
+        """`fuse` without a look at what is missing: the steps do not hang on any value, so that
+        `torch.func.vmap` can take many models through them at once."""
+        pooled, present, names = encoded.pooled, encoded.present, self.modalities
+        table = self._table(encoded)
         table = self._drop_modality(table)  # bool [B, M]
         masks = [present[n] & _like(kept, present[n]) for n, kept in zip(names, table.unbind(-1))]
         vectors = [self.branches[n].project(pooled[n], m) for n, m in zip(names, masks)]

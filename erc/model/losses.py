@@ -150,21 +150,23 @@ class MultiTaskLoss(nn.Module):
             offered: bool [B, K], emotions that the corpus of a row has; the row says nothing about the
                 others, which get no gradient from it. None: all. The target is 0 where it is False.
         """
-        # 0 · nan is nan, also in gradients: unlabelled rows are taken out, not multiplied by 0.
+        # 0 · nan is nan, also in gradients: an unlabelled row is given numbers that cannot hurt, in both
+        # places, before its loss is left out. No row is cut out, so that shapes do not hang on labels.
         labelled = ~distribution.isnan().any(-1)
-        logits = output.logits[labelled].float()
-        target = distribution[labelled].to(logits.dtype)
-        choices: float | Tensor = target.shape[-1]
+        k = distribution.shape[-1]
+        logits = torch.where(labelled[:, None], output.logits.float(), 0)
+        target = torch.where(labelled[:, None], distribution, 1 / k).to(logits.dtype)
+        choices: float | Tensor = k
         if offered is not None:
-            logits = logits.masked_fill(~offered[labelled], NOT_OFFERED)
-            choices = offered[labelled].sum(-1, keepdim=True)
+            logits = logits.masked_fill(~offered, NOT_OFFERED)
+            choices = offered.sum(-1, keepdim=True).clamp(min=1)
         smooth = (1 - self.label_smoothing) * target + self.label_smoothing / choices
         if offered is not None:
-            smooth = smooth * offered[labelled]
+            smooth = smooth * offered
         each = self.classification(logits, smooth if self.label_smoothing else target)
         if self.class_weights is not None:
             each = each * (target @ self.class_weights)
-        cls = each.sum() / max(len(target), 1)
+        cls = torch.where(labelled, each, 0).sum() / labelled.sum().clamp(min=1)
         reg = self.regression(output.dimensions.float() / self.units, dimensions / self.units)
         return Losses(self.cls_coef * cls + (1 - self.cls_coef) * reg, cls, reg)
 

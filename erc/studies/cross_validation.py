@@ -26,8 +26,9 @@ from erc.scores.results import Results
 from erc.scores.scored import Scored, read, write
 from erc.scores.summary import Summary, pooled
 from erc.scores.tables import summary_table
+from erc.studies import folds
 from erc.studies.experiment import configure, new_folder
-from erc.studies.folds import Fold, folds, train
+from erc.studies.folds import Fold
 from erc.studies.study_tables import write_tables
 
 
@@ -36,6 +37,7 @@ def cross_validate(
     folder: Path | None = None,
     workers: int | None = None,
     command: Sequence[str] = (),
+    at_once: bool = False,
 ) -> Summary:
     """Train and test once per fold and seed; print and write what they say together.
 
@@ -43,20 +45,27 @@ def cross_validate(
         overrides: as for `python train.py`; `dataset.validation_fold` is set here, `seeds=N` trains each
             fold with N seeds, from `seed` on.
         folder: of all runs; those that are finished there are not trained again.
-        workers: runs at a time; see `erc.studies.folds.train`.
+        workers: runs at a time; at_once: all runs as one stacked model; see `erc.studies.folds`.
         command: as it was typed, for the record; (): that of the last run.
 
     Raises:
         ConfigError: a run in `folder` was made from something else; see `Fold.finished`.
     """
     folder = folder or new_folder("cross-validation")
-    return study(trainings(overrides, folder), folder, workers, command)
+    return study(trainings(overrides, folder), folder, workers, command, at_once)
 
 
 def study(
-    wanted: Sequence[Fold], folder: Path, workers: int | None = None, command: Sequence[str] = ()
+    wanted: Sequence[Fold],
+    folder: Path,
+    workers: int | None = None,
+    command: Sequence[str] = (),
+    at_once: bool = False,
 ) -> Summary:
     """Train what is not finished of these runs; print and write what they say together."""
+    train = folds.train
+    if at_once:
+        from erc.studies.folds_at_once import train  # torch comes with it
     try:
         for _ in train(wanted, workers):
             pass
@@ -92,12 +101,12 @@ def trainings(overrides: Sequence[str], folder: Path) -> list[Fold]:
         raise ConfigError(f"seeds={asked[-1]}: give how many trainings of each fold, e.g. seeds=5")
     count = int(asked[-1]) if asked else 1
     if count == 1:
-        return folds(words, folder)
+        return folds.folds(words, folder)
     first = configure(words, folder).seed
     return [
         run
         for seed in range(first, first + count)
-        for run in folds([*words, f"seed={seed}"], folder / f"seed{seed}")
+        for run in folds.folds([*words, f"seed={seed}"], folder / f"seed{seed}")
     ]
 
 

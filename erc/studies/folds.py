@@ -77,15 +77,30 @@ class Fold:
 
     def train(self, keep_weights: bool = True) -> None:
         """Train and test it, from its last checkpoint if there is one."""
-        record = {"identity": self.identity, "finished": False}
-        write_json(self.folder / FILE, record)
-        last = self.folder / "checkpoints" / "last.ckpt"
-        more = [f"ckpt_path={quoted(last)}"] * last.exists() + ["export=false"] * (not keep_weights)
-        run([*self.words, *more], self.folder)
+        self.write(finished=False)
+        last = [f"ckpt_path={quoted(self.checkpoint)}"] if self.checkpoint.exists() else []
+        run([*self.overrides(keep_weights), *last], self.folder)
+        self.done(keep_weights)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where a stopped training goes on from."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def overrides(self, keep_weights: bool) -> list[str]:
+        """Of its training; a model that is not kept needs no copy."""
+        return [*self.words, *["export=false"] * (not keep_weights)]
+
+    def write(self, finished: bool) -> None:
+        """What it is made from, beside the run."""
+        write_json(self.folder / FILE, {"identity": self.identity, "finished": finished})
+
+    def done(self, keep_weights: bool) -> None:
+        """It is finished."""
         if not keep_weights:
             for leftover in ("checkpoints", "model"):
                 shutil.rmtree(self.folder / leftover, ignore_errors=True)
-        write_json(self.folder / FILE, record | {"finished": True})
+        self.write(finished=True)
 
 
 def single(overrides: Sequence[str], folder: Path) -> Fold:
@@ -111,7 +126,9 @@ def folds(overrides: Sequence[str], folder: Path) -> list[Fold]:
 
 
 def train(
-    wanted: Sequence[Fold], workers: int | None = None, keep_weights: bool = True
+    wanted: Sequence[Fold],
+    workers: int | None = None,
+    keep_weights: bool = True,
 ) -> Iterator[tuple[Fold, float]]:
     """Train what is not finished; nothing is trained if some folder holds something else.
 

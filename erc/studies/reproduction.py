@@ -44,6 +44,7 @@ def reproduce(
     output: str | None = None,
     protocols: Sequence[str] = PROTOCOLS,
     workers: int | None = None,
+    at_once: bool = False,
 ) -> dict[str, Any]:
     """Run what is missing, then write `table.md` and `results.json` and print the table.
 
@@ -54,6 +55,7 @@ def reproduce(
             again with the same folder goes on where it was stopped.
         protocols: paper, strict, or both.
         workers: runs at a time; None: one, on a simulated corpus one a core.
+        at_once: runs on frozen encoders as one stacked model, see `erc.studies.folds_at_once`.
 
     Raises:
         ConfigError: `fast` and `data` together.
@@ -66,7 +68,7 @@ def reproduce(
     start = time.monotonic()
     common = [f"dataset.paths={data or 'data'}"] if real else simulate(folder)
     rows = plan(folder, common, protocols, real)
-    train_all(rows, folder, workers or (1 if real else os.cpu_count() or 1))
+    train_all(rows, folder, workers or (1 if real else os.cpu_count() or 1), at_once)
     results = compare(rows) | {"seconds": round(time.monotonic() - start)}
     write_json(folder / "results.json", results)
     (folder / "table.md").write_text(markdown(results), "utf-8")
@@ -120,7 +122,7 @@ def plan(folder: Path, common: list[str], protocols: Sequence[str], real: bool) 
     return rows
 
 
-def train_all(rows: Sequence[Row], folder: Path, workers: int) -> None:
+def train_all(rows: Sequence[Row], folder: Path, workers: int, at_once: bool = False) -> None:
     """Every fold of every row that is not finished, `workers` at a time.
 
     Weights are deleted: those of 90 runs would fill a disk.
@@ -132,7 +134,10 @@ def train_all(rows: Sequence[Row], folder: Path, workers: int) -> None:
         jobs = {fold: row for row in rows for fold in folds(row.words, row.folder)}
     todo = [fold for fold in jobs if not fold.finished()]
     print(f"{len(jobs)} runs, {len(jobs) - len(todo)} finished before", flush=True)
-    for done, (fold, seconds) in enumerate(train(todo, workers, keep_weights=False), 1):
+    method = train
+    if at_once:
+        from erc.studies.folds_at_once import train as method  # torch comes with it
+    for done, (fold, seconds) in enumerate(method(todo, workers, False), 1):
         row, found = jobs[fold], Results.read(fold.folder)
         print(
             f"{done:3d}/{len(todo)}  {row.protocol:6}  {row.name:22}  fold {found.fold}  "

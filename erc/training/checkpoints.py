@@ -89,7 +89,7 @@ class Checkpoints(Checkpoint):
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, index: int) -> None:
         if self._random is not None:
-            _restore(self._random)
+            restore(self._random)
             self._random = None
             # Lightning counts an empty step where a validation would be due at the place of return,
             # and, while it calls itself restarting, leaves out the schedule at the end of the epoch.
@@ -139,7 +139,7 @@ class Checkpoints(Checkpoint):
             "made_from": self.made_from,
             "passed_over": self.passed_over,
             "place": self._place,
-            "random": _states(),
+            "random": states(),
             "best": self.best,
             "stopped": trainer.should_stop,  # early
             "metrics": [x.rows for x in trainer.loggers if isinstance(x, MetricsFile)],
@@ -220,7 +220,7 @@ def _zero(progress: dict[str, Any], everything: bool) -> None:
             progress[key] = 0
 
 
-def _states() -> dict[str, Any]:
+def states() -> dict[str, Any]:
     """Of every random generator, in plain types."""
     drawn = np.random.get_state(legacy=False)
     return {
@@ -231,7 +231,8 @@ def _states() -> dict[str, Any]:
     }
 
 
-def _restore(states: Mapping[str, Any]) -> None:
+def restore(states: Mapping[str, Any]) -> None:
+    """Put them back."""
     random.setstate(states["python"])
     np.random.set_state(states["numpy"])
     torch.set_rng_state(states["torch"])

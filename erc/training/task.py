@@ -105,14 +105,24 @@ class EmotionTask(L.LightningModule):
         self._epoch.clear()
         if not (logits.isfinite().all() and placed.isfinite().all()):
             self.give_up("the model answers nan in the validation of")
+        scores, losses = self.scores(rows, logits, placed, target, rated)
+        self.log_dict(scores)
+        self.log_dict(losses, prog_bar=True)
+
+    def scores(
+        self, rows: Tensor, logits: Tensor, placed: Tensor, target: Tensor, rated: Tensor
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """`val/…` metrics, and losses, of what is said of rows [N] of the valid side."""
         every = self.valid.offered
         offered = None if every is None else torch.from_numpy(every[rows.numpy()])
         total, cls, reg = self.loss(Output(logits, placed, logits), target, rated, offered)
         probabilities = logits.double().softmax(-1).numpy()
         said = (probabilities, self.model.space.clip(placed.numpy()))
         scores = evaluation.scored("valid", self.valid, *said, rows.numpy()).evaluate()
-        self.log_dict({f"val/{k}": float(v) for k, v in scores.items() if not is_count(k)})
-        self.log_dict({"val/loss": total, "val/cls": cls, "val/reg": reg}, prog_bar=True)
+        return (
+            {f"val/{k}": float(v) for k, v in scores.items() if not is_count(k)},
+            {"val/loss": total, "val/cls": cls, "val/reg": reg},
+        )
 
     def groups(self) -> list[dict[str, Any]]:
         """What is trained, see `parameter_groups`."""
