@@ -59,7 +59,8 @@ def studies(quick: bool) -> dict[str, Callable[[Path], list[Fold]]]:
     def simulated(folder: Path) -> list[Fold]:
         from erc.studies.reproduction import plan, simulate
 
-        rows = plan(folder, simulate(Path("runs/folds")), ["strict"], real=False)
+        common = [*simulate(Path("runs/folds")), "trainer.precision=32-true"]
+        rows = plan(folder, common, ["strict"], real=False)
         words = ["dataset.num_folds=2", "trainer.max_epochs=4"] if quick else []
         return [one for row in rows for one in folds.folds([*row.words, *words], row.folder)]
 

@@ -67,7 +67,9 @@ def reproduce(
     folder = Path(output or f"runs/reproduce-{'kemdy' if real else 'simulated'}")
     start = time.monotonic()
     common = [f"dataset.paths={data or 'data'}"] if real else simulate(folder)
-    rows = plan(folder, common, protocols, real)
+    # "auto" is bf16 on some processors, in which runs at once do not give the numbers of one by one.
+    exact = ["trainer.precision=32-true"] * (at_once and not real)
+    rows = plan(folder, [*common, *exact], protocols, real)
     train_all(rows, folder, workers or (1 if real else os.cpu_count() or 1), at_once)
     results = compare(rows) | {"seconds": round(time.monotonic() - start)}
     write_json(folder / "results.json", results)

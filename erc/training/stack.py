@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from erc.training.draws import Given
 
@@ -115,7 +116,7 @@ class Stack:
         }
 
         def one(own: dict[str, Tensor], given: Sequence[Any], random: list[Tensor]) -> Any:
-            with Given.of(random):
+            with Given.of(random), sdpa_kernel(SDPBackend.MATH):  # vmap knows no other on a CPU
                 return torch.func.functional_call(self.net, own, tuple(given), tie_weights=False)
 
         return torch.func.vmap(one)(values | buffers, list(inputs), drawn)

@@ -1,8 +1,12 @@
 """Stacked models make the steps that torch's own optimiser makes with each of them."""
 
+import pytest
 import torch
 from torch import nn
 
+from erc.model.emotion import EmotionModel
+from erc.model.encoded import Encoded
+from erc.model.encoders import SpeechEncoder, TextEncoder
 from erc.training.stack import Stack, shape_of
 
 CLIP = 0.5
@@ -68,3 +72,38 @@ def test_only_models_of_one_shape_are_of_one_shape():
     other = Net(0)
     other.last = nn.Linear(6, 2)
     assert shape_of(Net(0)) == shape_of(Net(1)) != shape_of(other)
+
+
+class Head(nn.Module):
+    """A model after its encoders; the loss is of no matter."""
+
+    def __init__(self, fusion, seed, **options):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.model = EmotionModel(
+            SpeechEncoder.from_name("tiny-whisper"), TextEncoder.from_name("tiny-roberta"),
+            fusion=fusion, dim=32, freeze_speech=True, freeze_text=True, **options,
+        )  # fmt: skip
+
+    def forward(self, pooled, present):
+        out = self.model.answer(Encoded(pooled, present))
+        return torch.cat([out.logits, out.dimensions], 1)
+
+
+@pytest.mark.parametrize("fusion", ["tensor_mixer", "concat", "cross_attention", "low_rank", "gated"])
+def test_every_fusion_says_stacked_what_it_says_alone(fusion):
+    sequences = fusion == "cross_attention"
+    options = {"speech_pooling": "segments", "text_pooling": "segments"} if sequences else {}
+    if fusion == "tensor_mixer":
+        options = {"fusion_options": {"patch_size": 8, "mixer_dim": 16, "depth": 1}}
+    heads = [Head(fusion, seed, **options).eval() for seed in range(2)]
+    names = [n for n, p in heads[0].named_parameters() if p.requires_grad]
+    shapes = {m: b.shape for m, b in heads[0].model.branches.items()}
+    steps = (8,) if sequences else ()
+    pooled = {m: torch.randn(2, 3, *steps, *shape) for m, shape in shapes.items()}
+    present = {m: torch.ones(2, 3, *steps, dtype=torch.bool) for m in shapes}
+    present["text"][0, 1] = False  # without a transcript
+    said = Stack(heads, [(names, 1e-3, 0.0)]).run([pooled, present], [0, 1])
+    for r, head in enumerate(heads):
+        alone = head({m: x[r] for m, x in pooled.items()}, {m: x[r] for m, x in present.items()})
+        torch.testing.assert_close(said[r], alone, rtol=1e-5, atol=1e-5)
