@@ -90,7 +90,9 @@ class Head(nn.Module):
         return torch.cat([out.logits, out.dimensions], 1)
 
 
-@pytest.mark.parametrize("fusion", ["tensor_mixer", "concat", "cross_attention", "low_rank", "gated"])
+@pytest.mark.parametrize(
+    "fusion", ["tensor_mixer", "concat", "cross_attention", "low_rank", "gated"]
+)
 def test_every_fusion_says_stacked_what_it_says_alone(fusion):
     sequences = fusion == "cross_attention"
     options = {"speech_pooling": "segments", "text_pooling": "segments"} if sequences else {}
