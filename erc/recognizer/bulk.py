@@ -132,9 +132,18 @@ class Worker:
         return Part(block.number, _parquet(table), len(results), errors)
 
     def __call__(self, batch: Mapping[str, Sequence[bytes]]) -> dict[str, list[bytes]]:
-        """As Ray Data calls it: a row in is a pickled `Block`, a row out its pickled `Part`."""
+        """As Ray Data calls it: a row in is a pickled `Block`, a row out its pickled `Part`.
+
+        Or the error that ends the work: of one that is raised Ray hands on the text, in many lines.
+        """
         blocks = [pickle.loads(bytes(one)) for one in batch["block"]]
-        return {"part": [pickle.dumps(self.answer(block)) for block in blocks]}
+        return {"part": [pickle.dumps(self._try(block)) for block in blocks]}
+
+    def _try(self, block: Block) -> Part | ErcError:
+        try:
+            return self.answer(block)
+        except ErcError as error:
+            return error
 
 
 def cut(inputs: Sequence[dict[str, Any]], number: int) -> Block:
@@ -185,9 +194,15 @@ def on_cluster(blocks: Sequence[bytes], task: Task, cluster: Cluster) -> Generat
                 ),
             )  # fmt: skip
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
-            yield from (pickle.loads(bytes(one)) for one in batch["part"])
+            for one in batch["part"]:
+                if isinstance(part := pickle.loads(bytes(one)), ErcError):
+                    raise part
+                yield part
+    except ray.exceptions.RayTaskError:
+        raise  # a fault of the program's: with all that Ray knows of it
     except ray.exceptions.RayError as error:
-        raise _plain(error) from error
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ConfigError(f"--ray {cluster.address}: the work was given up: {reason}") from error
     finally:
         ray.shutdown()
 
@@ -228,18 +243,6 @@ def _room(ray: Any, cluster: Cluster) -> int:
         needs = f"{cluster.cpus:g} CPUs" + (f" and {cluster.gpus:g} GPU" if cluster.gpus else "")
         raise ConfigError(f"--ray {cluster.address}: no room for a worker, which needs {needs}")
     return int(count)
-
-
-def _plain(error: Any) -> ErcError:
-    """What a worker said, without Ray's frames around it."""
-    cause, seen = error, []
-    while cause is not None and cause not in seen:
-        if isinstance(cause, ErcError):
-            return cause
-        seen.append(cause)
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    said = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ConfigError(f"the cluster gave up: {said[-1][:300] if said else type(error).__name__}")
 
 
 def _table(rows: list[dict[str, Any]], first: int, space: Space, said: dict[str, Any]) -> pa.Table:

@@ -81,6 +81,12 @@ class TestBlocks:
         with pytest.raises(ConfigError, match=r"a worker has erc .*, not 0\.0"):
             Worker(Task(speech_model, "", "made", {}, version="0.0")).answer(cut([], 0))
 
+    def test_what_ends_the_work_travels_as_a_value(self, speech_model):
+        worker = Worker(Task(speech_model, "other@00000000", "made", {}))
+        [data] = worker({"block": [pickle.dumps(cut([], 0))]})["part"]
+        assert isinstance(error := pickle.loads(data), ConfigError)
+        assert "copy the model there" in str(error)
+
 
 @pytest.mark.parametrize("kind", ["path", "memory"])
 class TestParts:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from erc.__main__ import main
+from erc.base.errors import ConfigError
 from erc.cli.predict_parts import name
 from erc.recognizer import bulk, load
 from erc.recognizer.bulk import Cluster, Task, cut
@@ -151,3 +152,10 @@ class TestRay:
         assert sum(part.rows for part in parts) == len(inputs)
         [error] = [error for part in parts for error in part.errors]
         assert "0300.wav" in error
+
+    def test_a_worker_that_finds_another_model_ends_the_work_in_a_line(self, speech_model):
+        blocks = [pickle.dumps(cut([{"text": "a"}], 0))]
+        with pytest.raises(ConfigError, match="copy the model there"):
+            list(
+                bulk.on_cluster(blocks, Task(speech_model, "other@0", "made", {}), Cluster("local"))
+            )
