@@ -14,8 +14,8 @@ from erc.base.errors import CheckpointError
 
 T = TypeVar("T")
 PATIENCE = 2.0  # seconds the hub has to answer before it counts as unreachable
-MODELS = (".safetensors", ".onnx", ".xml")
-FILES = ("*.safetensors", "*.json", "*.onnx", "*.onnx.data", "*.xml", "*.bin", "README.md")
+MODELS = (".safetensors", ".onnx")
+FILES = ("*.safetensors", "*.json", "*.onnx", "*.onnx.data", "README.md")
 WORDS = ("vocab.txt", "merges.txt")  # of tokenizers that were published without a tokenizer.json
 # Pickled weights; copies for other libraries, of which published models have many and large ones.
 UNWANTED = ("pytorch_model*", "onnx/*", "openvino/*", "checkpoint-*/*")

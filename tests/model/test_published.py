@@ -177,14 +177,14 @@ def test_download_asks_for_nothing_that_could_run(run, monkeypatch, tmp_path):
     kept = list(
         huggingface_hub.utils.filter_repo_objects(
             ["model.py", "model.safetensors", "pytorch_model.bin", "x.pkl", "tokenizer/tokenizer.json",
-             "config.json", "README.md", "exports/openvino/fuse.bin", "fuse.onnx", "a.pt"],
+             "config.json", "README.md", "exports/openvino/fuse.onnx", "fuse.onnx", "a.pt"],
             allow_patterns=asked[1][2]["allow_patterns"],
             ignore_patterns=asked[1][2]["ignore_patterns"],
         )
     )  # fmt: skip
     assert kept == [
         "model.safetensors", "tokenizer/tokenizer.json", "config.json", "README.md",
-        "exports/openvino/fuse.bin", "fuse.onnx",
+        "exports/openvino/fuse.onnx", "fuse.onnx",
     ]  # fmt: skip
 
 

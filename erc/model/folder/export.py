@@ -1,11 +1,11 @@
 """A model as graphs that answer without torch, and the copy of them that a model folder keeps.
 
     MODEL/exports/onnx/  config.json     that of the model, and `runtime`: graphs, spec, weights, parity
-                         speech.onnx …   a graph for each modality, and fuse.onnx (OpenVINO: .xml, .bin)
+                         speech.onnx …   a graph for each modality, and fuse.onnx
                          tokenizer/ README.md
 
-Each graph has dynamic batch and time; int8 is dynamic: weights of matrix products are stored in 8
-bits with a scale for each column, activations are rounded as they come.
+OpenVINO reads the same files. Each graph has dynamic batch and time; int8 is dynamic: weights of matrix
+products are stored in 8 bits with a scale for each column, activations are rounded as they come.
 """
 
 from __future__ import annotations
@@ -142,9 +142,7 @@ def write(
     _carry(folder, out)
     record = {
         "name": f"{format}-{'int8' if int8 else 'fp32'}",
-        "graphs": {
-            key: _write(out, key, net, format, int8, trace) for key in (*net.branches, "fuse")
-        },
+        "graphs": {key: _write(out, key, net, int8, trace) for key in (*net.branches, "fuse")},
         "spec": Spec.of(net).to_dict(),
         "front": {key: rule for key, b in net.branches.items() if (rule := front(b))},
         "weights": sha256(folder / WEIGHTS),
@@ -220,7 +218,7 @@ class Plan(NamedTuple):
     outputs: list[str]
 
 
-def _write(out: Path, key: str, net: EmotionModel, format: str, int8: bool, trace: bool) -> str:
+def _write(out: Path, key: str, net: EmotionModel, int8: bool, trace: bool) -> str:
     """One graph; returns its file's name."""
     path = out / f"{key}.onnx"
     plan = _fuse(net) if key == "fuse" else _encode(net.branches[key])
@@ -249,7 +247,7 @@ def _write(out: Path, key: str, net: EmotionModel, format: str, int8: bool, trac
         if int8 and key != "fuse":
             _quantise(path, size > LIMIT)
     check_graph(path)  # nobody could open what is refused there
-    return path.name if format == "onnx" else _openvino(path)
+    return path.name
 
 
 def _encode(branch: Branch) -> Plan:
@@ -309,17 +307,6 @@ def _quantise(path: Path, external: bool) -> None:
         extra_options={"MatMulConstBOnly": True},
     )
     full.unlink()
-
-
-def _openvino(path: Path) -> str:
-    import openvino
-
-    with warnings.catch_warnings(action="ignore"):
-        model = openvino.convert_model(path)
-    openvino.save_model(model, path.with_suffix(".xml"), compress_to_fp16=False)
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
-    return path.with_suffix(".xml").name
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from erc.base.errors import CheckpointError
 from erc.base.space import Space
 from erc.model.encoded import Encoded
 from erc.model.folder import SCALES, read_config, verify
+from erc.model.folder.graph import check_graph
 from erc.model.spec import Spec, padded, scores
 from erc.recognizer.runtimes import Runtime, Scales
 
@@ -24,7 +25,7 @@ class GraphRuntime(Runtime):
         name: of `runtimes.MODULES`.
 
     Raises:
-        CheckpointError: not an export, or a graph is missing.
+        CheckpointError: not an export, or a graph is missing or not fit to be run.
     """
 
     def __init__(self, folder: Path, name: str):
@@ -98,8 +99,11 @@ class GraphRuntime(Runtime):
     @staticmethod
     def _file(folder: Path, name: Any) -> Path:
         path = folder / str(name)
-        if path.parent != folder or not path.is_file():
-            raise CheckpointError(f"{folder}: there is no graph '{name}'; export the model again")
+        if path.parent != folder or path.suffix != ".onnx" or not path.is_file():
+            raise CheckpointError(
+                f"{folder}: there is no graph '{name}' in ONNX's format; export the model again"
+            )
+        check_graph(path)
         return path
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from erc.base.errors import CheckpointError, ConfigError
-from erc.model.folder.graph import check_graph
 from erc.recognizer.runtimes.graphs import GraphRuntime, threads
 
 
@@ -16,8 +15,6 @@ class OnnxRuntime(GraphRuntime):
 
     def __init__(self, folder: Path, name: str):
         super().__init__(folder, name)
-        for path in self.graphs.values():
-            check_graph(path)
         try:
             import onnxruntime
         except ImportError:
