@@ -91,12 +91,40 @@ def fit_dimension(
     rated: np.ndarray,
     groups: np.ndarray,
     counts: np.ndarray | None = None,
+    loss: str = "mse",
 ) -> Fitted:
-    """Ridge onto one dimension [n, 1]; counts: [n] > 0, weights of the rows."""
-    ridge = Ridge(features, rated, counts)
-    each = np.ones(len(rated)) if counts is None else counts
-    strength, _ = choose(ridge, groups, lambda said: float(each @ (said - rated)[:, 0] ** 2))
-    return Fitted(*ridge.solve(strength * ridge.scale), strength)
+    """Ridge onto one dimension [n, 1], for the least squared error or the highest CCC.
+
+    Ridge shrinks what it says towards the mean, and CCC = 2 ρ σ σ' / (σ² + σ'² + (μ − μ')²) punishes
+    that: for a given correlation ρ it is highest, ρ itself, where what is said has mean and deviation of
+    what was rated. So for CCC the strength is that of the highest ρ of held-out speakers, and what is
+    said of them is stretched to the mean and deviation of their ratings; not where ρ ≤ 0.
+
+    Args:
+        counts: [n] > 0, weights of the rows.
+        loss: mse | ccc | both; both: as ccc.
+    """
+    ridge, y = Ridge(features, rated, counts), rated[:, 0]
+    each = np.ones(len(y)) if counts is None else counts
+    if loss == "mse":
+        strength, _ = choose(ridge, groups, lambda said: float(each @ (said[:, 0] - y) ** 2))
+        return Fitted(*ridge.solve(strength * ridge.scale), strength)
+
+    def moments(said: np.ndarray) -> np.ndarray:
+        return np.cov(said[:, 0], y, aweights=each, bias=True)
+
+    def rho(said: np.ndarray) -> float:
+        (a, both), (_, b) = moments(said)
+        return float(both / np.sqrt(a * b)) if a > 0 and b > 0 else 0.0
+
+    strength, held_out = choose(ridge, groups, lambda said: -rho(said))
+    weight, bias = ridge.solve(strength * ridge.scale)
+    if rho(held_out) > 0:
+        (a, _), (_, b) = moments(held_out)
+        longer = np.sqrt(b / a)
+        middle = np.average(held_out[:, 0], weights=each)
+        weight, bias = weight * longer, np.average(y, weights=each) + (bias - middle) * longer
+    return Fitted(weight, bias, strength)
 
 
 def choose(
@@ -155,10 +183,9 @@ def fit(parts: Assembly) -> Outcome:
     for place, y, method in tasks:
         known = np.isfinite(y).all(-1)
         if known.any():
-            more = [x if x is None else x[known] for x in (counts, offered)]
-            found = method(
-                features[known], y[known], groups[known], *more[: 2 if place == slice(k) else 1]
-            )
+            count, offer = (x if x is None else x[known] for x in (counts, offered))
+            last = offer if place == slice(k) else parts.cfg.model.get("reg_loss", "mse")
+            found = method(features[known], y[known], groups[known], count, last)
             weight[place], bias[place] = found.weight, found.bias
             if found.held_out is not None:
                 outcome.held_out[known] = found.held_out
@@ -191,7 +218,7 @@ def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answ
         known, asked: rows of the store that it learns from, with their votes, and that it answers for.
         otherwise: the answers where nothing can be learned.
     """
-    everything = parts.sides["train"].side("all")
+    everything, loss = parts.sides["train"].side("all"), parts.cfg.model.get("reg_loss", "mse")
     z, who = side_by_side(parts.model, parts.tables, everything), speakers(everything)
     said, z_asked, (probabilities, ratings) = everything.labels, z[asked], map(np.copy, otherwise)
     rows = known[np.isfinite(said.soft[known]).all(-1)]
@@ -202,7 +229,9 @@ def rival(parts: Assembly, known: np.ndarray, asked: np.ndarray, otherwise: Answ
     for k, scale in enumerate(everything.space.dimensions):
         rows = known[np.isfinite(said.dimensions[known, k])]
         if len(rows):
-            fitted = fit_dimension(z[rows], said.dimensions[rows, [k]][:, None], who[rows])
+            fitted = fit_dimension(
+                z[rows], said.dimensions[rows, [k]][:, None], who[rows], loss=loss
+            )
             ratings[:, k] = (z_asked @ fitted.weight.T + fitted.bias)[:, 0].clip(
                 scale.low, scale.high
             )

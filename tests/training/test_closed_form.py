@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import audmetric
 import numpy as np
 import pytest
 import torch
@@ -155,10 +156,44 @@ def test_probabilities_mean_what_they_say_on_new_speakers():
 def test_valence_and_arousal_of_a_planted_line():
     rng = RNG(0)
     z = rng.standard_normal((300, 30))
-    rated = 3 + z[:, :2] * 0.5 + 0.1 * rng.standard_normal((300, 2))
-    fitted = closed_form.fit_dimension(z, rated, np.arange(300) % 5)
-    np.testing.assert_allclose(fitted.weight[:, :2], np.eye(2) * 0.5, atol=0.03)
-    np.testing.assert_allclose(fitted.bias, [3, 3], atol=0.03)
+    rated = 3 + z[:, :1] * 0.5 + 0.1 * rng.standard_normal((300, 1))
+    for loss in ("mse", "ccc"):
+        fitted = closed_form.fit_dimension(z, rated, np.arange(300) % 5, loss=loss)
+        np.testing.assert_allclose(fitted.weight[0], np.eye(30)[0] * 0.5, atol=0.03)
+        np.testing.assert_allclose(fitted.bias, 3, atol=0.03)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_dimension_fitted_for_ccc_has_more_of_it_on_new_speakers(weighted):
+    """Noisy ratings, few rows: ridge says little; stretched, as much as was rated."""
+    rng = RNG(1)
+    z = rng.standard_normal((2400, 60))
+    rated = 3 + 0.3 * z[:, :4].sum(1, keepdims=True) + rng.standard_normal((2400, 1))
+    train, new, groups = slice(400), slice(400, None), np.arange(400) % 8
+    counts = rng.uniform(0.5, 2, 400) if weighted else None
+    found = {}
+    for loss in ("mse", "ccc"):
+        fitted = closed_form.fit_dimension(z[train], rated[train], groups, counts, loss)
+        found[loss] = z[new] @ fitted.weight[0] + fitted.bias
+    truth = rated[new, 0]
+    assert audmetric.concordance_cc(truth, found["ccc"]) > 0.03 + audmetric.concordance_cc(
+        truth, found["mse"]
+    )
+    assert found["ccc"].std() == pytest.approx(truth.std(), rel=0.15)
+    assert ((found["mse"] - truth) ** 2).mean() < ((found["ccc"] - truth) ** 2).mean()
+
+
+def test_noise_against_the_truth_is_not_stretched():
+    """Held-out speakers contradict it: what is said stays near the mean."""
+    speakers = np.repeat(np.arange(4), 25)
+    z = np.eye(4)[speakers] + 0.01 * RNG(0).standard_normal((100, 4))  # only who speaks
+    rated = 1.0 + speakers[:, None]
+    fitted = closed_form.fit_dimension(z, rated, speakers, loss="ccc")
+    said = [closed_form.Ridge(z, rated).held_out(s * closed_form.Ridge(z, rated).scale, speakers)
+            for s in closed_form.STRENGTHS]  # fmt: skip
+    assert max(np.corrcoef(x[:, 0], rated[:, 0])[0, 1] for x in said) < 0
+    plain = closed_form.Ridge(z, rated).solve(fitted.strength * closed_form.Ridge(z, rated).scale)
+    np.testing.assert_allclose(fitted.weight, plain[0])
 
 
 def test_one_speaker_is_cut_into_parts(capsys):
