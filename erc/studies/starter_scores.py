@@ -151,7 +151,7 @@ class Pooled:
         return softmax((self.scale(features) @ self.weight.T + self.bias) / self.temperature)
 
 
-STRENGTHS_OF_RIVAL = (0.03, 0.3, *COMMON)
+STRENGTHS_OF_RIVAL = (0.03, *COMMON)
 
 
 def _shared(clips: Clips) -> np.ndarray:

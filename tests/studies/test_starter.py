@@ -134,6 +134,19 @@ def test_an_emotion_of_one_corpus_is_not_told_of_the_others():
     assert said[:, 3].max() < 0.05
 
 
+def test_every_emotion_of_every_corpus_counts_the_same():
+    clips = planted("ab", emotions_of={"b": range(2)})
+    clips = clips.where(np.arange(len(clips)) % 7 > 0)
+    weights = starter.even(clips)
+    assert weights.mean() == pytest.approx(1)
+    sums = {
+        (c, e): weights[(clips.corpus == c) & (clips.emotion == e)].sum()
+        for c, e in zip(clips.corpus, clips.emotion)
+    }
+    assert len(sums) == 6
+    np.testing.assert_allclose(list(sums.values()), len(clips) / 6)
+
+
 def test_one_corpus_is_enough():
     said, _ = fit(planted("a"))(planted("a").features)
     assert accuracy(said, planted("a")) > 0.9
