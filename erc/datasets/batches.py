@@ -171,6 +171,8 @@ class BucketSampler(Sampler[list[int]]):
             utterance. None: by number.
         corpora: [N] names; None: of one corpus.
         tau: 0 … 1. It shapes shuffled batches only.
+        share: (rank, count) of processes that share each batch, row by row. One with fewer rows than
+            processes is repeated as a whole, which leaves the mean over it what it is.
 
     Raises:
         ConfigError: tau outside 0 … 1.
@@ -187,7 +189,9 @@ class BucketSampler(Sampler[list[int]]):
         budget: float | None = None,
         corpora: np.ndarray | None = None,
         tau: float = 1.0,
+        share: tuple[int, int] = (0, 1),
     ):
+        self.share = share
         self.lengths, self.batch_size, self.shuffle = np.asarray(lengths), batch_size, shuffle
         self.seed, self.epoch = seed, 0
         self._return = (0, 0)
@@ -241,7 +245,9 @@ class BucketSampler(Sampler[list[int]]):
             batches = [drawn[batch] for batch in batches if len(batch)]
         order = rng.permutation(len(batches)) if self.shuffle else range(len(batches))
         epoch, done = self._return
-        yield from (batches[i].tolist() for i in order[done if self.epoch == epoch else 0 :])
+        rank, count = self.share
+        for i in order[done if self.epoch == epoch else 0 :]:
+            yield np.tile(batches[i], -(-count // len(batches[i])))[rank::count].tolist()
 
     def _drawn(self) -> np.ndarray | None:
         """The utterances of this epoch, [N], corpus after corpus; None: each once."""

@@ -103,22 +103,22 @@ class Assembly:
         self.adapted = adapt_tables(adaptation, model, self.tables, train)
         self.adaptation = adaptation if self.adapted else ""
 
-    def sampler(self, side: str) -> BucketSampler:
+    def sampler(self, side: str, share: tuple[int, int] = (0, 1)) -> BucketSampler:
         """Which utterances make a batch, on one side of the fold; shuffled for training, but for
-        `trainer.overfit_batches`, which are the same few in each epoch."""
+        `trainer.overfit_batches`, which are the same few in each epoch. share: see `BucketSampler`."""
         data, options, cfg = self.sides[side], self.cfg.dataloader, self.cfg
         lengths = data.lengths if options.bucket else np.zeros(len(data))
         budget = options.batch_seconds * audio.SAMPLE_RATE if options.batch_seconds else None
         shuffle = side == "train" and not cfg.trainer.get("overfit_batches")
         corpora, tau = data.store.column("corpus")[data.rows], cfg.dataset.get("tau", 1.0)
         return BucketSampler(
-            lengths, options.batch_size, shuffle, cfg.seed, budget, corpora.astype(str), tau
+            lengths, options.batch_size, shuffle, cfg.seed, budget, corpora.astype(str), tau, share
         )
 
-    def loader(self, side: str) -> DataLoader | MemoryLoader:
+    def loader(self, side: str, share: tuple[int, int] = (0, 1)) -> DataLoader | MemoryLoader:
         """Batches of one side of the fold, see `sampler`."""
         workers = self.cfg.dataloader.num_workers
-        return loader(self.sides[side], self.collate, self.sampler(side), workers)
+        return loader(self.sides[side], self.collate, self.sampler(side, share), workers)
 
 
 def training_side(cfg: DictConfig, target: Target | None = None, kind: str | None = None) -> View:

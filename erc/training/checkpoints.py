@@ -29,6 +29,7 @@ from erc.base.files import atomic
 from erc.datasets.batches import BucketSampler
 from erc.training.identity import Identity
 from erc.training.metrics_file import MetricsFile
+from erc.training.processes import ALONE, Share
 from erc.training.resume import BEST, LAST, OURS, adopt
 
 COUNTS = ("ready", "started", "processed", "completed")  # of Lightning's progress
@@ -61,6 +62,7 @@ class Checkpoints(Checkpoint):
         mode: min | max, of that metric.
         every: optimiser steps between two `last.ckpt` within an epoch.
         passed_over: differences from the checkpoint that the user wants no refusal for.
+        share: of this process; the first one writes what all of them know.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class Checkpoints(Checkpoint):
         mode: str = "min",
         every: int | None = None,
         passed_over: list[str] | None = None,
+        share: Share = ALONE,
     ):
         self.folder, self.sampler, self.made_from = folder, sampler, made_from
         self.monitor, self.sign, self.every = monitor, -1 if mode == "min" else 1, every
-        self.passed_over = passed_over or []
+        self.passed_over, self.share = passed_over or [], share
         self.best: float | None = None
         self._kept: tuple[int, int] | None = None  # epoch, batches done: of the checkpoint on disk
         self._place: tuple[int, int] | None = None  # … of the one being written
@@ -97,6 +100,7 @@ class Checkpoints(Checkpoint):
             trainer.fit_loop._restarting = False
         if index % trainer.accumulate_grad_batches:
             return  # gradients on the way to a step are in no checkpoint
+        self.asked = max(self.share.all(self.asked))  # one may have been asked before another
         if self.asked or (self.every and trainer.global_step % self.every == 0):
             self._save(trainer, (trainer.current_epoch, index))
 
@@ -139,7 +143,7 @@ class Checkpoints(Checkpoint):
             "made_from": self.made_from,
             "passed_over": self.passed_over,
             "place": self._place,
-            "random": states(),
+            "random": self.share.all(states()),
             "best": self.best,
             "stopped": trainer.should_stop,  # early
             "metrics": [x.rows for x in trainer.loggers if isinstance(x, MetricsFile)],
@@ -152,7 +156,8 @@ class Checkpoints(Checkpoint):
         if self.passed_over:
             adopt(checkpoint, module.groups())
         self.passed_over = found["passed_over"] + self.passed_over
-        self._kept, self._random, self.best = found["place"], found["random"], found["best"]
+        self._kept, self.best = found["place"], found["best"]
+        self._random = found["random"][self.share.rank]
         self.sampler.go_on(*found["place"])
         trainer.should_stop = found["stopped"]
         mine = [x for x in trainer.loggers if isinstance(x, MetricsFile)]
@@ -162,8 +167,8 @@ class Checkpoints(Checkpoint):
     # Stopping
 
     def _listen(self, trainer: L.Trainer, module: Any) -> None:
-        alone = trainer.world_size == 1 and threading.current_thread() is threading.main_thread()
-        for number in (signal.SIGINT, signal.SIGTERM) if alone else ():
+        here = threading.current_thread() is threading.main_thread()
+        for number in (signal.SIGINT, signal.SIGTERM) if here else ():
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup
                 signal.signal(number, self._ask)
 

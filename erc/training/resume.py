@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +27,6 @@ def alone(run: Path) -> Iterator[None]:
     Raises:
         ConfigError: somebody else does.
     """
-    if "LOCAL_RANK" in os.environ:  # one of several processes of one training
-        run.mkdir(parents=True, exist_ok=True)
-        yield
-        return
     mine = lock(run / "training")
     try:
         mine.acquire(blocking=False)

@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ from erc.training.checkpoints import Checkpoints, Stopped, WholeFiles
 from erc.training.config import resolve
 from erc.training.held_out import held_out
 from erc.training.identity import identity
+from erc.training.processes import ALONE, Share, joined
 from erc.training.resume import BEST, alone, going_on, read
 from erc.training.task import EmotionTask, make_task
 
@@ -63,16 +64,24 @@ def train(cfg: DictConfig, argv: Sequence[str] = ()) -> Any:
     quiet()
     start = time.monotonic()
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    run = Path(cfg.run_dir)
     if cfg.model.objective not in (*OBJECTIVES, "closed_form"):
         allowed = " or ".join((*OBJECTIVES, "closed_form"))
         raise ConfigError(f"model.objective={cfg.model.objective} is not {allowed}")
-    with alone(run):
-        parts = Assembly(cfg)
-        cfg.trainer.precision = number_format(
-            cfg, parts.model
-        )  # "auto" no more, in all that is kept
-        training = None if cfg.model.objective == "closed_form" else Training(parts, run)
+    with joined(cfg) as share:
+        return _train(cfg, argv, share, start)
+
+
+def _train(cfg: DictConfig, argv: Sequence[str], share: Share, start: float) -> Any:
+    run = Path(cfg.run_dir)
+    with alone(run) if share.first else nullcontext():
+        with share.in_turn():
+            parts = Assembly(cfg)
+        # "auto" no more, in all that is kept
+        cfg.trainer.precision = number_format(cfg, parts.model)
+        training = None if cfg.model.objective == "closed_form" else Training(parts, run, share)
+        if training and not share.first:
+            training.fit()
+            return None
         with atomic(run / "config.yaml") as temporary:
             OmegaConf.save(OmegaConf.create(resolve(cfg)), temporary)
         print(parts.sides["train"])
@@ -103,26 +112,28 @@ class Training:
         CheckpointError, ConfigError: `ckpt_path` is nothing that this training goes on from.
     """
 
-    def __init__(self, parts: Assembly, run: Path):
+    def __init__(self, parts: Assembly, run: Path, share: Share = ALONE):
         cfg, folder = parts.cfg, run / "checkpoints"
-        self.task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective])
+        self.share = share
+        self.task = make_task(cfg, parts, OBJECTIVES[cfg.model.objective], share)
         made_from = identity(cfg, parts.sides["train"].store.path.name)
         self.start: Path | None = None
         differ: list[str] = []
         if cfg.ckpt_path:
             anyway = cfg.resume_anyway
             self.start, differ = going_on(cfg.ckpt_path, folder, self.task, made_from, anyway)
-        self.batches = parts.loader("train")
-        self.valid = parts.loader("valid") if len(parts.sides["valid"]) else None
+        mine = share.rank, share.count
+        self.batches = parts.loader("train", mine)
+        self.valid = parts.loader("valid", mine) if len(parts.sides["valid"]) else None
         sampler, stop = cast(BucketSampler, self.batches.batch_sampler), cfg.early_stopping
         monitor = stop.monitor if self.valid else None
         self.keeper = Checkpoints(
-            folder, sampler, made_from, monitor, stop.mode, cfg.checkpoint_every, differ
+            folder, sampler, made_from, monitor, stop.mode, cfg.checkpoint_every, differ, share
         )
         # Asked after a validation: at the end of an epoch there may be none, and old scores.
         rule = {"strict": False, "check_on_train_epoch_end": False} | dict(stop)
         stopping = [EarlyStopping(**rule)] if self.valid else []
-        self.trainer = make_trainer(cfg, run, [self.keeper, *stopping])
+        self.trainer = make_trainer(cfg, run, [self.keeper, *stopping], share)
 
     def fit(self) -> None:
         """Train to the end; the weights are then those of the best epoch.
@@ -130,6 +141,8 @@ class Training:
         Raises:
             Stopped: asked to, after a checkpoint.
         """
+        if not self.share.first:  # other dropout than that of the first process
+            torch.manual_seed(torch.initial_seed() + self.share.rank)
         with in_one_line(self.keeper):
             self.trainer.fit(
                 self.task, self.batches, self.valid, ckpt_path=self.start, weights_only=True
@@ -174,11 +187,14 @@ def number_format(cfg: DictConfig, model: EmotionModel) -> str:
     return devices.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
 
 
-def make_trainer(cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = ()) -> L.Trainer:
+def make_trainer(
+    cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = (), share: Share = ALONE
+) -> L.Trainer:
     """Lightning's trainer, which writes whole files and, without `Checkpoints`, no checkpoint.
 
     Raises:
-        ConfigError: an option of the trainer that does not exist, or that this machine cannot follow.
+        ConfigError: an option of the trainer that does not exist, or that this machine cannot follow;
+            more processes than were started.
     """
     options = dict(resolve(cfg.trainer))
     allowed = inspect.signature(L.Trainer).parameters
@@ -186,9 +202,9 @@ def make_trainer(cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = (
         if key not in allowed:
             raise ConfigError(f"the trainer has no option '{key}'{did_you_mean(key, allowed)}")
     try:
-        return L.Trainer(
+        trainer = L.Trainer(
             **{"enable_model_summary": False} | options,
-            logger=loggers.start(cfg, run),
+            logger=loggers.start(cfg, run) if share.first else False,
             callbacks=list(callbacks),
             plugins=[WholeFiles()],
             enable_checkpointing=any(isinstance(x, Checkpoints) for x in callbacks),
@@ -196,6 +212,12 @@ def make_trainer(cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = (
         )
     except (MisconfigurationException, ValueError) as error:  # Lightning found a value wrong
         raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+    if trainer.world_size != share.count:
+        raise ConfigError(
+            f"{trainer.world_size} processes are asked for (trainer.devices, trainer.num_nodes): leave "
+            f"both out and start them, torchrun --nproc-per-node {trainer.world_size} train.py …"
+        )
+    return trainer
 
 
 def finish(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn, cast
 
 import lightning as L
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
@@ -19,6 +21,7 @@ from erc.scores.metrics import is_count
 from erc.training import evaluation, features
 from erc.training.assembly import Assembly
 from erc.training.config import make
+from erc.training.processes import ALONE, Share
 
 ENCODER_LR = 1e-5
 Schedule = Callable[..., Any]  # (optimizer, total_steps) → scheduler
@@ -40,6 +43,7 @@ class EmotionTask(L.LightningModule):
         adapted: the same against each speaker's own baseline. Each batch is then seen both ways, so
             that one model answers for a speaker it knows recordings of, and for one it does not.
         weight: what a batch of that size counts, see `BucketSampler.weight`.
+        share: of this process in every batch.
     """
 
     def __init__(
@@ -56,32 +60,48 @@ class EmotionTask(L.LightningModule):
         tables: features.Tables | None = None,
         adapted: features.Tables | None = None,
         weight: Callable[[int], float] = lambda size: 1.0,
+        share: Share = ALONE,
     ):
         super().__init__()
         self.model, self.loss, self.valid, self.tables = model, loss, valid, tables or {}
         self.adapted = adapted or {}
         self.lr, self.separate_lr, self.weight_decay = lr, separate_lr or {}, weight_decay
         self.schedule, self.monitor = schedule, monitor
-        self.weight = weight
+        self.weight, self.share = weight, share
         self._epoch: list[tuple[Tensor, ...]] = []
         self.train()  # Lightning keeps the mode it finds, and encoding features left it at eval
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         views = [self.tables, *([self.adapted] if self.adapted else [])]
-        losses = [
-            self.loss(
-                features.run(self.model, batch, view), batch.target, batch.dimensions, batch.offered
-            )
-            for view in views
-        ]
+        outputs = [features.run(self.model, batch, view) for view in views]
+        batch, outputs = self._whole(batch, outputs)
+        losses = [self.loss(x, batch.target, batch.dimensions, batch.offered) for x in outputs]
         total, cls, reg = (sum(part) / len(views) for part in zip(*losses, strict=True))
         # What would be written is logged, no more: a head on known features takes 2 ms a step,
         # three calls of log as much again.
-        size = len(batch.speech_lengths)
+        size = len(cast(Tensor, batch.rows))
         if (self.global_step + 1) % max(1, self.trainer.log_every_n_steps) == 0:
             self.log("train/loss", total, prog_bar=True, on_step=True, batch_size=size)
             self.log_dict({"train/cls": cls, "train/reg": reg}, batch_size=size)
         return total * self.weight(size)
+
+    def _whole(self, batch: Batch, outputs: list[Output]) -> tuple[Batch, list[Output]]:
+        """Rows, targets and what was said of the whole batch, of which this process had its share."""
+        if self.share.count == 1:
+            return batch, outputs
+        known = ("rows", "target", "dimensions", "offered")
+        parts = {k: self.share.gather(v) for k in known if (v := getattr(batch, k)) is not None}
+        if (
+            len(parts["rows"]) < 2 * self.share.count
+        ):  # it may have been repeated, see `BucketSampler`
+            parts["rows"] = parts["rows"].unique()
+        whole = [
+            replace(
+                x, logits=self.share.gather(x.logits), dimensions=self.share.gather(x.dimensions)
+            )
+            for x in outputs
+        ]
+        return replace(batch, **parts), whole
 
     def on_before_backward(self, loss: Tensor) -> None:
         """Stop at the batch whose loss is no number; every later one would be none either."""
@@ -101,8 +121,13 @@ class EmotionTask(L.LightningModule):
         self._epoch.append(tuple(cast(Tensor, t).cpu() for t in found))
 
     def on_validation_epoch_end(self) -> None:
-        rows, logits, placed, target, rated = (torch.cat(c) for c in zip(*self._epoch, strict=True))
+        parts = [part for share in self.share.all(self._epoch) for part in share]
         self._epoch.clear()
+        if self.share.count > 1:  # a batch smaller than the processes is heard by several
+            rows = torch.cat([part[0] for part in parts])
+            first = torch.from_numpy(np.unique(rows.numpy(), return_index=True)[1])
+            parts = [tuple(torch.cat(c)[first] for c in zip(*parts, strict=True))]
+        rows, logits, placed, target, rated = (torch.cat(c) for c in zip(*parts, strict=True))
         if not (logits.isfinite().all() and placed.isfinite().all()):
             self.give_up("the model answers nan in the validation of")
         scores, losses = self.scores(rows, logits, placed, target, rated)
@@ -181,7 +206,10 @@ def parameter_groups(
 
 
 def make_task(
-    cfg: DictConfig, parts: Assembly, kind: type[EmotionTask] = EmotionTask
+    cfg: DictConfig,
+    parts: Assembly,
+    kind: type[EmotionTask] = EmotionTask,
+    share: Share = ALONE,
 ) -> EmotionTask:
     """The Lightning module of a configuration."""
     return kind(
@@ -196,4 +224,5 @@ def make_task(
         tables=parts.tables,
         adapted=parts.adapted,
         weight=parts.sampler("train").weight,
+        share=share,
     )
