@@ -20,8 +20,8 @@ def epoch(utterances: int) -> dict[str, Any]:
     from erc.base.devices import tune_memory
     from erc.training.assembly import Assembly
     from erc.training.config import compose
-    from erc.training.run import make_trainer, quiet
     from erc.training.task import make_task
+    from erc.training.trainer import make_trainer, quiet
 
     tune_memory()
     quiet()

@@ -32,7 +32,8 @@ from erc.corpora import simulated
 from erc.training.assembly import Assembly
 from erc.training.config import compose, quoted
 from erc.training.resume import LAST, alone, read
-from erc.training.run import Training, quiet
+from erc.training.run import Training
+from erc.training.trainer import quiet
 
 WORDS = (
     "model=tiny", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=3",

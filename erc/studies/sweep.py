@@ -154,7 +154,8 @@ def train(cfg: Any, score: str, trial: optuna.Trial | None = None) -> float:
     import optuna
 
     from erc.training.assembly import Assembly
-    from erc.training.run import Training, number_format, quiet
+    from erc.training.run import Training
+    from erc.training.trainer import number_format, quiet
 
     quiet()
     L.seed_everything(cfg.seed, workers=True, verbose=False)

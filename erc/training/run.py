@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
-import signal
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,17 +13,15 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from erc.base import devices
 from erc.base.bandwidth import bandwidth
-from erc.base.errors import CalibrationError, ConfigError, did_you_mean
+from erc.base.errors import CalibrationError, ConfigError
 from erc.base.files import atomic
 from erc.datasets.audit import audit
 from erc.datasets.batches import BucketSampler
 from erc.labels.regions import regions_of
-from erc.model.emotion import EmotionModel
 from erc.model.folder import checkpoint
 from erc.model.folder.export import keep_copy
 from erc.model.folder.heard import Heard
@@ -39,13 +33,14 @@ from erc.scores.tables import results_table
 from erc.training import closed_form, contrastive, evaluation, loggers
 from erc.training.assembly import Assembly
 from erc.training.card import card
-from erc.training.checkpoints import Checkpoints, Stopped, WholeFiles
+from erc.training.checkpoints import Checkpoints
 from erc.training.config import resolve
 from erc.training.held_out import held_out
 from erc.training.identity import identity
 from erc.training.processes import ALONE, Share, joined
 from erc.training.resume import BEST, alone, going_on, read
 from erc.training.task import EmotionTask, make_task
+from erc.training.trainer import in_one_line, make_trainer, number_format, quiet
 
 BANDS = 200  # training recordings whose band is looked at
 OBJECTIVES = {"emotion": EmotionTask, "contrastive": contrastive.ContrastiveTask}
@@ -152,74 +147,6 @@ class Training:
         self.task.model.cpu()
 
 
-@contextmanager
-def in_one_line(keeper: Checkpoints) -> Iterator[None]:
-    """What Lightning raises → what the commands say in one line."""
-    try:
-        yield
-    except Stopped as stop:
-        stop.say()
-        raise
-    except SIGTERMException:  # of several processes, or before the first step
-        raise SystemExit(128 + signal.SIGTERM) from None
-    except RuntimeError:
-        if keeper.asked:  # a loader's process was asked, too, before it could turn a deaf ear
-            raise SystemExit(128 + keeper.asked) from None
-        raise
-    except SystemExit as end:
-        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes 1 of it
-            raise KeyboardInterrupt from None
-        raise
-    except MisconfigurationException as error:
-        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
-
-
-def number_format(cfg: DictConfig, model: EmotionModel) -> str:
-    """`trainer.precision`; "auto" is decided for this machine and the widest trained layers."""
-    trained = [
-        layer.in_features
-        for part in (model.speech, model.text, model.fusion)
-        for layer in (part.modules() if part is not None else ())
-        if isinstance(layer, torch.nn.Linear) and layer.weight.requires_grad
-    ]
-    on_gpu = next(model.parameters()).is_cuda
-    devices.tune_gpu()
-    return devices.precision(cfg.trainer.precision, max(trained, default=0), on_gpu)
-
-
-def make_trainer(
-    cfg: DictConfig, run: Path, callbacks: Sequence[L.Callback] = (), share: Share = ALONE
-) -> L.Trainer:
-    """Lightning's trainer, which writes whole files and, without `Checkpoints`, no checkpoint.
-
-    Raises:
-        ConfigError: an option of the trainer that does not exist, or that this machine cannot follow;
-            more processes than were started.
-    """
-    options = dict(resolve(cfg.trainer))
-    allowed = inspect.signature(L.Trainer).parameters
-    for key in options:
-        if key not in allowed:
-            raise ConfigError(f"the trainer has no option '{key}'{did_you_mean(key, allowed)}")
-    try:
-        trainer = L.Trainer(
-            **{"enable_model_summary": False} | options,
-            logger=loggers.start(cfg, run) if share.first else False,
-            callbacks=list(callbacks),
-            plugins=[WholeFiles()],
-            enable_checkpointing=any(isinstance(x, Checkpoints) for x in callbacks),
-            default_root_dir=run,
-        )
-    except (MisconfigurationException, ValueError) as error:  # Lightning found a value wrong
-        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
-    if trainer.world_size != share.count:
-        raise ConfigError(
-            f"{trainer.world_size} processes are asked for (trainer.devices, trainer.num_nodes): leave "
-            f"both out and start them, torchrun --nproc-per-node {trainer.world_size} train.py …"
-        )
-    return trainer
-
-
 def finish(
     parts: Assembly,
     run: Path,
@@ -317,10 +244,3 @@ def calibrate(parts: Assembly) -> tuple[float, bool]:
     except CalibrationError as error:  # the model is trained all the same
         print(f"not calibrated: {error}", file=sys.stderr)
         return 1.0, False
-
-
-def quiet() -> None:
-    """Lightning's hints about loader workers and the like are not for our users."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="lightning")

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from erc.base.errors import ConfigError
 from erc.cli.program import COMMANDS, main, parse
@@ -69,13 +70,16 @@ def test_train_py(desk):
     assert list((desk / "runs").glob("*/*/model/config.json"))
 
 
-def test_hydra_multirun_of_four_utterances(desk):
+def test_hydra_multirun_over_folds_and_seeds(desk):
     python(
         desk, str(ROOT / "train.py"), "-m", *TINY, "dataset.num_data=4", "dataloader.batch_size=4",
-        "trainer.max_epochs=1", "dataset.validation_fold=0,1", "dataset.dataset_name=kemdy20",
+        "trainer.max_epochs=1", "dataset.validation_fold=0,1", "seed=1,2", "dataset.dataset_name=kemdy20",
     )  # fmt: skip
-    for left in ("results.json", "model/config.json"):
-        assert len(list((desk / "runs").glob(f"sweep/*/*/{left}"))) == 2
+    runs = [path.parent for path in (desk / "runs").glob("sweep/*/*/results.json")]
+    made = [OmegaConf.load(run / "config.yaml") for run in runs]
+    pairs = sorted((cfg.dataset.validation_fold, cfg.seed) for cfg in made)
+    assert pairs == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert all((run / "model" / "config.json").is_file() for run in runs)
 
 
 @pytest.mark.parametrize(

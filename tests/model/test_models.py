@@ -19,8 +19,9 @@ from erc.training import contrastive, features
 from erc.training import start_weights as starting
 from erc.training.assembly import Assembly
 from erc.training.check import check
-from erc.training.run import make_trainer, train
+from erc.training.run import train
 from erc.training.task import make_task, parameter_groups, part
+from erc.training.trainer import make_trainer
 
 MODELS = sorted(f.stem for f in (erc.training.config.FOLDER / "model").glob("[!_]*.yaml"))
 SMALL = (

@@ -84,7 +84,7 @@ def together(
     driver.write_text(text)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone",
-        f"--nproc-per-node={processes}", str(driver), *words,
+        f"--nproc-per-node={processes}", f"--log-dir={place}", str(driver), *words,
     ]  # fmt: skip
     given = os.environ | {"OMP_NUM_THREADS": "1"} | ({"STOP": stop} if stop else {})
     return subprocess.run(command, capture_output=True, text=True, env=given, timeout=300)

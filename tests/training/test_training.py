@@ -21,8 +21,8 @@ from erc.training import schedules
 from erc.training.assembly import Assembly
 from erc.training.config import compose
 from erc.training.features import run as forward
-from erc.training.run import make_trainer
 from erc.training.task import make_task, parameter_groups
+from erc.training.trainer import make_trainer
 
 QUICK = [
     "model=tiny", "trainer.accelerator=cpu", "trainer.max_epochs=1",
