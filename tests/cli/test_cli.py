@@ -73,7 +73,8 @@ def test_train_py(desk):
 def test_hydra_multirun_over_folds_and_seeds(desk):
     python(
         desk, str(ROOT / "train.py"), "-m", *TINY, "dataset.num_data=4", "dataloader.batch_size=4",
-        "trainer.max_epochs=1", "dataset.validation_fold=0,1", "seed=1,2", "dataset.dataset_name=kemdy20",
+        "trainer.max_epochs=1", "dataset.validation_fold=0,1", "seed=1,2",
+        "dataset.dataset_name=kemdy20",
     )  # fmt: skip
     runs = [path.parent for path in (desk / "runs").glob("sweep/*/*/results.json")]
     made = [OmegaConf.load(run / "config.yaml") for run in runs]
