@@ -1,9 +1,10 @@
 """The HTTP API: sixteen clients, dynamic batching against one by one.
 
-Two servers (`erc serve`) run side by side, one with the default batching, one with `--batch-size 1
---batch-wait 0`. The load comes from this process: sixteen connections that stay open, requests
-prepared beforehand, each client sending the next when the last is answered. The recordings are those
-of the simulated corpus, 1–3.5 s; the model is `model=tiny`.
+Servers (`erc serve`) run side by side: with `--batch-size 1 --batch-wait 0` and with the default
+batching, each in torch and with the exported copy, which answers by default. The load comes from this
+process: sixteen connections that stay open, requests prepared beforehand, each client sending the next
+when the last is answered. The recordings are those of the simulated corpus, 1–3.5 s; the model is
+`model=tiny`.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from bench.harness import Row, compare, table
 from bench.isolated import ROOT
 
 CLIENTS = 16
-BATCHING: dict[str, list[str]] = {
-    "one by one": ["--batch-size", "1", "--batch-wait", "0"],
-    "dynamic batching": [],
+ALONE = ["--batch-size", "1", "--batch-wait", "0"]
+VARIANTS: dict[str, list[str]] = {
+    "one by one, torch": [*ALONE, "--runtime", "torch-fp32"],
+    "dynamic batching, torch": ["--runtime", "torch-fp32"],
+    "one by one, exported": ALONE,
+    "dynamic batching, exported": [],
 }
 TEXT = "정말 좋았어 오늘은 일찍 집에 갔어"
 
@@ -115,7 +119,7 @@ def run(quick: bool) -> list[Row]:
 def _measured(
     what: str, model: Path, requests: list[bytes], threads: int, quick: bool
 ) -> list[Row]:
-    servers = {name: Server(model, options, threads) for name, options in BATCHING.items()}
+    servers = {name: Server(model, options, threads) for name, options in VARIANTS.items()}
     try:
         loads = {name: Load(server, requests) for name, server in servers.items()}
         first, *others = loads.items()
