@@ -131,7 +131,7 @@ class Head:
         scale: of features.
         weight: [axes + K, D]; bias: [axes + K].
         places: [M, axes]; member: [M, K]; far: d².
-        strengths: that were chosen, of places and across corpora.
+        strengths: that were chosen: of places, and across corpora of own and plain recordings.
         adapted: temperature of recordings against their speaker's own.
     """
 
@@ -141,7 +141,7 @@ class Head:
     places: np.ndarray
     member: np.ndarray
     far: float
-    strengths: tuple[float, float]
+    strengths: tuple[float, ...]
     adapted: float = 1.0
 
     def __call__(
@@ -186,7 +186,7 @@ def fit(clips: Clips) -> Head:
     member = np.array([np.eye(clips.emotions)[emotion] for _, emotion in whole.names])
     return Head(
         scale, np.concatenate([w.T, across]), np.concatenate([np.zeros(w.shape[1]), bias]), places,
-        member, far, (strength, common), adapted,
+        member, far, (strength, *common), adapted,
     )  # fmt: skip
 
 
@@ -218,46 +218,55 @@ def against_own(clips: Clips, known: bool, middle: np.ndarray) -> np.ndarray:
     return found
 
 
-def _across(clips: Clips) -> tuple[float, float, np.ndarray, np.ndarray]:
-    """Strength, `Head.adapted`, weights [K, D] and bias [K] of the discriminant across corpora.
+def _across(clips: Clips) -> tuple[tuple[float, ...], float, np.ndarray, np.ndarray]:
+    """Strengths, `Head.adapted`, weights [K, D] and bias [K] of what answers for strangers.
 
-    It learns from recordings against their speaker's mean: what is left then is more alike from corpus
-    to corpus. Every emotion of every corpus counts the same. Its temperature is that of recordings of
-    other corpora as they are.
+    It is the mean of two discriminants that tell the same emotions. One learns from recordings against
+    their speaker's mean, where the corpora are more alike, and its strength is the best for recordings
+    of other corpora against their speaker's; one learns from recordings as they are, for those as they
+    are. Every emotion of every corpus counts the same. The temperature of their mean is that of
+    recordings of other corpora as they are.
     """
 
-    def fitted(part: Clips, scale: Scale) -> Discriminant:
-        return Discriminant(scale(against_own(part, True, scale.mean)), part.votes, even(part))
+    def fitted(part: Clips, scale: Scale) -> tuple[Discriminant, Discriminant]:
+        own, plain = scale(against_own(part, True, scale.mean)), scale(part.features)
+        return Discriminant(own, part.votes, even(part)), Discriminant(
+            plain, part.votes, even(part)
+        )
 
-    plain: dict[float, list[np.ndarray]] = {s: [] for s in COMMON}
-    adapted: dict[float, list[np.ndarray]] = {s: [] for s in COMMON}
+    said: dict[tuple[int, float, bool], list[np.ndarray]] = {}  # by discriminant, strength, heard
     truth = []
     for kept, held in clips.by_corpora():
         part, others = clips.where(kept), clips.where(held)
         scale = Scale.of(part)
         taught = np.isin(others.emotion, part.emotion)
-        found, z = fitted(part, scale), scale(others.features[taught])
+        plain = scale(others.features[taught])
         own = scale(against_own(others, False, scale.mean)[taught])
         truth.append(others.votes[taught])
-        for s in COMMON:
-            w, b = found.solve(s * found.scale)
-            plain[s].append(z @ w.T + b)
-            adapted[s].append(own @ w.T + b)
-    scale = Scale.of(clips)
-    whole = fitted(clips, scale)
+        for k, found in enumerate(fitted(part, scale)):
+            for s in COMMON:
+                w, b = found.solve(s * found.scale)
+                for heard, z in ((True, own), (False, plain)):
+                    said.setdefault((k, s, heard), []).append(z @ w.T + b)
+    whole = fitted(clips, Scale.of(clips))
     if not truth:  # one corpus: nothing tells how strangers are
-        w, b = whole.solve(COMMON[-1] * whole.scale)
-        return COMMON[-1], 1.0, w, b
+        w, b = whole[0].solve(COMMON[-1] * whole[0].scale)
+        return COMMON[-1:] * 2, 1.0, w, b
     votes = np.concatenate(truth)
     weights = balanced(votes)[votes.argmax(1)]
-    loss = {s: least_cross_entropy(np.concatenate(adapted[s]), votes, weights)[1] for s in COMMON}
-    strength = min(loss, key=lambda s: loss[s])
-    warm, alone = (
-        least_cross_entropy(np.concatenate(x[strength]), votes, weights)[0]
-        for x in (plain, adapted)
-    )
-    w, b = whole.solve(strength * whole.scale)
-    return strength, alone / warm, w / warm, b / warm
+    scores = {key: np.concatenate(x) for key, x in said.items()}
+    strengths, both = [], {True: np.zeros_like(votes), False: np.zeros_like(votes)}
+    w, b = np.zeros((clips.emotions, clips.features.shape[1])), np.zeros(clips.emotions)
+    for k, found in enumerate(whole):
+        judged = {s: least_cross_entropy(scores[k, s, k == 0], votes, weights) for s in COMMON}
+        best = min(judged, key=lambda s: judged[s][1])
+        share = 1 / (2 * judged[best][0])
+        weight, bias = found.solve(best * found.scale)
+        w, b = w + share * weight, b + share * bias
+        both = {heard: x + share * scores[k, best, heard] for heard, x in both.items()}
+        strengths.append(best)
+    alone, warm = (least_cross_entropy(both[heard], votes, weights)[0] for heard in (True, False))
+    return tuple(strengths), alone / warm, w / warm, b / warm
 
 
 def even(clips: Clips) -> np.ndarray:
