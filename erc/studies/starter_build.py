@@ -11,25 +11,29 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from erc.base.errors import CheckpointError
+from erc.base.files import read_json
 from erc.base.space import KEMDY
 from erc.base.terms import Terms
 from erc.model.emotion import EmotionModel
 from erc.model.encoders import SpeechEncoder
-from erc.model.folder import USE, checkpoint
+from erc.model.folder import CONFIG, checkpoint
 from erc.model.folder.export import keep_copy
 from erc.model.folder.heard import Heard
 from erc.model.folder.held_out import HeldOut
 from erc.model.folder.learned import counted
-from erc.model.folder.starter import ENCODER, NAME, WARNING, pack
+from erc.model.folder.starter import ENCODER, HERE, NAME, WARNING, digest, pack
 from erc.model.fusion.familiar import Familiar
 from erc.model.typicality import Typicality, spread
 from erc.studies.starter import Clips, Head, fit
-from erc.studies.starter_scores import AXES, SURE, Measured, measure, table
+from erc.studies.starter_card import LICENCE, LICENCES, NOTICE, card
+from erc.studies.starter_scores import AXES, Measured, measure, table
 from erc.training.assembly import Assembly
 from erc.training.config import compose, quoted
 from erc.training.run import taught
 
 POOLING = "mean_std"
+SPEECH = "branches.speech.encoder."  # begins the names of its weights in a model
 Place = str | Path | dict[str, Any]
 
 
@@ -158,6 +162,21 @@ def model_of(head: Head, speech: SpeechEncoder) -> EmotionModel:
     return model.eval()
 
 
+def check_encoder(speech: SpeechEncoder, name: str) -> None:
+    """Is it the one that the starter goes on? Whoever takes the starter fetches that one.
+
+    Raises:
+        CheckpointError: it is another one.
+    """
+    known = read_json(HERE / CONFIG, CheckpointError)["meta"]["encoder"]["sha256"]
+    weights = {f"{SPEECH}{k}": v.cpu().numpy() for k, v in speech.state_dict().items()}
+    if digest(weights) != known:
+        raise CheckpointError(
+            f"'{name}' is not {ENCODER}, which the starter's head goes on. To measure another encoder: "
+            "docs/starter.md, 'Whisper base instead of tiny'"
+        )
+
+
 def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
     """Fit, measure and write the starter.
 
@@ -167,9 +186,11 @@ def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
         out: gets what `erc.model.folder.starter.assemble` puts together again.
 
     Raises:
-        CorpusError, CheckpointError, ConfigError: a corpus or the encoder cannot be read.
+        CorpusError, CheckpointError, ConfigError: a corpus or the encoder cannot be read, or it is
+            another encoder.
     """
     given = gather(corpora, encoder)
+    check_encoder(given.speech, encoder)
     clips = given.clips
     people = f"{len(given.people)} speakers"
     print(f"{len(clips)} recordings of {people}; {given.scored.sum()} are scored")
@@ -204,100 +225,3 @@ def build(corpora: Sequence[Place], encoder: str, out: Path) -> Measured:
         pack(folder, out, card(clips, measured), NOTICE)
     print(table(measured.scores))
     return measured
-
-
-def card(clips: Clips, measured: Measured) -> str:
-    """The starter's README.md."""
-    counts = []
-    for name in np.unique(clips.corpus):
-        own = clips.where(clips.corpus == name)
-        acted = ", ".join(KEMDY.emotions[e] for e in np.unique(own.emotion))
-        counts.append(f"| {name} | {len(own):,} | {len(np.unique(own.speaker))} | {acted} |")
-    return CARD.format(
-        encoder=ENCODER, counts="\n".join(counts), table=table(measured.scores), taken="\n\n".join(
-            _taken(name, x) for name, x in measured.confusions.items()
-        ), use=USE, sure=SURE, common=len(_emotions(measured)),
-    )  # fmt: skip
-
-
-def _emotions(measured: Measured) -> list[str]:
-    """That strangers were asked about."""
-    asked = sum(x.sum(1) for x in measured.confusions.values())
-    return [e for e, n in zip(KEMDY.emotions, np.atleast_1d(asked).tolist()) if n]
-
-
-def _taken(corpus: str, counts: np.ndarray) -> str:
-    """A table of what the emotions of a corpus were taken for, in parts of 1."""
-    kept = np.flatnonzero(counts.sum(1))
-    names = [KEMDY.emotions[e] for e in kept]
-    lines = [f"| {corpus} | " + " | ".join(names) + " |", "|---" * (len(kept) + 1) + "|"]
-    for e, name in zip(kept, names, strict=True):
-        shares = counts[e, kept] / counts[e].sum()
-        lines.append(f"| {name} | " + " | ".join(f"{x:.2f}" for x in shares) + " |")
-    return "\n".join(lines)
-
-
-LICENCE = "CC BY-NC-SA 4.0"
-LICENCES = {"korean_emotion": "CC BY-NC-SA 4.0, research only"}  # what its owner says beside it
-NOTICE = """\
-The files of this folder, but for __init__.py, are licensed under the Creative Commons
-Attribution-NonCommercial-ShareAlike 4.0 International licence (CC BY-NC-SA 4.0):
-https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
-
-They were computed from recordings under that licence: the public part of Korean EmotionTTS
-(https://github.com/emotiontts/emotiontts_open_db), nEMO (https://github.com/amu-cai/nEMO) and RAVDESS
-(https://zenodo.org/records/1188976). The code of erc is under the Apache licence 2.0. The encoder they
-go with, openai/whisper-tiny.en, is under the MIT licence and does not lie here.
-"""
-CARD = """\
----
-license: cc-by-nc-sa-4.0
-library_name: erc
-pipeline_tag: audio-classification
-base_model: {encoder}
-tags: [speech-emotion-recognition, emotion-recognition]
----
-
-# The starter: emotion of acted speech
-
-It answers where there is no model of one's own, so that there is an answer at once. Read the next
-paragraph before you believe one.
-
-**Of voices unlike those that it learned from it is right little more often than chance, as they are.**
-It knows that: such recordings are told from those like its training, and marked `abstain`. With
-recordings of the same speaker in various moods (`recognizer.adapt`) it does much better. Of voices like
-those of its corpora it is as good as a model of that corpus alone. Train your own model on your own
-corpus.
-
-It offers seven emotions and no valence or arousal: nobody rated those in these corpora.
-
-## How good
-
-UAR is the recall averaged over emotions. Everything was fitted and chosen without those who are asked
-about. Of a corpus that was not heard, the {common} emotions of all corpora are told apart; of other
-speakers of the corpora, all that the corpus has. Recordings whose sentence has one emotion only are
-learned from and not scored. Answered: with a confidence of {sure} or more, and typical. Its rival is one
-shrinkage LDA of all recordings on the same features, its strength chosen in the same way.
-
-{table}
-
-## What it takes emotions for
-
-Of corpora that it has not heard, in parts of the recordings of each emotion (rows: acted, columns:
-told).
-
-{taken}
-
-## Made of
-
-- encoder: {encoder}, frozen; its middle layers, mean and deviation over time
-- head: `erc.model.fusion.familiar`, in closed form: nothing was drawn at random
-
-| corpus | recordings | speakers | emotions |
-|---|---|---|---|
-{counts}
-
-All of it is acted. The head is CC BY-NC-SA 4.0, as the recordings are.
-
-{use}
-"""

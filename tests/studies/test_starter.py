@@ -8,12 +8,13 @@ import torch
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from erc.base.errors import CheckpointError
 from erc.model.emotion import Encoded
 from erc.model.encoders import SpeechEncoder
 from erc.model.fusion.familiar import Familiar
 from erc.studies import starter
 from erc.studies.starter import Clips, Places, Scale, fit
-from erc.studies.starter_build import _several, model_of
+from erc.studies.starter_build import _several, check_encoder, model_of
 from erc.studies.starter_scores import (
     ADAPTED,
     KNOWN,
@@ -165,6 +166,18 @@ def test_the_model_says_what_the_head_says():
     p, _ = head(clips.features)
     np.testing.assert_allclose(said.logits.softmax(1).numpy(), p, atol=2e-5)
     assert p[:, 6].max() < 1e-6  # nobody showed disgust
+
+
+def test_another_encoder_is_refused():
+    config = WhisperConfig(
+        d_model=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=16
+    )
+    with pytest.raises(CheckpointError, match="'mine' is not openai/whisper-tiny"):
+        check_encoder(SpeechEncoder(WhisperEncoder(config)), "mine")
+
+
+def test_the_encoder_of_the_starter_is_taken(shared):
+    check_encoder(SpeechEncoder.from_name(str(shared / "encoders/whisper-tiny-en")), "it")
 
 
 def planted_for(size: int) -> Clips:
