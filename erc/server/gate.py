@@ -115,7 +115,7 @@ class Gate:
                 self.guesses -= 1
         raise Problem(
             401, "Unauthorized", "give the API key: Authorization: Bearer KEY, or X-API-Key",
-            {"WWW-Authenticate": 'Bearer, Basic realm="erc"'},
+            {"WWW-Authenticate": 'Basic realm="erc"'},  # alone: Chromium reads one scheme a line
         )  # fmt: skip
 
     def _seconds(self, route: str) -> float | None:
