@@ -13,4 +13,5 @@ BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are
     "live",
     "speakers",
     "folds",
+    "plan",
 ]

@@ -27,6 +27,7 @@ from erc.cli import (
     fit_fusion,
     info,
     live,
+    plan,
     predict,
     report,
     serve,
@@ -67,7 +68,8 @@ def completion(shell: str) -> None:
 
 GROUPS: dict[str, tuple[Command, ...]] = {  # in the order of a workday
     "start": (demo.demo, starter.starter, corpus.synth, completion),
-    "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit),
+    "data": (corpus.corpora, check.check, corpus.prepare, corpus.agreement, corpus.audit,
+             plan.plan),
     "train and measure": (
         train.train, train.evaluate, studies.cross_validate, studies.transfer, studies.sweep,
         compare.compare, fit_fusion.fit_fusion, report.report, report.embed, studies.sharpen,
