@@ -11,7 +11,6 @@ import io
 import json
 import pickle
 import socket
-import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,7 +30,6 @@ BLOCK = 4 * WINDOW  # inputs: whole windows, so that answers are those of `erc p
 KEY = b"erc"  # of what a part says of itself, in the metadata of its schema
 FLAGS = ("abstain", "conflict", "narrow_band", "simulated")
 WORDS = ("file", "label", "modalities", "prediction_set", "model", "reason", "error")
-RETRIES = 5  # of a block whose worker was lost; then the run ends
 PATIENCE = 10.0  # s that the head of a cluster may take to be reached
 OBJECTS = 256 << 20  # bytes of shared memory that a local Ray takes: blocks are small
 
@@ -173,8 +171,8 @@ def on_cluster(blocks: Sequence[bytes], task: Task, cluster: Cluster) -> Generat
         blocks: pickled `Block`s.
 
     Raises:
-        ConfigError: Ray is missing, there is no such cluster, it has no room for a worker, or a block
-            was given up.
+        ConfigError: Ray is missing, there is no such cluster, it has no room for a worker, or it is
+            gone.
         ErcError: what a worker raised when it opened the model.
     """
     ray = start(cluster)
@@ -183,16 +181,14 @@ def on_cluster(blocks: Sequence[bytes], task: Task, cluster: Cluster) -> Generat
         rows = ray.data.from_items(
             [{"block": one} for one in blocks], override_num_blocks=len(blocks)
         )
-        with warnings.catch_warnings():  # max_task_retries has another name from Ray 2.64 on
-            warnings.simplefilter("ignore")
-            done = rows.map_batches(
-                Worker, fn_constructor_args=(task,), batch_size=1, num_cpus=cluster.cpus,
-                num_gpus=cluster.gpus or None, max_restarts=-1, max_task_retries=RETRIES,
-                # it may shrink to one: workers of a lost machine wait for room that others give up
-                compute=ray.data.ActorPoolStrategy(
-                    min_size=1, max_size=actors, initial_size=min(actors, len(blocks))
-                ),
-            )  # fmt: skip
+        done = rows.map_batches(  # Ray Data restarts workers and asks again without an end
+            Worker, fn_constructor_args=(task,), batch_size=1, num_cpus=cluster.cpus,
+            num_gpus=cluster.gpus or None,
+            # it may shrink to one: workers of a lost machine wait for room that others give up
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=actors, initial_size=min(actors, len(blocks))
+            ),
+        )  # fmt: skip
         for batch in done.iter_batches(batch_size=None, prefetch_batches=0):
             for one in batch["part"]:
                 if isinstance(part := pickle.loads(bytes(one)), ErcError):
