@@ -1,10 +1,13 @@
-"""A study of many heads on known features: its trainings one by one against all of them at once
+"""A study of many heads on known features: trained one by one, and all at once
 
 Frozen encoders, features from the cache, no exported copies. *Training* is the steps and the scores
 after each epoch; *all of it* is also reading, baselines, intervals, figures and tables of every run,
 which both do alike. Processor seconds are those of all threads. nEMO: real acted Polish speech,
 `whisper-tiny-en`, one of nine speakers held out, 30 epochs. Simulated: the paper's three fusions and
-three targets in five folds, `strict`, on small encoders.
+three targets in five folds, `strict`, on small encoders. Quick: the training of nEMO alone, 10 epochs.
+
+A head with ReLU is not determined to 1e-4 where one unit lies within rounding of its kink. *One bit*:
+how many runs, one by one, are equal to 1e-4 after the last bit of one starting weight was changed.
 """
 
 from __future__ import annotations
@@ -15,17 +18,22 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from bench.harness import Row, table
 from erc.studies import folds, folds_at_once
+from erc.studies.experiment import configure
 from erc.studies.folds import Fold
 from erc.training import at_once
+from erc.training.checkpoints import restore
+from erc.training.evaluation import predict_split
+from erc.training.member import Member
 from erc.training.run import Training
 
 REAL = Path("../shared")  # corpora and encoders that may not be passed on
@@ -33,39 +41,86 @@ ALLOWED = 1e-4
 
 
 def run(quick: bool) -> list[Row]:
-    """Both studies; quick: two folds, four epochs, of the simulated one."""
+    """Both studies; quick: the training of the first alone."""
     load, records = os.getloadavg()[0], []
     with tempfile.TemporaryDirectory() as scratch:
-        for what, made in studies(quick).items():
-            records += measured(what, made, Path(scratch))
+        place = Path(scratch)
+        if REAL.is_dir():
+            records = [training(nemo(place / "training", ["trainer.max_epochs=10"]))]
+        if not quick:
+            records += measured("simulated, 45 runs", simulated, place / "simulated")
+            if REAL.is_dir():
+                records += measured("nEMO, 9 runs", nemo, place / "nemo")
     cores = os.cpu_count() or 1
     note = f"{cores} processors; load average {load:.1f} when it began"
     note += ": other jobs ran on this machine" * (load > cores / 2)
-    return [table("one by one against at once", records, note=note)]
+    return [table("one by one against at once", [one], note=note) for one in records]
 
 
-def studies(quick: bool) -> dict[str, Callable[[Path], list[Fold]]]:
-    """What → its runs in a folder."""
+def nemo(folder: Path, more: Sequence[str] = ()) -> list[Fold]:
+    """Leave one speaker out, a hidden layer on `whisper-tiny-en`."""
+    words = [
+        "experiment=frozen", "model=frozen", "model.text_encoder=null", "model.fusion=single",
+        "model.fusion_options=null", "export=false", "trainer.enable_progress_bar=false",
+        f"model.speech_encoder={REAL / 'encoders/whisper-tiny-en'}",
+        f"dataset.paths={REAL / 'corpora/nemo/manifest.csv'}",
+    ]  # fmt: skip
+    return folds.folds([*words, *more], folder)
 
-    def nemo(folder: Path) -> list[Fold]:
-        words = [
-            "experiment=frozen", "model=frozen", "model.text_encoder=null", "model.fusion=single",
-            "model.fusion_options=null", "export=false", "trainer.enable_progress_bar=false",
-            f"model.speech_encoder={REAL / 'encoders/whisper-tiny-en'}",
-            f"dataset.paths={REAL / 'corpora/nemo/manifest.csv'}",
-        ]  # fmt: skip
-        return folds.folds(words, folder)
 
-    def simulated(folder: Path) -> list[Fold]:
-        from erc.studies.reproduction import plan, simulate
+def simulated(folder: Path) -> list[Fold]:
+    """The paper's 45 runs."""
+    from erc.studies.reproduction import plan, simulate
 
-        common = [*simulate(Path("runs/folds")), "trainer.precision=32-true"]
-        rows = plan(folder, common, ["strict"], real=False)
-        words = ["dataset.num_folds=2", "trainer.max_epochs=4"] if quick else []
-        return [one for row in rows for one in folds.folds([*row.words, *words], row.folder)]
+    common = [*simulate(Path("runs/folds")), "trainer.precision=32-true"]
+    rows = plan(folder, common, ["strict"], real=False)
+    return [one for row in rows for one in folds.folds(row.words, row.folder)]
 
-    real = {} if quick or not REAL.is_dir() else {"nEMO, 9 runs": nemo}
-    return real | {f"simulated, {18 if quick else 45} runs": simulated}
+
+def training(runs: Sequence[Fold]) -> dict[str, Any]:
+    """The steps alone, one by one, at once, and one by one with the last bit of one weight changed."""
+    alone, together, said = Clock(), Clock(), []
+    for kind in ("alone", "bit", "at once"):
+        members = [_member(fold, kind) for fold in runs]
+        if kind == "at once":
+            with together:
+                at_once.fit(members, at_once.plan(members[0]))
+        for member in members if kind != "at once" else ():
+            restore(member.random)
+            weight = member.parts.model.head.weight.data
+            if kind == "bit":
+                weight[0, 0] = torch.nextafter(weight[0, 0], torch.tensor(9.0))
+            with alone if kind == "alone" else Clock():
+                Training(member.parts, member.folder).fit()
+        said.append([predict_split(member.parts, "test")[0].probabilities() for member in members])
+    one_bit, off = (
+        [float(np.abs(x - y).max()) for x, y in zip(said[0], other, strict=True)]
+        for other in said[1:]
+    )
+    return row(f"nEMO, {len(runs)} runs, 10 epochs: training", alone, together, off) | {
+        "one bit": f"{sum(x <= ALLOWED for x in one_bit)} of {len(off)}",
+        "largest then": f"{max(one_bit):.1e}",
+    }
+
+
+def _member(fold: Fold, kind: str) -> Member:
+    folder = fold.folder.parent / kind / fold.folder.name
+    folder.mkdir(parents=True)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Member(configure(fold.words, folder), [])
+
+
+def row(what: str, alone: Clock, together: Clock, off: Sequence[float]) -> dict[str, Any]:
+    """Of the table; off: largest difference of each run."""
+    return {
+        "what": what,
+        "one by one, s": round(alone.wall, 1), "at once, s": round(together.wall, 1),
+        "ratio": round(alone.wall / together.wall, 1),
+        "processor s": f"{alone.cpu:.1f} / {together.cpu:.1f}",
+        "ratio of them": round(alone.cpu / together.cpu, 1),
+        f"runs equal to {ALLOWED:g}": f"{sum(x <= ALLOWED for x in off)} of {len(off)}",
+        "largest difference": f"{max(off):.1e}",
+    }  # fmt: skip
 
 
 def measured(what: str, made: Callable[[Path], list[Fold]], scratch: Path) -> list[dict[str, Any]]:
@@ -78,21 +133,10 @@ def measured(what: str, made: Callable[[Path], list[Fold]], scratch: Path) -> li
                 for _ in method(runs, None):
                     pass
         found[name], places[name] = (training, everything), [run.folder for run in runs]
-    off = max(map(difference, *places.values()))
-    if not off <= ALLOWED:
-        raise SystemExit(f"{what}: predictions differ by {off:.1e}, more than {ALLOWED:g}")
+    off = list(map(difference, *places.values()))
     shutil.rmtree(scratch)
-    return [
-        {
-            "what": f"{what}: {part}",
-            "one by one, s": round(alone.wall, 1), "at once, s": round(together.wall, 1),
-            "ratio": round(alone.wall / together.wall, 1),
-            "processor s": f"{alone.cpu:.1f} / {together.cpu:.1f}",
-            "ratio of them": round(alone.cpu / together.cpu, 1),
-            "largest difference of a prediction": f"{off:.1e}",
-        }
-        for part, alone, together in zip(("training", "all of it"), *found.values(), strict=True)
-    ]  # fmt: skip
+    pairs = zip(("training", "all of it"), *found.values(), strict=True)
+    return [row(f"{what}: {part}", alone, together, off) for part, alone, together in pairs]
 
 
 class Clock(contextlib.ContextDecorator):
