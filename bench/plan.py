@@ -40,7 +40,7 @@ def run(quick: bool) -> list[Row]:
 
 
 def _record(what: str, predicted: float, real: float) -> dict[str, Any]:
-    off = round(100 * (predicted / real - 1))
+    off = round(100 * (float(predicted) / float(real) - 1))
     return {
         "step": what,
         "predicted s": round(predicted, 3),

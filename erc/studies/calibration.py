@@ -19,7 +19,7 @@ from erc.base import devices
 from erc.base.errors import ErcError
 from erc.base.files import cache_dir, fingerprint, read_json, write_json
 from erc.base.space import KEMDY
-from erc.studies.planning import BACKWARD, RATE, Constants, Overhead, encoder
+from erc.studies.planning import BACKWARD, PILOT, RATE, Constants, Overhead, encoder
 
 VERSION = 1  # raise when something else is measured
 SHORT, LONG = 0.5, 6.0  # s: from two lengths follow the costs of an utterance and of a second
@@ -29,7 +29,7 @@ WIDE = {  # a slice of wav2vec2-base: its convolutions, its width, two of its tw
     "model_type": "wav2vec2", "hidden_size": 768, "num_hidden_layers": 2, "num_attention_heads": 12,
     "intermediate_size": 3072,
 }  # fmt: skip
-PILOT = (
+PILOTS = (
     (96, 4),
     (96, 32),
     (24, 4),
@@ -65,11 +65,11 @@ def measure() -> Constants:
         short, long = (_building(place / f"{s}", s) for s in (SHORT, LONG))
         second = max(long - short, 0.0) / (LONG - SHORT)
         forward, train = speeds(wide)
-        manifest = corpus(place / "pilot", PILOT[0][0], 1.5)
+        manifest = corpus(place / "pilot", PILOTS[0][0], PILOT)
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # what a run says
             trained, cached = (
                 overheads([epoch(manifest, place / f"{freeze}-{i}", *pilot, freeze)
-                           for i, pilot in enumerate(PILOT)]) for freeze in (False, True)
+                           for i, pilot in enumerate(PILOTS)]) for freeze in (False, True)
             )  # fmt: skip
     return Constants(
         devices.machine(), max(short - SHORT * second, 0.0), second, forward, train, wide,

@@ -24,6 +24,7 @@ TORCH = 550e6
 ADAM = 16  # bytes of memory a trained parameter: itself, gradient, two moments, float32
 ACTIVATIONS = 68  # bytes kept of each number of a layer's width, frame and layer: twice the 34 of
 # Korthikanti et al. 2022 (arXiv:2205.05198), which counts 16 bits
+PILOT = 1.5  # s of speech in the trainings by which overheads are measured
 BACKWARD = 3.0  # operations of a training step / those of the forward pass
 
 
@@ -167,7 +168,8 @@ def steps(work: Work, machine: Constants, rate: float | None = None) -> list[Ste
     running = sum(e.gflop(length) for e in live) + work.head_gflop
     weights = 4 * sum(e.parameters for e in work.encoders)
     learned = sum(e.parameters for e in live) + work.head_parameters
-    say = machine.trained.utterance / BACKWARD  # an utterance without its backward pass
+    # an utterance without its backward pass; reading, norms and spectra grow with its length
+    say = machine.trained.utterance / BACKWARD * length / PILOT
 
     build = n * machine.build_utterance + work.seconds * machine.build_second
     samples = work.seconds * (RATE * SAMPLE + SIGNS)
@@ -214,7 +216,8 @@ def _training(
                     "counted: one Gram matrix; not measured: the choice of its strength")  # fmt: skip
     over = machine.trained if live else machine.cached
     epoch = over.epoch + math.ceil(n / work.batch) * over.step
-    epoch += n * (over.utterance + BACKWARD * running / machine.train)
+    each = over.utterance * (work.length / PILOT if live else 1)
+    epoch += n * (each + BACKWARD * running / machine.train)
     frames = sum(e.frames * work.length * e.width * e.layers for e in live)
     memory = TORCH + weights + kept + ADAM * learned + work.batch * frames * ACTIVATIONS
     return Step(

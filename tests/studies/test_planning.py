@@ -64,17 +64,19 @@ def test_known_sizes_are_those_of_the_encoders(name):
 
 def test_times_follow_from_planted_constants():
     found = by_name(WORK)
-    gflop = SPEECH.gflop(4.0)
+    gflop, each = SPEECH.gflop(4.0), 0.03 * 4.0 / planning.PILOT
     assert found["build the store"].seconds == pytest.approx(1000 * 0.001 + 4000 * 0.002)
-    epoch = 1.0 + 75 * 0.01 + 600 * (0.03 + 3 * gflop / 50)
+    epoch = 1.0 + 75 * 0.01 + 600 * (each + 3 * gflop / 50)
     assert found["train"].seconds == pytest.approx(2 * 10 * epoch)
     scored = 1000 / 5 * 2
-    assert found["score the held-out folds"].seconds == pytest.approx(scored * (0.01 + gflop / 100))
-    assert found["predict as many others"].seconds == pytest.approx(1000 * (0.01 + gflop / 100))
+    assert found["score the held-out folds"].seconds == pytest.approx(
+        scored * (each / 3 + gflop / 100)
+    )
+    assert found["predict as many others"].seconds == pytest.approx(1000 * (each / 3 + gflop / 100))
     assert by_name(WORK, rate=50.0)["predict as many others"].seconds == pytest.approx(20.0)
     frozen = by_name(replace(WORK, frozen=frozenset({"ears"}), numbers=200))
     assert frozen["features of frozen encoders"].seconds == pytest.approx(
-        1000 * (0.01 + gflop / 100)
+        1000 * (each / 3 + gflop / 100)
     )
     assert frozen["features of frozen encoders"].disk == 1000 * 200 * 4
     assert frozen["train"].seconds == pytest.approx(20 * (0.5 + 75 * 0.002 + 600 * 0.0001))
