@@ -17,7 +17,7 @@ def check(cfg: DictConfig) -> None:
 
     Raises:
         ConfigError: a key without a value, a device that is not there, a logger that cannot work,
-            a strategy that shards the model.
+            a strategy that shards the model, another `export` than there is.
         CorpusError, CheckpointError: what is missing and how to get it.
     """
     for group in ("dataset", "model"):
@@ -25,6 +25,8 @@ def check(cfg: DictConfig) -> None:
             example = "openai/whisper-tiny" if key == "model.speech_encoder" else "VALUE"
             raise ConfigError(f"{key} has no value: add {key}={example}")
     loggers.check(cfg.logger)
+    if cfg.get("export", "auto") not in (True, False, "auto"):
+        raise ConfigError(f"export={cfg.export} is not one of auto, true, false")
     # What is saved and resumed here is one whole model, which no process of a sharded one holds.
     if (strategy := str(cfg.trainer.get("strategy", "auto"))).startswith(("fsdp", "deepspeed")):
         raise ConfigError(

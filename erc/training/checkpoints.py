@@ -157,7 +157,8 @@ class Checkpoints(Checkpoint):
             adopt(checkpoint, module.groups())
         self.passed_over = found["passed_over"] + self.passed_over
         self._kept, self.best = found["place"], found["best"]
-        self._random = found["random"][self.share.rank]
+        drawn = found["random"]  # of each process; of the only one before there could be several
+        self._random = drawn if isinstance(drawn, dict) else drawn[self.share.rank]
         self.sampler.go_on(*found["place"])
         trainer.should_stop = found["stopped"]
         mine = [x for x in trainer.loggers if isinstance(x, MetricsFile)]

@@ -39,6 +39,7 @@ def test_a_missing_encoder(kemdy19, monkeypatch):
         (["dataset=_base", "model=tiny"], "dataset.paths has no value"),
         (["model=tiny", "dataset=synthetic", "trainer.accelerator=gppu"], "accelerator=gppu"),
         (["model=tiny", "dataset=synthetic", "+trainer.strategy=fsdp"], "strategy=fsdp shards"),
+        (["model=tiny", "dataset=synthetic", "export=null"], "export=None is not one of"),
     ],
 )
 def test_what_has_no_value_or_cannot_be_used(overrides, says):
