@@ -96,7 +96,7 @@ def parse(config: dict[str, Any]) -> PretrainedConfig:
 
 def plain(config: PretrainedConfig) -> dict[str, Any]:
     """What `parse` reads, as plain JSON; not where it was read from, a path of somebody's machine."""
-    return {k: v for k, v in config.to_dict().items() if k != "_name_or_path"}
+    return config.to_dict() | {"_name_or_path": ""}
 
 
 def build(config: PretrainedConfig) -> PreTrainedModel:

@@ -125,7 +125,7 @@ def test_alone_everything_is_as_it_was():
 def test_the_gradient_is_that_of_the_whole_batch(tmp_path):
     """Three processes, shares of 3, 2 and 2 rows, a loss of moments."""
     found = together(tmp_path, [], processes=3, text=GRADIENT)
-    assert found.stdout.split() == ["equal"] * 3, found.stderr
+    assert found.stdout.count("equal") == 3, found.stderr  # lines of processes may run together
 
 
 def rows_of(run: Path) -> list[dict[str, float]]:
