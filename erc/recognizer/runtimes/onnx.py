@@ -22,6 +22,8 @@ class OnnxRuntime(GraphRuntime):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads()
         options.log_severity_level = 3  # errors only
+        # Threads that have nothing to do must not turn on the spot: others wait for that core.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self.sessions = {
                 graph: onnxruntime.InferenceSession(
