@@ -5,22 +5,12 @@ from __future__ import annotations
 import csv
 import os
 
-import fsspec
 import pytest
 
 from erc.__main__ import main
 from erc.base.errors import AudioError, ConfigError
 from erc.cli.predict_inputs import collect
 from erc.recognizer import load
-
-
-@pytest.fixture
-def memory():
-    """An empty file system of fsspec that lives in this process."""
-    fs = fsspec.filesystem("memory")
-    for path in fs.find("/"):
-        fs.rm_file(path)
-    return fs
 
 
 def test_folders_patterns_tables_and_files(memory):

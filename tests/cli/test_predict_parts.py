@@ -6,7 +6,6 @@ import io
 import pickle
 from pathlib import Path
 
-import fsspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -19,15 +18,6 @@ from erc.recognizer import bulk, load
 from erc.recognizer.bulk import BLOCK, Part, Task, Worker, cut
 
 MADE = {"model": "m", "inputs": "i"}
-
-
-@pytest.fixture
-def memory():
-    """An empty file system of fsspec that lives in this process."""
-    fs = fsspec.filesystem("memory")
-    for path in fs.find("/"):
-        fs.rm_file(path)
-    return fs
 
 
 def a_part(number: int, made: dict, rows: int = 3, errors: tuple = ()) -> Part:
