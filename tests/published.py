@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import transformers as hf
+from safetensors.torch import load_file, save_file
 from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
 from transformers.utils import logging
 
+DIMENSIONS = ("arousal", "dominance", "valence")
 LABELS = ("angry", "Happy", "SAD", "neutral_calm")
 TEXTS = [
     "I am so happy about this today",
@@ -105,6 +108,31 @@ def roberta(folder: Path, labels=("joy", "anger", "neutral", "love"), **options)
     size |= {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
     config = hf.RobertaConfig(**size, **named(labels), **options)
     lively(hf.RobertaForSequenceClassification(config)).save_pretrained(folder)
+    return folder
+
+
+def regression_head(folder: Path, labels=DIMENSIONS, **options) -> Path:
+    """As audEERING's folder: `wav2vec2.*` beside `classifier.dense.*` and `classifier.out_proj.*`."""
+    config = hf.Wav2Vec2Config(**WAVES, **LAYER, **named(labels), final_dropout=0.1)
+    body = lively(hf.Wav2Vec2Model(config), seed=1)
+    generator = torch.Generator().manual_seed(2)
+    draw = lambda *shape: torch.randn(shape, generator=generator) * 0.5  # noqa: E731
+    head = {
+        "classifier.dense.weight": draw(16, 16),
+        "classifier.dense.bias": draw(16),
+        "classifier.out_proj.weight": draw(len(labels), 16) * 0.2,
+        "classifier.out_proj.bias": torch.full((len(labels),), 0.5),
+    }
+    body.save_pretrained(folder)
+    weights = {f"wav2vec2.{k}": v for k, v in load_file(folder / "model.safetensors").items()}
+    save_file(weights | head, folder / "model.safetensors", {"format": "pt"})
+    stored = json.loads((folder / "config.json").read_text())
+    stored |= {"architectures": ["Wav2Vec2ForSpeechClassification"], "problem_type": "regression"}
+    stored |= {"pooling_mode": "mean", **options}
+    (folder / "config.json").write_text(json.dumps(stored))
+    hf.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(
+        folder
+    )
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
-from test_head import publish
+from published import regression_head
 
 import erc
 from erc.base import hub
@@ -25,7 +25,7 @@ EMOTIONS = ["angry", "happy", "sad", "neutral calm"]
 
 @pytest.fixture(scope="module")
 def regression(once) -> Path:
-    return once("public-regression", publish)
+    return once("public-regression", regression_head)
 
 
 @pytest.fixture(scope="module")

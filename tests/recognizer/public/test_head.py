@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from published import LAYER, WAVES, lively, named
+from published import DIMENSIONS, regression_head
 from safetensors.torch import load_file, save_file
 
 from erc.base.errors import CheckpointError
@@ -19,37 +18,10 @@ from erc.recognizer.public.folder import describe
 from erc.recognizer.public.runtime import PublicRuntime
 from erc.recognizer.public.speech import MeanHead
 
-DIMENSIONS = ("arousal", "dominance", "valence")
-
-
-def publish(folder: Path, labels=DIMENSIONS, **options) -> Path:
-    """As audEERING's folder: `wav2vec2.*` beside `classifier.dense.*` and `classifier.out_proj.*`."""
-    config = hf.Wav2Vec2Config(**WAVES, **LAYER, **named(labels), final_dropout=0.1)
-    body = lively(hf.Wav2Vec2Model(config), seed=1)
-    generator = torch.Generator().manual_seed(2)
-    draw = lambda *shape: torch.randn(shape, generator=generator) * 0.5  # noqa: E731
-    head = {
-        "classifier.dense.weight": draw(16, 16),
-        "classifier.dense.bias": draw(16),
-        "classifier.out_proj.weight": draw(len(labels), 16) * 0.2,
-        "classifier.out_proj.bias": torch.full((len(labels),), 0.5),
-    }
-    body.save_pretrained(folder)
-    weights = {f"wav2vec2.{k}": v for k, v in load_file(folder / "model.safetensors").items()}
-    save_file(weights | head, folder / "model.safetensors", {"format": "pt"})
-    stored = json.loads((folder / "config.json").read_text())
-    stored |= {"architectures": ["Wav2Vec2ForSpeechClassification"], "problem_type": "regression"}
-    stored |= {"pooling_mode": "mean", **options}
-    (folder / "config.json").write_text(json.dumps(stored))
-    hf.Wav2Vec2FeatureExtractor(do_normalize=True, return_attention_mask=True).save_pretrained(
-        folder
-    )
-    return folder
-
 
 @pytest.fixture(scope="module")
 def regression(once) -> Path:
-    return once("public-regression", publish)
+    return once("public-regression", regression_head)
 
 
 def formula(folder: Path, clip: np.ndarray) -> np.ndarray:
@@ -106,15 +78,15 @@ def test_older_names_of_the_same_weights_are_read(regression, clips, tmp_path):
 
 
 def test_labels_by_number_are_in_the_published_order(tmp_path):
-    folder = publish(tmp_path / "m", id2label={str(k): f"LABEL_{k}" for k in range(3)})
+    folder = regression_head(tmp_path / "m", id2label={str(k): f"LABEL_{k}" for k in range(3)})
     assert describe(folder).space.names == DIMENSIONS
     order = {"0": "valence", "1": "Arousal", "2": "dominance"}
-    folder = publish(tmp_path / "n", id2label=order, problem_type=None)  # the labels say it
+    folder = regression_head(tmp_path / "n", id2label=order, problem_type=None)  # the labels say it
     assert describe(folder).space.names == ("valence", "arousal", "dominance")
 
 
 def test_the_same_head_classifies(tmp_path, clips):
-    folder = publish(
+    folder = regression_head(
         tmp_path / "m",
         ("angry", "happy", "sad", "fear"),
         problem_type="single_label_classification",
@@ -138,6 +110,6 @@ def test_the_same_head_classifies(tmp_path, clips):
     ],
 )
 def test_another_head_is_refused(tmp_path, changes, said):
-    folder = publish(tmp_path / "m", **changes)
+    folder = regression_head(tmp_path / "m", **changes)
     with pytest.raises(CheckpointError, match=said):
         PublicRuntime(describe(folder), "cpu")
