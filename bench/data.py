@@ -17,7 +17,8 @@ from bench import reference
 from bench.harness import Row, compare, isolated, peak_rss, quantity, scaling, table
 from erc import corpora
 from erc.base import arrays, audio
-from erc.datasets.store import Store, build
+from erc.datasets.shards import build
+from erc.datasets.store import Store
 
 
 def run(quick: bool) -> list[Row]:

@@ -55,7 +55,7 @@ def _seconds(n: int) -> float:
 
 def _building(machine: Any, manifest: Path, place: Path, n: int) -> dict[str, Any]:
     from erc import corpora
-    from erc.datasets.store import build
+    from erc.datasets.shards import build
     from erc.studies.planning import Work, steps
 
     took = []

@@ -36,18 +36,18 @@ def stores(place: Path, times: int, chance: random.Random) -> Iterator[str]:
     """A store of 40 simulated utterances, opened again each time."""
     from erc import corpora
     from erc.corpora.simulated import write_tree
-    from erc.datasets import store
+    from erc.datasets.shards import build
 
     root = place / "KEMDy19"
     write_tree(root, "kemdy19", sessions=5, utterances=8, seed=0, defects=False)
     corpus = corpora.load("kemdy19", root)
-    whole = store.build(corpus, place / "cache")
+    whole = build(corpus, place / "cache")
     rows, report = whole.table.to_pylist(), whole.report
     del whole
     files = sorted(p for p in place.glob("cache/**/*") if p.suffix in (".arrow", ".json"))
     for _ in range(times):
         damage(chance.choice(files), chance)
-        again = store.build(corpus, place / "cache")
+        again = build(corpus, place / "cache")
         same = again.table.to_pylist() == rows and again.report == report
         yield "store: as before" if same else "STORE: ANOTHER"
 

@@ -21,7 +21,7 @@ from erc.corpora import mixing, simulated
 from erc.datasets.body import model_inputs
 from erc.datasets.groups import group_by
 from erc.datasets.labels import label
-from erc.datasets.store import build
+from erc.datasets.shards import build
 from erc.datasets.view import MODES, View
 from erc.labels.targets import Target
 from erc.labels.ties import choose_tie
@@ -73,7 +73,7 @@ def HF_KEMD(
             None: "drop" if `remove_deuce`, else "centroid".
         remove_deuce: older name of `tie="drop"`.
         num_data: keep this many utterances, evenly spaced (for fast dev runs).
-        num_proc: workers that decode recordings; see `erc.datasets.store.build`.
+        num_proc: workers that decode recordings; see `erc.datasets.shards.build`.
         wav_max_length: samples kept of a recording; None keeps all.
         txt_max_length: tokens kept of a transcript.
         wav_processor, txt_processor: feature extractor and tokenizer, Hugging Face id or folder;

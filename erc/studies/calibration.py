@@ -101,7 +101,7 @@ def corpus(folder: Path, size: int, seconds: float) -> Path:
 def _building(folder: Path, seconds: float) -> float:
     """Seconds an utterance of that length, one worker, files from the page cache."""
     from erc import corpora
-    from erc.datasets.store import build
+    from erc.datasets.shards import build
 
     table, took = corpus(folder, RECORDINGS, seconds), []
     for i in range(2):

@@ -14,7 +14,8 @@ import soundfile
 
 from erc import corpora
 from erc.base.errors import CorpusError
-from erc.datasets import store
+from erc.datasets import shards
+from erc.datasets.store import Store
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def tree(kemdy19, tmp_path):
 
 
 def build(root, cache, **options):
-    return store.build(corpora.load("kemdy19", root), cache, **options)
+    return shards.build(corpora.load("kemdy19", root), cache, **options)
 
 
 def test_every_recording_comes_back_to_the_sample(kemdy19, tmp_path):
@@ -128,7 +129,7 @@ def test_workers_do_not_change_the_result(kemdy19, tmp_path, workers):
 
 
 def test_two_builds_at_once_make_one_store(kemdy19, tmp_path):
-    found: list[store.Store] = []
+    found: list[Store] = []
     threads = [
         threading.Thread(target=lambda: found.append(build(kemdy19, tmp_path, num_proc=2)))
         for _ in range(3)
@@ -193,7 +194,7 @@ def test_a_worker_process_maps_the_files_instead_of_receiving_them(kemdy19, tmp_
 @pytest.mark.parametrize(("limit", "batches"), [(1, 40), (1 << 40, 5)])  # 5 sessions
 def test_record_batches_of_any_size_hold_the_same(kemdy19, tmp_path, monkeypatch, limit, batches):
     whole = build(kemdy19, tmp_path / "a")
-    monkeypatch.setattr(store, "RECORD_BATCH", limit)
+    monkeypatch.setattr(shards, "RECORD_BATCH", limit)
     cut = build(kemdy19, tmp_path / "b")
     assert len(cut.table["audio"].chunks) == batches
     assert cut.table.equals(whole.table)
@@ -204,7 +205,7 @@ def test_record_batches_of_any_size_hold_the_same(kemdy19, tmp_path, monkeypatch
 def test_utterances_without_a_recording_have_no_samples(tmp_path):
     lines = [f"{i},s,S{i // 2},happy,text {i}" for i in range(4)]
     (tmp_path / "manifest.csv").write_text("\n".join(["id,speaker,session,emotion,text", *lines]))
-    built = store.build(corpora.load("manifest", tmp_path), tmp_path / "cache")
+    built = shards.build(corpora.load("manifest", tmp_path), tmp_path / "cache")
     assert [len(built.pcm(row)) for row in range(4)] == [0] * 4
 
 
@@ -214,7 +215,7 @@ def test_what_a_build_holds_does_not_grow_with_the_corpus(tmp_path):
         rows = (f"u{i},말 {i},S{i // 250},S{i // 250},happy\n" for i in range(size))
         table.write_text("id,text,speaker,session,emotion\n" + "".join(rows), "utf-8")
         tracemalloc.start()
-        store.build(corpora.load("manifest", table), tmp_path / f"cache-{size}")
+        shards.build(corpora.load("manifest", table), tmp_path / f"cache-{size}")
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
