@@ -30,7 +30,8 @@ from erc.recognizer.prediction import Failure
 from erc.recognizer.public.labels import meaning
 from erc.recognizer.public.opened import Named, look
 from erc.scores.baselines import FULL_SCALE, cues
-from erc.studies.comparison import Cell, Column, Comparison, Model, Said, compare
+from erc.studies.comparison import compare
+from erc.studies.comparison_table import Cell, Column, Comparison, Model, Said
 
 
 def run(

@@ -57,7 +57,7 @@ def fit_fusion(
         from erc.recognizer.public.labels import meaning
         from erc.recognizer.public.late import MODALITIES, Fusion, fit
         from erc.recognizer.public.opened import pair
-        from erc.studies.comparison import majority, membership
+        from erc.studies.shared_emotions import majority, membership
 
     names = {"speech": _whole(speech), "text": _whole(text)}
     both = pair(names, Fusion(labels=labels))

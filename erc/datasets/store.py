@@ -1,8 +1,8 @@
 """`Store`: a built corpus, memory-mapped; audio decoded once, shared by all folds and labels.
 
 A store is a list of shards (`erc.datasets.shards` writes them), each an Arrow stream of `SCHEMA`.
-Labels, folds, lengths and tokenizers are applied when reading and need no rebuild. The folder also opens with
-`datasets.load_from_disk`.
+Labels, folds, lengths and tokenizers are applied when reading and need no rebuild. The folder also
+opens with `datasets.load_from_disk`.
 """
 
 from __future__ import annotations

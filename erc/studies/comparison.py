@@ -11,158 +11,38 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from erc.base.space import Dimension, Space
+from erc.base.space import Space
 from erc.base.text import folded
 from erc.corpora.utterance import Utterance
 from erc.scores.baselines import BASELINES, Side
 from erc.scores.metrics import ccc, uar
-from erc.scores.statistics import Difference, Interval, interval, paired
+from erc.scores.statistics import Difference, interval, paired
+from erc.studies.comparison_table import Cell, Column, Said
+from erc.studies.shared_emotions import Meaning, majority, membership, rescaled, shared_emotions
 
 FOLDS = 5  # of speakers, in which baselines learn and are tested where the whole corpus is scored
 LIMITS = {"uar": (0.0, 1.0), "ccc": (-1.0, 1.0)}
-Meaning = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
-class Model:
-    """A row of the table."""
-
-    name: str  # as it was given
-    id: str = ""  # NAME@VERSION
-    takes: tuple[str, ...] = ()
-    parameters: int | None = None
-    megabytes: float | None = None
-    terms: tuple[str, ...] = ()  # see `erc.base.terms.Terms`
-    trained_on: str = ""
-    simulated: bool = False  # it was trained on simulated speech
-    times_real: float = math.nan  # seconds of sound answered in a second, over all corpora here
-    per_second: float = math.nan  # utterances answered in a second
-
-
-@dataclass(frozen=True)
-class Said:
-    """What one model answered for the N utterances of a corpus, in their order.
+class _Scored:
+    """What one score ("uar", "ccc_valence" …) looks at.
 
     Attributes:
-        space: what it answers in: K labels and D dimensions.
-        probabilities: [N, K]; rows of nan: no answer.
-        dimensions: [N, D] in its own units; nan: no answer.
-        reasons: why there is no answer → how many.
-        seconds: that answering took.
-        heard: seconds of sound that it heard; 0: it only reads.
-        seen: what its folder knows of having met these speakers in training; "": nothing. Such a score
-            is none of the model's ear, and no other model is measured against it.
-        missing: why it cannot answer for this corpus at all; "": it can.
-        notes: e.g. that it heard without the text.
+        rows: [n] of the utterances, which all who are scored have answered.
+        truth: [n] of people.
+        said: who → [n] what it says.
     """
 
-    space: Space
-    probabilities: np.ndarray
-    dimensions: np.ndarray
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    seconds: float = math.nan
-    heard: float = 0.0
-    seen: str = ""
-    missing: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One model, or baseline, on one corpus."""
-
-    scores: Mapping[str, Interval] = field(default_factory=dict)  # "uar", "ccc_valence" …
-    against_best: Difference | None = None  # its UAR − that of the best model; None: it is the best
-    labels: Mapping[str, str | None] = field(default_factory=dict)  # own label → what it counts as
-    outside: float = math.nan  # mean probability on labels that do not count here
-    seen: str = ""
-    missing: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Column:
-    """One corpus, and which of its utterances were scored."""
-
-    name: str
-    side: str  # "all" or "fold 4 of 5"
-    simulated: bool  # no person was recorded
-    utterances: int  # of the side
-    speakers: int
-    emotions: tuple[str, ...]  # compared; (): none
-    scored: Mapping[str, int]  # score → utterances that counted
-    left_out: Mapping[str, int]  # reason → utterances
-    labels: Mapping[str, str | None]  # emotion of the corpus → what it counts as
-    terms: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The whole table: `cells[row][column]`, rows are models, then baselines."""
-
-    models: tuple[Model, ...]
-    columns: tuple[Column, ...]
-    cells: Mapping[str, tuple[Cell, ...]]  # name of the row → a cell a column
-    machine: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def simulated(self) -> bool:
-        """Whether some of it is about no real voice."""
-        return any(m.simulated for m in self.models) or any(c.simulated for c in self.columns)
-
-    @property
-    def baselines(self) -> list[str]:
-        """Names of the rows that are no models."""
-        return [name for name in self.cells if name not in {m.name for m in self.models}]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; nan is null."""
-        return _plain(asdict(self))
-
-
-def shared_emotions(
-    corpus: Space, models: Sequence[Space], meaning: Meaning
-) -> tuple[tuple[str, ...], list[dict[str, str | None]]]:
-    """What is compared, and for the corpus and each model: label → which of these it counts as.
-
-    A label is compared under its own name where the corpus and all models have it, else by what it
-    means. A model that shares fewer than two emotions with the corpus takes no part.
-
-    >>> same = {"joy": "happy", "calm": "neutral"}
-    >>> spaces = Space(("happy", "neutral", "calm")), [Space(("joy", "neutral", "sad"))]
-    >>> found, (corpus, model) = shared_emotions(*spaces, lambda x: same.get(x, x))
-    >>> found, corpus["calm"], model
-    (('happy', 'neutral'), 'neutral', {'joy': 'happy', 'neutral': 'neutral', 'sad': None})
-    """
-    own = set(corpus.emotions)
-    meant = {x: meaning(x) for x in own}
-    taking = [m for m in models if len({meaning(x) for x in m.emotions} & {*meant.values()}) > 1]
-    everywhere = own.intersection(*(m.emotions for m in taking)) if taking else set()
-
-    def key(label: str) -> str | None:
-        found = meaning(label)
-        return label if found is not None and label in everywhere else found
-
-    both = [key(x) for x in corpus.emotions]
-    for one in taking:
-        known = {key(x) for x in one.emotions}
-        both = [x for x in both if x in known]
-    emotions = tuple(x for x in dict.fromkeys(both) if x is not None) if taking else ()
-    if len(emotions) < 2:
-        emotions = ()
-    tables: list[dict[str, str | None]] = [
-        {x: k if (k := key(x)) in emotions else None for x in space.emotions}
-        for space in (corpus, *models)
-    ]
-    return emotions, tables
+    rows: np.ndarray
+    truth: np.ndarray
+    said: dict[str, np.ndarray]
 
 
 def compare(
@@ -192,130 +72,110 @@ def compare(
     spaces = [said.space for said in answering.values()]
     emotions, (own, *tables) = shared_emotions(space, spaces, meaning)
     labels = dict(zip(answering, tables, strict=True))
+    left: Counter[str] = Counter()
+    scored, outside = {}, {}
+    if emotions:
+        scored["uar"], outside = _named(utterances, answering, own, labels, emotions, left)
+    scored |= _placed(utterances, space, answering)
+    people = [*utterances, *train]
+    rows = {key: one.rows for key, one in scored.items()}
+    for key, each in _baselines(people, len(utterances), space, own, emotions, cues, rows).items():
+        if scored[key].said:
+            scored[key].said.update((who, values[rows[key]]) for who, values in each.items())
+    metrics = {key: _metric(key, len(emotions)) for key in scored}
+    speakers = np.array([u.speaker for u in utterances])
+    found = {
+        key: {
+            who: interval(
+                metrics[key], (one.truth, said), speakers[one.rows], limits=LIMITS[key[:3]]
+            )
+            for who, said in one.said.items()
+        }
+        for key, one in scored.items()
+        if len(one.rows)
+    }
+    uars = {who: one.value for who, one in found.get("uar", {}).items()}
+    fair = {m: x for m, x in uars.items() if m in answering and not answering[m].seen and x == x}
+    best = max(fair, key=lambda m: fair[m], default=None)
+
+    def behind(who: str) -> Difference | None:
+        if best is None or who == best or who not in uars:
+            return None
+        one = scored["uar"]
+        own, first = ((one.truth, one.said[x]) for x in (who, best))
+        return paired(metrics["uar"], own, first, speakers[one.rows])
+
+    baselines = [who for one in scored.values() for who in one.said]
+    cells = {}
+    for who in dict.fromkeys([*models, *baselines]):
+        model = models.get(who)
+        scores = {key: each[who] for key, each in found.items() if who in each}
+        cells[who] = Cell(
+            scores,
+            behind(who),
+            labels.get(who, {}),
+            outside.get(who, math.nan),
+            model.seen if model else "",
+            _why(model, space) if model and not scores else "",
+            _notes(model) if model else (),
+        )
+    column = Column(
+        name, side, simulated, len(utterances), len(set(speakers.tolist())), emotions,
+        {key: len(one.rows) for key, one in scored.items()}, dict(left), own, terms, tuple(notes),
+    )  # fmt: skip
+    return column, cells
+
+
+def _named(
+    utterances: Sequence[Utterance],
+    answering: Mapping[str, Said],
+    own: Mapping[str, str | None],
+    labels: Mapping[str, Mapping[str, str | None]],
+    emotions: tuple[str, ...],
+    left: Counter[str],
+) -> tuple[_Scored, dict[str, float]]:
+    """Which emotion models name, of those that know all of them; whatever is left out is counted in
+    `left`. With it the mean probability that each leaves on other labels."""
     votes = np.array([u.votes or [math.nan] * len(own) for u in utterances], float)
     counted = votes.reshape(len(utterances), -1) @ membership(own, emotions)
-    truth, left = majority(votes, counted, own, emotions)
-    naming = [m for m, table in labels.items() if emotions and {*table.values()} >= {*emotions}]
-    speakers = np.array([u.speaker for u in utterances])
+    truth, untold = majority(votes, counted, own, emotions)
+    left.update(untold)
     usable = truth >= 0
-    shares, outside = {}, {}
-    for m in naming:
-        said = answering[m]
-        mass = said.probabilities @ membership(labels[m], emotions)
-        total = mass.sum(1)
-        silent = usable & ~(total > 0)
-        for _ in range(int(silent.sum())):
-            left[f"not answered by {m}"] += 1
-        usable &= ~silent
-        shares[m], outside[m] = mass, 1 - total
+    shares = {}
+    for m, said in answering.items():
+        if {*labels[m].values()} >= {*emotions}:
+            shares[m] = said.probabilities @ membership(labels[m], emotions)
+            silent = usable & ~(shares[m].sum(1) > 0)
+            if silent.any():
+                left[f"not answered by {m}"] += int(silent.sum())
+            usable &= ~silent
     rows = np.flatnonzero(usable)
-    scored = {"uar": len(rows)} if emotions else {}
-    metric = partial(uar, num_classes=len(emotions))
-    arrays: dict[str, dict[str, tuple[Any, Any]]] = {}
-    if len(rows):
-        arrays["uar"] = {m: (truth[rows], shares[m][rows].argmax(1)) for m in naming}
-    who = {"uar": rows} if emotions else {}
+    named = {m: mass[rows].argmax(1) for m, mass in shares.items()}
+    outside = {m: float(1 - mass[rows].sum(1).mean()) for m, mass in shares.items() if len(rows)}
+    return _Scored(rows, truth[rows], named if len(rows) else {}), outside
+
+
+def _placed(
+    utterances: Sequence[Utterance], space: Space, answering: Mapping[str, Said]
+) -> dict[str, _Scored]:
+    """Each dimension that is rated and that some model answers, in the units of the corpus."""
+    found = {}
     for d, scale in enumerate(space.dimensions):
-        key = f"ccc_{scale.name}"
         told = {
             m: rescaled(s.dimensions[:, s.space.names.index(scale.name)], s.space, scale)
             for m, s in answering.items()
             if scale.name in s.space.names
         }
         rated = np.array([u.dimensions[d] for u in utterances], float)
-        known = np.isfinite(rated)
-        for values in told.values():
-            known &= np.isfinite(values)
+        known = np.isfinite([rated, *told.values()]).all(0)
         if told and known.any():
-            who[key], scored[key] = np.flatnonzero(known), int(known.sum())
-            arrays[key] = {m: (rated[known], values[known]) for m, values in told.items()}
-    people = [*utterances, *train]
-    base = _baselines(people, len(utterances), space, own, emotions, cues, who)
-    for key, each in base.items():
-        if key in arrays:
-            first = next(iter(arrays[key].values()))[0]
-            arrays[key] |= {name: (first, values[who[key]]) for name, values in each.items()}
-    cells: dict[str, Cell] = {}
-    rows_of = dict.fromkeys([*models, *(n for each in base.values() for n in each)])
-    found = {
-        key: {
-            m: interval(_metric(key, metric), pair, speakers[who[key]], limits=LIMITS[key[:3]])
-            for m, pair in each.items()
-        }
-        for key, each in arrays.items()
-    }
-    told_uar = {m: found["uar"][m].value for m in naming} if "uar" in found else {}
-    heard_before = {m for m in told_uar if answering[m].seen}
-    fair = {m: x for m, x in told_uar.items() if x == x and m not in heard_before}
-    best = max(fair, key=lambda m: fair[m], default=None)
-    for m in rows_of:
-        behind = None
-        if best is not None and m in found["uar"] and m != best:
-            pairs = arrays["uar"][m], arrays["uar"][best]
-            behind = paired(metric, *pairs, speakers[rows])
-        one = models.get(m)
-        cells[m] = Cell(
-            {key: each[m] for key, each in found.items() if m in each},
-            behind,
-            labels.get(m, {}),
-            float(outside[m][rows].mean()) if m in outside and len(rows) else math.nan,
-            one.seen if one else "",
-            _why(one, space) if one and not any(m in each for each in found.values()) else "",
-            _notes(one) if one else (),
-        )
-    return (
-        Column(
-            name, side, simulated, len(utterances), len(set(speakers.tolist())), emotions, scored,
-            dict(left), own, terms, tuple(notes),
-        ),
-        cells,
-    )  # fmt: skip
+            said = {m: values[known] for m, values in told.items()}
+            found[f"ccc_{scale.name}"] = _Scored(np.flatnonzero(known), rated[known], said)
+    return found
 
 
-def rescaled(values: np.ndarray, own: Space, scale: Dimension) -> np.ndarray:
-    """Values on a dimension of `own`, on the scale that a corpus has for it: linear, end to end.
-
-    >>> rescaled(np.array([0, 0.5]), Space((), (Dimension("valence", 0, 1),)), Dimension("valence"))
-    array([1., 3.])
-    """
-    mine = own.dimensions[own.names.index(scale.name)]
-    return scale.low + (values - mine.low) * (scale.high - scale.low) / (mine.high - mine.low)
-
-
-def _metric(key: str, naming: Callable[..., Any]) -> Callable[..., Any]:
-    return naming if key == "uar" else ccc
-
-
-def membership(table: Mapping[str, str | None], emotions: Sequence[str]) -> np.ndarray:
-    """[labels, emotions] 1 where a label counts as an emotion."""
-    found = [[float(meant == e) for e in emotions] for meant in table.values()]
-    return np.array(found, float).reshape(len(table), len(emotions))
-
-
-def majority(
-    votes: np.ndarray, counted: np.ndarray, own: Mapping[str, str | None], emotions: Sequence[str]
-) -> tuple[np.ndarray, Counter[str]]:
-    """[N] which of the shared emotions most raters chose; −1: none, and why not."""
-    left: Counter[str] = Counter()
-    truth = np.full(len(votes), -1)
-    for i, (row, mass) in enumerate(zip(votes, counted)):
-        if not len(emotions):
-            continue
-        if np.isnan(row).any() or not row.sum():
-            left["without an emotion label"] += 1
-            continue
-        others = [v for v, meant in zip(row, own.values()) if meant is None]
-        most = max(mass.max(), max(others, default=0))
-        if (mass == most).sum() + sum(v == most for v in others) > 1:
-            left["several emotions have most votes"] += 1
-        elif mass.max() < most:
-            word = list(own)[
-                int(np.argmax([v if m is None else -1 for v, m in zip(row, own.values())]))
-            ]
-            left[f"labelled {word}, which not all models know"] += 1
-        else:
-            truth[i] = int(mass.argmax())
-    return truth, left
+def _metric(key: str, emotions: int) -> Callable[..., Any]:
+    return partial(uar, num_classes=emotions) if key == "uar" else ccc
 
 
 def _baselines(
@@ -386,13 +246,3 @@ def _why(said: Said, space: Space) -> str:
 
 def _notes(said: Said) -> tuple[str, ...]:
     return (*said.notes, *(f"{n} not answered: {why}" for why, n in said.reasons.items()))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(x) for key, x in value.items()}
-    if isinstance(value, Interval | Difference):
-        return _plain(value._asdict())
-    if isinstance(value, list | tuple):
-        return [_plain(x) for x in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,7 +15,7 @@ from erc.base.errors import ConfigError
 from erc.base.files import atomic
 from erc.scores.statistics import FEW
 from erc.scores.tables import few, grid, number, spread
-from erc.studies.comparison import Cell, Column, Comparison, Model
+from erc.studies.comparison_table import Cell, Column, Comparison, Model
 
 LEAK = "†"
 HOW = (

@@ -14,8 +14,10 @@ from erc.base.space import KEMDY, Dimension, Space
 from erc.corpora.utterance import Utterance
 from erc.recognizer.public.labels import meaning
 from erc.scores.tables import number
-from erc.studies.comparison import Comparison, Model, Said, compare, shared_emotions
+from erc.studies.comparison import compare
 from erc.studies.comparison_page import as_csv, html, markdown, terminal
+from erc.studies.comparison_table import Comparison, Model, Said
+from erc.studies.shared_emotions import shared_emotions
 
 SPACE = Space(("angry", "happy", "sad", "boredom"), (Dimension("valence", 1, 5),))
 
