@@ -73,7 +73,8 @@ def compare(
     emotions, (own, *tables) = shared_emotions(space, spaces, meaning)
     labels = dict(zip(answering, tables, strict=True))
     left: Counter[str] = Counter()
-    scored, outside = {}, {}
+    scored: dict[str, _Scored] = {}
+    outside: dict[str, float] = {}
     if emotions:
         scored["uar"], outside = _named(utterances, answering, own, labels, emotions, left)
     scored |= _placed(utterances, space, answering)

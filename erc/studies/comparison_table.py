@@ -1,4 +1,4 @@
-"""What a comparison is made from, `Said` of a model on a corpus, and what comes of it, a `Comparison`."""
+"""What a comparison is made from, `Said` of a model on a corpus, and what comes of it: `Comparison`."""
 
 from __future__ import annotations
 
