@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,11 +142,7 @@ def one(kemdy19, tmp_path_factory) -> Path:
     return place
 
 
-def test_two_processes_train_what_one_trains(one, kemdy19, tmp_path):
-    run = tmp_path / "run"
-    found = together(tmp_path, [*WORDS, *STILL, f"dataset.paths={kemdy19}", f"run_dir={run}"])
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.count("try: erc predict") == 1  # one of them speaks
+def assert_same_training(one: Path, run: Path) -> None:
     ours, theirs = rows_of(one), rows_of(run)
     assert len(ours) == len(theirs) > 10
     for a, b in zip(ours, theirs, strict=True):
@@ -156,7 +154,70 @@ def test_two_processes_train_what_one_trains(one, kemdy19, tmp_path):
     for system, said in a.items():
         np.testing.assert_allclose(said.probabilities, b[system].probabilities, atol=2e-5)
         np.testing.assert_allclose(said.dimensions, b[system].dimensions, atol=1e-4)
+
+
+def test_two_processes_train_what_one_trains(one, kemdy19, tmp_path):
+    run = tmp_path / "run"
+    found = together(tmp_path, [*WORDS, *STILL, f"dataset.paths={kemdy19}", f"run_dir={run}"])
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("try: erc predict") == 1  # one of them speaks
+    assert_same_training(one, run)
     assert (run / "config.yaml").read_text().count("devices: 2") == 1
+
+
+@pytest.fixture
+def hosts() -> Iterator[list[list[str]]]:
+    """Two network namespaces with a cable between them: what to write before a command to run it there.
+
+    Neither sees a network card, an address or a port of the other, as on two machines.
+    """
+    names = [f"erc{os.getpid()}{end}" for end in "ab"]
+    if os.getuid() or not shutil.which("ip"):
+        pytest.skip("network namespaces need root and iproute2")
+    commands = [f"netns add {name}" for name in names]
+    commands += [f"link add {names[0]} netns {names[0]} type veth peer {names[1]} netns {names[1]}"]
+    for number, name in enumerate(names, 1):
+        commands += [f"-n {name} addr add 10.77.0.{number}/24 dev {name}"]
+        commands += [f"-n {name} link set {device} up" for device in (name, "lo")]
+    try:
+        for command in commands:
+            found = subprocess.run(["ip", *command.split()], capture_output=True, text=True)
+            if found.returncode:
+                pytest.skip(f"no network namespaces here: {found.stderr.strip()}")
+        yield [["ip", "netns", "exec", n, "env", f"GLOO_SOCKET_IFNAME={n}"] for n in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.mark.slow
+def test_two_hosts_train_what_one_trains(hosts, one, kemdy19, tmp_path):
+    run = tmp_path / "run"
+    (tmp_path / "driver.py").write_text(DRIVER)
+    command = [
+        "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=10.77.0.1:29500",
+        "--rdzv-id=erc", str(tmp_path / "driver.py"), *WORDS, *STILL, f"dataset.paths={kemdy19}",
+        f"run_dir={run}",
+    ]  # fmt: skip
+    given = os.environ | {"OMP_NUM_THREADS": "1"}
+    logs = [tmp_path / f"host{k}.txt" for k in range(2)]
+    started = []
+    for k, (host, log) in enumerate(zip(hosts, logs, strict=True)):
+        # Both have the name of this machine, by which torchrun would tell who and where they are.
+        who = [f"--rdzv-conf=is_host={1 - k}", f"--local-addr=10.77.0.{k + 1}"]
+        words = [*host, sys.executable, "-m", "torch.distributed.run", *who, *command]
+        with log.open("w") as out:
+            started += [subprocess.Popen(words, env=given, stdout=out, stderr=out)]
+    try:
+        codes = [process.wait(timeout=200) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    said = [log.read_text() for log in logs]
+    assert codes == [0, 0], "\n".join(said)
+    assert "".join(said).count("try: erc predict") == 1
+    assert_same_training(one, run)
+    assert "num_nodes: 2" in (run / "config.yaml").read_text()
 
 
 def test_more_processes_than_were_started_are_refused(kemdy19, tmp_path, monkeypatch):
