@@ -9,7 +9,9 @@ May import: base, corpora, preprocess, labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from erc.datasets.body import model_inputs
 from erc.datasets.groups import group_by
 from erc.datasets.labels import label
 from erc.datasets.shards import build
+from erc.datasets.store import Store
 from erc.datasets.view import MODES, View
 from erc.labels.targets import Target
 from erc.labels.ties import choose_tie
@@ -97,9 +100,7 @@ def HF_KEMD(
         raise ConfigError(
             f"mode '{mode}' is not one of {', '.join(MODES)}{did_you_mean(mode, MODES)}"
         )
-    one = isinstance(paths, str | Path)
-    corpus = (corpora if one else mixing).find(paths, dataset_name, **options)  # type: ignore[arg-type]
-    store = build(corpus, Path(cache) if cache else cache_dir(), num_proc)
+    store = _opened(paths, dataset_name, Path(cache) if cache else cache_dir(), num_proc, options)
     units, people = group_by(group, store)
     # folds are made of each corpus by itself, unless they are corpora
     of = [""] * len(store) if group == "corpus" else store.column("corpus")
@@ -115,6 +116,37 @@ def HF_KEMD(
         num_data=num_data,
         wav_max_length=wav_max_length,
     )
+
+
+_known: ContextVar[dict[str, Store] | None] = ContextVar("stores", default=None)
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Within it a corpus is read once, however often the trainings of a study open it.
+
+    Its files are taken not to change meanwhile.
+    """
+    token = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def _opened(
+    paths: str | Sequence[mixing.Place], name: str | None, cache: Path, num_proc: int,
+    options: dict[str, Any],
+) -> Store:  # fmt: skip
+    known, key = _known.get(), repr((paths, name, cache, sorted(options.items())))
+    if known is not None and key in known:
+        return known[key]
+    one = isinstance(paths, str | Path)
+    corpus = (corpora if one else mixing).find(paths, name, **options)  # type: ignore[arg-type]
+    store = build(corpus, cache, num_proc)
+    if known is not None:
+        known[key] = store
+    return store
 
 
 def KEMDy19Dataset(paths: str = "./data/KEMDy19", **options: Any) -> View:

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -152,11 +152,26 @@ def train(
             fold.train(keep_weights)
             yield fold, time.monotonic() - start
         return
+    for [fold], done in apart(_alone, [[fold] for fold in todo], workers, keep_weights):
+        yield fold, done[0]
+
+
+Task = Callable[[list[Fold], bool], dict[int, float]]  # trains some; seconds by their place
+
+
+def apart(
+    task: Task, parts: Sequence[list[Fold]], workers: int, keep_weights: bool
+) -> Iterator[tuple[list[Fold], dict[int, float]]]:
+    """Trainings in processes of their own, `workers` at a time, which share the processors.
+
+    Yields:
+        each part when it is done, and what `task` returned.
+    """
     # spawn: a forked process would inherit torch's threads in an unknown state.
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with _terminable(), ProcessPoolExecutor(min(workers, len(todo)), context) as pool:
-        jobs = {pool.submit(_apart, fold, threads, keep_weights): fold for fold in todo}
+    with _terminable(), ProcessPoolExecutor(min(workers, len(parts)), context) as pool:
+        jobs = {pool.submit(_apart, task, part, threads, keep_weights): part for part in parts}
         try:
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
@@ -184,17 +199,21 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _apart(fold: Fold, threads: int, keep_weights: bool) -> float:
+def _apart(task: Task, part: list[Fold], threads: int, keep_weights: bool) -> dict[int, float]:
     import torch
 
     torch.set_num_threads(threads)
-    start = time.monotonic()
     try:
-        with log(fold.folder):
-            fold.train(keep_weights)
+        return task(part, keep_weights)
     except SystemExit as stop:  # asked to stop: this process takes no other run
         os._exit(int(stop.code or 0))
-    return time.monotonic() - start
+
+
+def _alone(part: list[Fold], keep_weights: bool) -> dict[int, float]:
+    start = time.monotonic()
+    with log(part[0].folder):
+        part[0].train(keep_weights)
+    return {0: time.monotonic() - start}
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ What cannot be trained so is left to be trained alone, and a line says why.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import defaultdict
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from erc.base.errors import ConfigError
+from erc.datasets import read_once
 from erc.studies import folds
 from erc.studies.experiment import configure
 from erc.studies.folds import Fold, log
@@ -27,9 +29,26 @@ MOST = 1 << 30  # bytes of features side by side
 def train(
     wanted: Sequence[Fold], workers: int | None = None, keep_weights: bool = True
 ) -> Iterator[tuple[Fold, float]]:
-    """`erc.studies.folds.train`, which trains here what cannot be stacked."""
-    left = yield from together([fold for fold in wanted if not fold.finished()], keep_weights)
+    """`erc.studies.folds.train`, which trains one by one what cannot be stacked.
+
+    Args:
+        workers: so many stacks at a time, each in a process of its own; None: one, here.
+    """
+    todo = [fold for fold in wanted if not fold.finished()]
+    left = todo
+    if workers is None or not todo:
+        left = yield from together(todo, keep_weights)
+    elif workers > 0:
+        size = math.ceil(len(todo) / workers)
+        parts = [todo[i : i + size] for i in range(0, len(todo), size)]
+        for part, seconds in folds.apart(_together, parts, workers, keep_weights):
+            yield from ((part[place], spent) for place, spent in seconds.items())
+        left = [fold for fold in todo if not fold.finished()]
     yield from folds.train(left, workers, keep_weights)
+
+
+def _together(part: list[Fold], keep_weights: bool) -> dict[int, float]:
+    return {part.index(fold): seconds for fold, seconds in together(part, keep_weights)}
 
 
 def together(
@@ -45,7 +64,7 @@ def together(
     """
     left: dict[Fold, str] = {}
     kinds: dict[Any, dict[Fold, Member]] = defaultdict(dict)
-    with ExitStack() as locks:
+    with read_once(), ExitStack() as locks:
         for fold in todo:
             member = _member(fold, keep_weights, locks)
             if isinstance(member, str):

@@ -15,6 +15,7 @@ from typing import Any
 from erc import corpora
 from erc.base.errors import ConfigError, CorpusError
 from erc.base.files import write_json
+from erc.datasets import read_once
 from erc.scores.results import Results
 from erc.studies.folds import folds, log, single, train
 from erc.studies.reproduction_table import SYSTEM, Row, compare, markdown
@@ -132,7 +133,7 @@ def train_all(rows: Sequence[Row], folder: Path, workers: int, at_once: bool = F
     Args:
         folder: for what is printed while the corpus is read, or written.
     """
-    with log(folder):
+    with log(folder), read_once():
         jobs = {fold: row for row in rows for fold in folds(row.words, row.folder)}
     todo = [fold for fold in jobs if not fold.finished()]
     print(f"{len(jobs)} runs, {len(jobs) - len(todo)} finished before", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from erc.base.audio import SAMPLE_RATE
 from erc.base.files import fingerprint
 from erc.base.space import KEMDY, Space
-from erc.scores.agreement import agreement
+from erc.scores.agreement import Agreement, agreement
 from erc.training.config import resolve
 
 if TYPE_CHECKING:
+    from erc.datasets.store import Store
     from erc.datasets.view import View
     from erc.training.assembly import Assembly
 
@@ -32,7 +34,7 @@ def data_record(parts: Assembly) -> dict[str, Any]:
     """
     data = parts.sides["test"]
     report = data.store.report
-    found = agreement(data.store.utterances(data.side("all").rows), data.space)
+    found = _agreement(data.store, tuple(data.side("all").rows.tolist()))
     config = {
         k: v for k, v in resolve(parts.cfg).items() if k not in ("run_dir", "logger", "cache")
     }
@@ -47,6 +49,12 @@ def data_record(parts: Assembly) -> dict[str, Any]:
         "fingerprints": {"data": data.store.path.name, "configuration": fingerprint(config)},
         "erc": version("erc"),
     }
+
+
+@functools.lru_cache(maxsize=1)
+def _agreement(store: Store, rows: tuple[int, ...]) -> Agreement:
+    """The same for all folds of a study."""
+    return agreement(store.utterances(np.array(rows)), store.space)
 
 
 def side(data: View) -> dict[str, Any]:

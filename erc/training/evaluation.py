@@ -47,6 +47,7 @@ from erc.training.assembly import Assembly
 from erc.training.data_record import data_record
 from erc.training.features import encode, known
 
+BATCH, KNOWN = 16, 128  # utterances: that encoders hear, and whose features are known
 LARGEST = 4096  # rows or features of the linear baseline: half a minute
 PACKAGES = ("torch", "transformers", "lightning", "numpy")  # whose versions are recorded
 
@@ -93,7 +94,7 @@ def predict_split(
     parts: Assembly,
     side: str,
     asked: Sequence[Condition] | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     held_out: HeldOut | None = None,
 ) -> list[Predictions]:
     """What a model says of every utterance of a side, on `parts.device`; encoders run once.
@@ -102,7 +103,7 @@ def predict_split(
         side: train | valid | test.
         asked: an answer for each; an utterance without any of `use` gets what the model says of
             nothing. None: one answer, from all modalities.
-        batch_size: utterances; batches are made of like lengths.
+        batch_size: utterances; batches are made of like lengths. None: `BATCH`, more of known features.
         held_out: what tells how typical they are; None: that is not asked.
     """
     held_out = held_out or HeldOut()
@@ -137,10 +138,12 @@ def predict_split(
 
 
 def encoded_in_batches(
-    parts: Assembly, data: View, batch_size: int = 16
+    parts: Assembly, data: View, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, Encoded[Tensor]]]:
     """Utterances of a view after the encoders, on `parts.device`, with their places among its rows."""
     model = parts.model.eval().to(parts.device)
+    if batch_size is None:
+        batch_size = BATCH if set(model.modalities) - parts.tables.keys() else KNOWN
     sampler = BucketSampler(data.lengths, batch_size, shuffle=False)
     for indices, batch in zip(sampler, loader(data, parts.collate, sampler), strict=True):
         batch = batch.to(parts.device)

@@ -8,7 +8,7 @@ import pytest
 
 from erc import corpora, labels
 from erc.base.errors import ConfigError, CorpusError
-from erc.datasets import HF_KEMD, KEMDy19Dataset, KEMDy20Dataset, SyntheticKEMD
+from erc.datasets import HF_KEMD, KEMDy19Dataset, KEMDy20Dataset, SyntheticKEMD, read_once
 from erc.labels import ties
 
 
@@ -36,6 +36,20 @@ def test_sides_share_nothing_and_leave_nothing_out(train):
     speakers = [set(train.store.column("speaker")[list(rows)]) for rows in seen]
     assert not speakers[0] & speakers[1]
     assert list(train.side("valid").rows) == list(train.side("test").rows)  # the paper's protocol
+
+
+def test_a_study_reads_its_corpus_once(kemdy19, monkeypatch):
+    read = []
+    original = corpora.find
+    monkeypatch.setattr(corpora, "find", lambda *a, **k: read.append(a) or original(*a, **k))
+    with read_once():
+        one, two = (HF_KEMD(str(kemdy19), validation_fold=fold) for fold in (1, 2))
+        assert one.store is two.store
+        assert set(one.side("test").rows) != set(two.side("test").rows)
+        assert HF_KEMD(str(kemdy19), reference_rows=True).store is not one.store  # other options
+    assert len(read) == 2
+    assert HF_KEMD(str(kemdy19)).store is not one.store  # its files may have changed since
+    assert len(read) == 3
 
 
 def test_strict_never_stops_on_the_held_out_fold(kemdy19):

@@ -71,6 +71,20 @@ def test_the_same_scores_and_the_same_model(studies):
         np.testing.assert_allclose(first, second, atol=CLOSE)
 
 
+def test_two_stacks_in_processes_of_their_own_find_the_same(corpus, studies, tmp_path):
+    """Two seeds in each; every run is done and known to be."""
+    cross_validate([*WORDS, f"dataset.paths={corpus}"], tmp_path, workers=2, at_once=True)
+    tables = [n for n in files(tmp_path) if n.endswith(("predictions.csv", "metrics.csv"))]
+    assert len(tables) == 9
+    for name in tables:
+        one, two = (pd.read_csv(folder / name) for folder in (studies[1], tmp_path))
+        pd.testing.assert_frame_equal(one, two, rtol=0, atol=CLOSE)
+    record = json.loads((tmp_path / "seed1/fold0/fold.json").read_text())
+    assert record["finished"]
+    logged = (tmp_path / "seed1/fold0/log.txt").read_text()
+    assert "try: erc predict" in logged
+
+
 def test_runs_end_at_their_own_epochs(studies):
     """Else the test says little about stopping: of four runs not all end together."""
     lasts = {
