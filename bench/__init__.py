@@ -13,5 +13,6 @@ BENCHMARKS = [  # modules with `run(quick) -> list[Row]`; other scripts here are
     "live",
     "speakers",
     "folds",
+    "processes",
     "plan",
 ]

@@ -42,10 +42,22 @@ def label(store: Store, training: Sequence[int], tie: str, target: Target) -> La
     tied = labels.tied(soft)
     rated = store.ratings()
     hard = resolve(soft, placed(rated, store.space), training, tie)
-    peakl = labels.peakl(soft)
+    peakl = _peaked(soft, store.offered() if store.labels else None)
     if target.name == "rater_weighted":
         everything = list(store.utterances(np.arange(len(store))))
         learned = by_raters(everything, training, target.rater_weights, soft, rated, store.space)
     else:
         learned = target.distribution(soft, hard, peakl), rated
     return Labels(soft, hard, peakl, tied, rated, *learned)
+
+
+def _peaked(soft: np.ndarray, offered: np.ndarray | None) -> np.ndarray:
+    """PeakL [N, K]. In a mix each row among the emotions that its corpus has: raters could choose no
+    other, so their number is the K of the formula, and the label is that of the corpus by itself."""
+    if offered is None:
+        return labels.peakl(soft)
+    found = np.where(np.isnan(soft), soft, 0.0)
+    for kinds in np.unique(offered, axis=0):
+        own = np.ix_((offered == kinds).all(1), kinds)
+        found[own] = labels.peakl(soft[own]) if kinds.sum() > 1 else soft[own]
+    return found

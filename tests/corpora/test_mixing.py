@@ -165,6 +165,34 @@ def test_the_view_says_the_table_and_what_each_corpus_offers(left, right):
     assert HF_KEMD([left], num_folds=2, validation_fold=0).offered is None
 
 
+def test_peakl_of_a_row_is_that_of_its_corpus_by_itself(tmp_path):
+    """K of the formula is 3 on the left and 2 on the right; together they have 4 emotions."""
+    tables = {
+        "left": "joy,calm,anger\na1,a,1,1,3,1,1\na2,b,2,2,0,2,1\na3,c,3,3,,,",
+        "right": "joy,sad\nb1,d,1,1,1,5\nb2,e,2,2,6,0",
+    }
+    parts = []
+    for name, rows in tables.items():
+        (tmp_path / f"{name}.csv").write_text("id,text,speaker,session," + rows + "\n")
+        words = rows.partition("\n")[0].split(",")
+        parts += [{"paths": str(tmp_path / f"{name}.csv"), "emotions": words, "dimensions": {}}]
+    options = {"protocol": "fixed", "num_folds": 2, "validation_fold": 0, "cache": str(tmp_path)}
+    both = HF_KEMD(parts, mode="all", **options)
+    found = dict(zip(both.store.column("id"), both.labels.peakl))
+    names = list(both.space.emotions)
+    assert len(names) == 4
+    y = np.array([0.6, 0.2, 0.2])
+    peak = np.maximum(0, y - np.tanh(-(y * np.log(y)).sum()) / 3)
+    kinds = [names.index(w) for w in ("happy", "neutral", "angry")]
+    np.testing.assert_allclose(found["a1"][kinds], peak / peak.sum())
+    y = np.array([5, 1]) / 6
+    peak = np.maximum(0, y - np.tanh(-(y * np.log(y)).sum()) / 2)
+    kinds = [names.index(w) for w in ("sad", "happy")]
+    np.testing.assert_allclose(found["b1"][kinds], peak / peak.sum())
+    np.testing.assert_allclose(found["a1"].sum(), 1)
+    assert set(found) == {"a1", "a2", "b1", "b2"}  # a3 says nothing
+
+
 def test_two_speakers_of_one_name_are_two(left, right):
     view = HF_KEMD([left, right], mode="all", num_folds=2, validation_fold=0)
     n, k = len(view), len(view.space.emotions)
