@@ -80,9 +80,12 @@ def transfer(
     Option("--trials", "of a study", type=int, default=30, metavar="N"),
     Option("--score", "a metric of the valid side", default="val/f1_macro", metavar="METRIC"),
     Option("--nested", "a study for each fold, then its best settings on that fold", flag=True),
+    Option("--workers", "trials at a time, each in a process of its own", type=int, default=1),
     Option("-o --output", "go on there (default: a new folder in runs/…)", metavar="DIR"),
 )
-def sweep(overrides: list[str], trials: int, score: str, nested: bool, output: str | None) -> None:
+def sweep(
+    overrides: list[str], trials: int, score: str, nested: bool, workers: int, output: str | None
+) -> None:
     """Look for settings: vary keys that have several values, scored on speakers held out in training."""
     from erc.studies.experiment import new_folder
     from erc.studies.sweep import sweep
@@ -90,7 +93,7 @@ def sweep(overrides: list[str], trials: int, score: str, nested: bool, output: s
     if trials < 1:
         raise ConfigError(f"--trials {trials}: give at least one")
     folder = Path(output) if output else new_folder("sweep")
-    sweep(overrides, folder, trials, score, nested, ["erc", *sys.argv[1:]])
+    sweep(overrides, folder, trials, score, nested, ["erc", *sys.argv[1:]], workers)
 
 
 @command(

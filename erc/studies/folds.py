@@ -170,7 +170,7 @@ def apart(
     # spawn: a forked process would inherit torch's threads in an unknown state.
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // workers)
-    with _terminable(), ProcessPoolExecutor(min(workers, len(parts)), context) as pool:
+    with terminable(), ProcessPoolExecutor(min(workers, len(parts)), context) as pool:
         jobs = {pool.submit(_apart, task, part, threads, keep_weights): part for part in parts}
         try:
             for job in as_completed(jobs):
@@ -187,7 +187,7 @@ def apart(
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM raises, so that this process does not die before it has stopped its workers."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -17,12 +17,13 @@ import math
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from erc.base.errors import ConfigError, optional
 from erc.base.files import write_json
+from erc.studies import sweep_workers
 from erc.studies.cross_validation import study as cross_validation
 from erc.studies.experiment import configure
 from erc.studies.folds import folds, single
@@ -47,6 +48,7 @@ def sweep(
     score: str = SCORE,
     nested: bool = False,
     command: Sequence[str] = (),
+    workers: int = 1,
 ) -> list[str]:
     """Look for the settings with the best score, and print what was found.
 
@@ -56,6 +58,8 @@ def sweep(
         score: a metric of metrics.csv, `val/…`.
         nested: a study for each fold, inside its training side, whose best settings are then trained and
             scored on that fold: what tuning is worth on speakers that took no part in it.
+        workers: trials at a time, each in a process of its own. What is proposed then follows which of
+            them ends first: only with one worker a study is the same again.
 
     Returns:
         The best settings as overrides; [] of `nested`: they differ from fold to fold.
@@ -65,24 +69,26 @@ def sweep(
             the study of something else.
     """
     fixed, keys = split(overrides)
+    if workers < 1:
+        raise ConfigError(f"{workers} workers train nothing; give 1 or more")
     if not score.startswith("val/"):
         raise ConfigError(f"--score {score}: give a metric of the valid side, e.g. {SCORE}")
     aim = ["early_stopping.monitor=" + score, "early_stopping.mode=" + mode(score)]
     if not nested:
-        found = _study([*fixed, *aim], keys, folder, trials, score)
+        found = _study([*fixed, *aim], keys, folder, trials, score, workers)
         best = [*words(found.best_trial.params), *aim]
         print(f"best   python train.py {shlex.join([*fixed, *best])}")
         return best
     runs = []
     for fold in folds([*fixed, *aim], folder):
-        tuned = _study(list(fold.words), keys, fold.folder / "sweep", trials, score)
+        tuned = _study(list(fold.words), keys, fold.folder / "sweep", trials, score, workers)
         runs.append(single([*fold.words, *words(tuned.best_trial.params)], fold.folder / "best"))
     cross_validation(runs, folder, None, command)
     return []
 
 
 def _study(
-    fixed: list[str], keys: Sequence[Key], folder: Path, trials: int, score: str
+    fixed: list[str], keys: Sequence[Key], folder: Path, trials: int, score: str, workers: int
 ) -> optuna.Study:
     """The study of a folder, with so many trials that have ended."""
     with optional("erc sweep"):
@@ -118,34 +124,55 @@ def _study(
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             # Of a command that was killed.
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        while (done := len(ended(study))) < trials:
-            print(f"trial {done + 1} of {trials}", file=sys.stderr)
+        under_way: set[int] = set()
+
+        def propose() -> tuple[optuna.Trial, list[str], Path] | None:
+            count = len(ended(study)) + len(under_way)
+            if count >= trials:
+                return None
+            print(f"trial {count + 1} of {trials}", file=sys.stderr)
             # A seed for each trial: a study that was stopped goes on as it would have gone.
-            seed = cfg.seed + len(study.get_trials(deepcopy=False))
-            study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=2 * WARM_UP)
-            study.optimize(_objective(fixed, keys, folder, score), n_trials=1)
+            study.sampler = optuna.samplers.TPESampler(
+                seed=cfg.seed + len(study.get_trials(deepcopy=False)),
+                n_startup_trials=2 * WARM_UP,
+                constant_liar=workers > 1,  # what is under way is no place to look
+            )
+            trial = study.ask()
+            under_way.add(trial.number)
+            chosen = words({key.name: key.suggest(trial) for key in keys})
+            return trial, [*fixed, *chosen], folder / f"trial{trial.number}"
+
+        def done(trial: optuna.Trial, value: float | None) -> None:
+            under_way.discard(trial.number)
+            state = optuna.trial.TrialState.PRUNED if value is None else None
+            study.tell(trial, value, state=state)
+            place = folder / f"trial{trial.number}"
+            write_json(place / "trial.json", {"set": trial.params, "score": value})
+
+        if (several := min(workers, trials - len(ended(study)))) > 1:
+            sweep_workers.run(study, several, _trial, propose, done, score)
+        while proposed := propose():
+            begun, settings, place = proposed
+            try:
+                done(begun, _trial(settings, place, score, begun))
+            except optuna.TrialPruned:
+                done(begun, None)
         record(study, folder, score)
         return study
 
 
-def _objective(
-    fixed: list[str], keys: Sequence[Key], folder: Path, score: str
-) -> Callable[[optuna.Trial], float]:
-    def objective(trial: optuna.Trial) -> float:
-        place = folder / f"trial{trial.number}"
-        chosen = {key.name: key.suggest(trial) for key in keys}
-        try:
-            value = train(configure([*fixed, *words(chosen)], place), score, trial)
-        finally:
-            shutil.rmtree(place / "checkpoints", ignore_errors=True)
-        write_json(place / "trial.json", {"set": chosen, "score": value})
-        return value
-
-    return objective
+def _trial(settings: list[str], place: Path, score: str, trial: Any) -> float:
+    try:
+        return train(configure(settings, place), score, trial)
+    finally:
+        shutil.rmtree(place / "checkpoints", ignore_errors=True)
 
 
-def train(cfg: Any, score: str, trial: optuna.Trial | None = None) -> float:
+def train(cfg: Any, score: str, trial: Any = None) -> float:
     """One training without its test: the best score of the valid side.
+
+    Args:
+        trial: an `optuna.Trial`, or what a worker has of one: `report` and `should_prune`.
 
     Raises:
         ConfigError: no valid side, or no such score.
@@ -185,7 +212,7 @@ def train(cfg: Any, score: str, trial: optuna.Trial | None = None) -> float:
     return training.keeper.best
 
 
-def _Pruning(trial: optuna.Trial, score: str) -> Any:
+def _Pruning(trial: Any, score: str) -> Any:
     """A callback that gives up what is worse than the median of the trials before."""
     from lightning.pytorch.callbacks import Callback
 

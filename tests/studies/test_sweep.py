@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from erc.base.errors import ConfigError
+from erc.base.errors import ConfigError, TrainingError
 from erc.cli.program import main
 from erc.scores.results import Results
 from erc.studies import sweep as module
@@ -163,6 +166,74 @@ def test_nested_each_fold_is_tuned_without_it(words, planted, tmp_path, monkeypa
         lr = next(word for word in run.words if word.startswith("module.lr="))
         assert float(lr.partition("=")[2]) == best["lr"]
         assert run.folder == Path(tmp_path) / f"fold{fold}" / "best"
+
+
+def known_score(words, place, score, trial):
+    """A training whose score is known; in a worker."""
+    said = dict(word.split("=") for word in words)
+    lr = float(said["module.lr"])
+    if lr > 1e-2:  # given up after its first report
+        trial.report(-9.0, 0)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    trial.report(1 - abs(math.log10(lr) + 3), 0)
+    (place / "worker").write_text(str(os.getpid()))
+    return 1 - abs(math.log10(lr) + 3)
+
+
+def killed(words, place, score, trial):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refused(words, place, score, trial):
+    raise ConfigError("nothing can be trained so")
+
+
+def test_workers_end_as_many_trials_as_asked_and_share_one_study(
+    words, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(module, "_trial", known_score)
+    best = sweep([*words, VARIED[0]], tmp_path, trials=9, workers=2)
+    rows = list(csv.DictReader((tmp_path / "trials.csv").open()))
+    assert sorted(int(row["trial"]) for row in rows) == list(range(9))
+    whole = [row for row in rows if row["state"] == "complete"]
+    for row in whole:
+        wanted = 1 - abs(math.log10(float(row["module.lr"])) + 3)
+        assert float(row["val/f1_macro"]) == pytest.approx(wanted)
+    top = max(whole, key=lambda row: float(row["val/f1_macro"]))
+    assert float(dict(w.split("=") for w in best)["module.lr"]) == float(top["module.lr"])
+    pids = {path.read_text() for path in tmp_path.glob("trial*/worker")}
+    assert len(pids) == 2
+    assert str(os.getpid()) not in pids
+    capsys.readouterr()
+    sweep([*words, VARIED[0]], tmp_path, trials=9, workers=2)
+    assert "trial " not in capsys.readouterr().err  # nothing to do
+
+
+def test_a_killed_worker_ends_the_sweep_which_then_goes_on(words, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_trial", killed)
+    with pytest.raises(TrainingError, match="the same command goes on"):
+        sweep([*words, VARIED[0]], tmp_path, trials=3, workers=2)
+    assert not multiprocessing.active_children()
+    monkeypatch.setattr(module, "_trial", known_score)
+    sweep([*words, VARIED[0]], tmp_path, trials=3, workers=2)
+    assert len(list(csv.DictReader((tmp_path / "trials.csv").open()))) == 3
+
+
+def test_what_a_worker_refuses_is_said_in_one_line(words, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_trial", refused)
+    with pytest.raises(ConfigError, match="nothing can be trained so"):
+        sweep([*words, VARIED[0]], tmp_path, trials=3, workers=2)
+    with pytest.raises(ConfigError, match="0 workers train nothing"):
+        sweep([*words, VARIED[0]], tmp_path, trials=3, workers=0)
+
+
+@pytest.mark.slow
+def test_real_trials_in_workers(words, tmp_path):
+    args = ["sweep", *words, "module.lr=0.001,0.01", "--trials", "4", "--workers", "2"]
+    assert main([*args, "-o", str(tmp_path)]) == 0
+    assert len(list(csv.DictReader((tmp_path / "trials.csv").open()))) == 4
+    assert all((tmp_path / f"trial{k}" / "metrics.csv").exists() for k in range(4))
 
 
 def test_a_real_trial_looks_at_the_valid_side_only(words, tmp_path, monkeypatch, capsys):
