@@ -1,9 +1,8 @@
 """One training in several processes: two of one thread each, against one process
 
-The training of `make demo` (simulated speech, small encoders trained as well) in batches of 32, two
-epochs without a valid side: from the first step to the last, without imports and scores. The batches are
-the same, each process draws the dropout of its rows; gradients are exchanged over gloo on this machine.
-Each variant is run twice, the faster one counts.
+The training of `make demo` (simulated speech, small encoders trained too) in batches of 64, without a
+valid side: seconds an epoch, of the second to the last. The batches are the same, each process draws the
+dropout of its rows; gradients are exchanged over gloo on this machine. The faster of two runs counts.
 """
 
 from __future__ import annotations
@@ -19,26 +18,34 @@ from bench.harness import Row, quantity
 
 TIMED = """
 import sys, time
+from lightning.pytorch.callbacks import Callback
 from erc.base.devices import tune_memory
 from erc.training.config import compose
 from erc.training.run import Training, train
 
+class Clock(Callback):
+    ends = []
+
+    def on_train_epoch_end(self, trainer, module):
+        self.ends.append(time.perf_counter())
+
 fit = Training.fit
 
 def timed(self):
-    start = time.perf_counter()
+    clock = Clock()
+    self.trainer.callbacks.append(clock)
     fit(self)
     if self.share.first:
-        print(f"seconds {time.perf_counter() - start:.3f}")
+        print(f"seconds {(clock.ends[-1] - clock.ends[0]) / (len(clock.ends) - 1):.3f}")
 
 Training.fit = timed
 tune_memory()
 train(compose(sys.argv[1:]))
 """
 WORDS = [
-    "experiment=demo", "dataset.protocol=fixed", "dataset.validation_fold=0", "trainer.max_epochs=2",
+    "experiment=demo", "dataset.protocol=fixed", "dataset.validation_fold=0", "trainer.max_epochs=4",
     "trainer.precision=32-true", "trainer.enable_progress_bar=false", "export=false",
-    "dataloader.batch_size=32",
+    "dataloader.batch_size=64",
 ]  # fmt: skip
 
 
@@ -69,4 +76,4 @@ def run(quick: bool) -> list[Row]:
                 times.append(float(re.findall(r"seconds (\S+)", said.stdout)[0]))
             found[what] = min(times)
     first, *others = found.items()
-    return [quantity("training in two processes", "s", first, others, target=1.7)]
+    return [quantity("an epoch of training in two processes", "s", first, others, target=1.7)]

@@ -22,9 +22,7 @@ from erc.scores.calibration import least_cross_entropy
 STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)  # of places, in units of the mean variance
 COMMON = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # across corpora, in units of `Ridge.scale`
 PARTS = 5  # of the speakers, held out in turn
-NEAR = (
-    0.7  # of the recordings of held-out speakers of a known corpus: farther, and it is a stranger
-)
+NEAR = 0.9  # of the recordings of held-out speakers of a known corpus are no strangers
 NOTHING = -1e3  # log-probability of what a corpus does not know
 
 

@@ -58,7 +58,7 @@ class Score:
     def to_json(self) -> dict[str, Any]:
         """Rounded to what the interval warrants."""
         found = asdict(self)
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
+        return {k: round(v, 6) if isinstance(v, float) else v for k, v in found.items()}
 
 
 @dataclass(frozen=True)

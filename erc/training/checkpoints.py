@@ -100,7 +100,7 @@ class Checkpoints(Checkpoint):
             trainer.fit_loop._restarting = False
         if index % trainer.accumulate_grad_batches:
             return  # gradients on the way to a step are in no checkpoint
-        self.asked = max(self.share.all(self.asked))  # one may have been asked before another
+        self.asked = self.share.most(self.asked)  # one may have been asked before another
         if self.asked or (self.every and trainer.global_step % self.every == 0):
             self._save(trainer, (trainer.current_epoch, index))
 

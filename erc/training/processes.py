@@ -62,15 +62,38 @@ class Share:
             dist.all_gather_object(found, mine)
         return found
 
-    def gather(self, rows: Tensor) -> Tensor:
-        """[n, …] rows of this process → [N, …] rows of the batch, in its order; with its gradient."""
+    def most(self, mine: int) -> int:
+        """The largest that any process has."""
         if self.count == 1:
-            return rows
-        sizes = self.all(len(rows))
-        order = torch.cat([torch.arange(n) * self.count + r for r, n in enumerate(sizes)]).argsort()
-        if rows.dtype == torch.bool:  # which not every backend carries
-            return _Gathered.apply(rows.byte(), sizes, self.rank)[order].bool()
-        return _Gathered.apply(rows, sizes, self.rank)[order]
+            return mine
+        found = torch.tensor(mine, device=_device())
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return int(found)
+
+    def gather(self, *parts: Tensor) -> list[Tensor]:
+        """Each [n, …] of the rows of this process → [N, …] of the batch, in its order, with gradients.
+
+        They travel side by side, as one matrix of doubles, which holds every number of theirs: a small
+        model would wait longer for many messages than it computes.
+        """
+        if self.count == 1:
+            return list(parts)
+        flat = [x.flatten(1) if x.ndim > 1 else x[:, None] for x in parts]
+        matrix = torch.cat([x.double() for x in flat], 1)
+        size = torch.tensor([len(matrix)], device=matrix.device)
+        sizes = [torch.empty_like(size) for _ in range(self.count)]
+        dist.all_gather(sizes, size)
+        counts = torch.cat(sizes).tolist()
+        order = torch.cat(
+            [torch.arange(n) * self.count + r for r, n in enumerate(counts)]
+        ).argsort()
+        whole = _Gathered.apply(matrix, counts, self.rank)[order].split(
+            [x.shape[1] for x in flat], 1
+        )
+        return [
+            found.reshape(-1, *x.shape[1:]).to(x.dtype)
+            for found, x in zip(whole, parts, strict=True)
+        ]
 
 
 ALONE = Share()
@@ -92,6 +115,12 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
         return grad[ctx.place] * ctx.count, None, None
+
+
+def _device() -> torch.device:
+    """Where messages between processes lie."""
+    on_gpu = dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
 
 
 @contextmanager

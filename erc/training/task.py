@@ -89,17 +89,19 @@ class EmotionTask(L.LightningModule):
         """Rows, targets and what was said of the whole batch, of which this process had its share."""
         if self.share.count == 1:
             return batch, outputs
-        known = ("rows", "target", "dimensions", "offered")
-        parts = {k: self.share.gather(v) for k in known if (v := getattr(batch, k)) is not None}
-        if (
-            len(parts["rows"]) < 2 * self.share.count
-        ):  # it may have been repeated, see `BucketSampler`
+        names = [
+            k for k in ("rows", "target", "dimensions", "offered") if getattr(batch, k) is not None
+        ]
+        given = [getattr(batch, k) for k in names]
+        said = [part for x in outputs for part in (x.logits, x.dimensions)]
+        found = self.share.gather(*given, *said)
+        parts, heard = dict(zip(names, found)), found[len(names) :]
+        if len(parts["rows"]) < 2 * self.share.count:
+            # It may have been repeated, see `BucketSampler`.
             parts["rows"] = parts["rows"].unique()
         whole = [
-            replace(
-                x, logits=self.share.gather(x.logits), dimensions=self.share.gather(x.dimensions)
-            )
-            for x in outputs
+            replace(x, logits=logits, dimensions=dimensions)
+            for x, logits, dimensions in zip(outputs, heard[::2], heard[1::2], strict=True)
         ]
         return replace(batch, **parts), whole
 

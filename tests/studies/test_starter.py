@@ -132,7 +132,8 @@ def test_what_is_measured():
 def test_an_emotion_of_one_corpus_is_not_told_of_the_others():
     clips = planted("ab", emotions_of={"a": (0, 1, 2)})
     said, _ = fit(clips)(clips.features[clips.corpus == "a"])
-    assert said[:, 3].max() < 0.05
+    assert said[:, 3].mean() < 0.02
+    assert said[:, 3].max() < 0.1  # as far as it takes some for strangers
 
 
 def test_every_emotion_of_every_corpus_counts_the_same():

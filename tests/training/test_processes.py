@@ -69,8 +69,9 @@ def ccc_loss(said, there):  # a loss that is no mean over rows
 expected = torch.autograd.grad(ccc_loss(layer(x), known), list(layer.parameters()))
 mine = slice(share.rank, None, share.count)
 shared = DistributedDataParallel(layer)
-said, there = share.gather(shared(x[mine])), share.gather(known[mine])
+said, there, rows = share.gather(shared(x[mine]), known[mine], torch.arange(2**40, 2**40 + 7)[mine])
 assert there.dtype == torch.bool and torch.equal(there, known)
+assert torch.equal(rows, torch.arange(2**40, 2**40 + 7))
 ccc_loss(said, there).backward()
 for found, should in zip(layer.parameters(), expected):
     torch.testing.assert_close(found.grad, should)
@@ -118,7 +119,8 @@ def test_processes_share_every_batch_and_nothing_is_lost(count, budget):
 
 def test_alone_everything_is_as_it_was():
     rows = torch.arange(3.0, requires_grad=True)
-    assert ALONE.gather(rows) is rows
+    assert ALONE.gather(rows)[0] is rows
+    assert ALONE.most(3) == 3
     assert ALONE.all("x") == ["x"]
     with ALONE.in_turn():
         pass
