@@ -19,7 +19,7 @@ from erc.corpora import devices
 from erc.corpora import simulated as synthetic
 from erc.corpora.devices import FORMS, Reader, read
 from erc.corpora.utterance import Report, Utterance
-from erc.datasets import HF_KEMD, store
+from erc.datasets import HF_KEMD, shards
 from erc.datasets.batches import Collator
 from erc.datasets.body import model_inputs, standardised
 from erc.model.emotion import EmotionModel
@@ -314,7 +314,7 @@ def bodies(tmp_path_factory):
     """A store of four simulated sessions, its speakers and the arousal that was planted."""
     root = tmp_path_factory.mktemp("bodies") / "kemdy19"
     synthetic.write_tree(root, "kemdy19", sessions=4, utterances=40, seed=1)
-    built = store.build(corpora.load("kemdy19", root), root.parent / "cache")
+    built = shards.build(corpora.load("kemdy19", root), root.parent / "cache")
     truth = {}
     for session in range(1, 5):
         latents = synthetic.latents("kemdy19", session, 40, seed=1)
@@ -358,12 +358,12 @@ def test_the_wrist_band_was_off(bodies):
 
 def test_kemdy20_counts_its_empty_and_missing_files(tmp_path):
     synthetic.write_tree(tmp_path / "k", "kemdy20", sessions=3, utterances=24, seed=0)
-    built = store.build(corpora.load("kemdy20", tmp_path / "k"), tmp_path / "cache")
+    built = shards.build(corpora.load("kemdy20", tmp_path / "k"), tmp_path / "cache")
     reasons = built.report.corrected
     assert reasons["IBI: file without a usable row, kept without"] > 0  # Session01, script06
     assert reasons["EDA: no file, kept without"] == reasons["TEMP: no file, kept without"] > 0
     assert np.isfinite(built.physiology()[:, FEATURES.index("heart_rate")]).mean() > 0.5
-    assert store.build(corpora.load("kemdy20", tmp_path / "k"), tmp_path / "cache").loaded
+    assert shards.build(corpora.load("kemdy20", tmp_path / "k"), tmp_path / "cache").loaded
 
 
 def test_the_store_gives_back_what_the_files_say(bodies):
@@ -379,9 +379,9 @@ def test_the_store_gives_back_what_the_files_say(bodies):
 
 def test_a_changed_signal_file_rebuilds_its_session(tmp_path):
     synthetic.write_tree(tmp_path / "k", "kemdy19", sessions=2, utterances=10, seed=0)
-    first = store.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
+    first = shards.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
     (tmp_path / "k" / "EDA/Session02/Original/Sess02F.csv").unlink()
-    second = store.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
+    second = shards.build(corpora.load("kemdy19", tmp_path / "k"), tmp_path / "c")
     assert not second.loaded
     assert first.path != second.path
     assert second.report.corrected["EDA: no file, kept without"] > 0
